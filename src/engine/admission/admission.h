@@ -1,0 +1,47 @@
+// Accept or refuse, at the door: a pure policy on numbers. It sees no clock, thread or socket.
+//
+// Errors    Refusal::reason is one of the API's 429 codes: queue_full, ttft_unmeetable, deadline_unmeetable
+// Threads   pure functions
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+
+namespace weir {
+
+// Published by the engine after every step, and by Reserve() for what it added since.
+struct LoadSnapshot {
+  TimePoint at{};
+  int num_running = 0;
+  int num_waiting = 0;                 // accepted and not yet running, reservations included
+  int64_t queued_tokens = 0;           // uncached prompt tokens accepted and not yet computed
+  int free_blocks = 0;
+  int total_blocks = 0;
+  int max_num_seqs = 0;
+  double prefill_tokens_per_s = 0;     // 0: not known yet
+  double request_seconds = 0;          // mean time of a running request in its slot; 0: not known yet
+  double step_seconds = 0;             // mean of recent steps
+};
+
+struct AdmissionLimits {
+  bool bounded = true;                 // false: the reference study's server, which takes everything
+  int max_num_queued_reqs = 0;
+  int64_t max_num_queued_tokens = 0;
+  Duration ttft_objective = std::chrono::seconds(10);
+};
+
+struct Refusal {
+  std::string reason;
+  Duration retry_after{};
+};
+
+Duration PredictWait(const LoadSnapshot& load, int64_t prompt_tokens);
+
+// Empty: accepted. An idle engine refuses only a deadline it cannot meet.
+std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load, int64_t prompt_tokens,
+                              std::optional<Duration> first_token_budget);
+
+}  // namespace weir

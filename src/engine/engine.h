@@ -1,0 +1,142 @@
+// START HERE. The engine turns requests into token events: Reserve, Submit, Cancel from any thread; Step on its own.
+//
+// Requires  Create() before all else; Start() or a caller that calls Step() in a loop, never both
+// Owns      model, tokenizer, KV cache, scheduler, its thread and the kernel workers
+// Errors    Create: as ModelFile, Tokenizer, Model; RESOURCE_EXHAUSTED when weights and one full context do not fit memory.
+//           Reserve and Submit: RESOURCE_EXHAUSTED with a retry time when the policy refuses, UNAVAILABLE while draining,
+//           INVALID_ARGUMENT "context_length_exceeded" for what can never fit
+// Threads   Reserve, Submit, Load, Cancel (through the stream): any. Step: one thread
+//
+// A step decides (scheduler), computes (model), chooses (sampling) and tells (streams), in that order and in no other.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/admission/admission.h"
+#include "engine/model/model.h"
+#include "engine/request/request.h"
+#include "engine/request/request_stream.h"
+#include "engine/tokenizer/chat_template.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace weir {
+
+enum class SchedulerPolicy { kContinuous, kSequential };
+
+struct EngineOptions {
+  std::string model_path;
+  int num_threads = 0;                       // 0: all cores
+  int max_num_seqs = 0;                      // 0: automatic
+  int max_num_batched_tokens = 0;            // 0: automatic
+  int max_model_len = 0;                     // 0: the model's own
+  double memory_utilization = 0.9;           // share of the machine's memory offered to weights and KV cache
+  int64_t kv_cache_bytes = 0;                // 0: what memory_utilization leaves, at most max_num_seqs full contexts
+  SchedulerPolicy policy = SchedulerPolicy::kContinuous;
+  bool bounded_queue = true;
+  bool cancel_on_disconnect = true;          // read by the server
+  int max_num_queued_reqs = -1;              // -1: 4 x max_num_seqs
+  int64_t max_num_queued_tokens = -1;        // -1: automatic
+  Duration ttft_objective = std::chrono::seconds(10);
+  Duration itl_objective = std::chrono::milliseconds(50);
+  std::string isa;
+  std::function<void(double)> on_progress;   // loading, 0 to 1
+};
+
+// A place promised before tokenizing; released exactly once, whichever way the request ends.
+class Reservation {
+ public:
+  Reservation() = default;
+  Reservation(Reservation&& other) noexcept;
+  Reservation& operator=(Reservation&& other) noexcept;
+  ~Reservation();
+  bool valid() const { return counters_ != nullptr; }
+  int64_t tokens() const { return tokens_; }
+
+ private:
+  friend class Engine;
+  struct Counters;
+  std::shared_ptr<Counters> counters_;
+  int64_t tokens_ = 0;
+};
+
+// Status plus how long to wait before trying again; zero when waiting does not help.
+struct Refused {
+  Status status;
+  Duration retry_after{};
+};
+
+template <typename T>
+struct Admitted {
+  T value{};
+  Refused refused;  // status OK: admitted
+  bool ok() const { return refused.status.ok(); }
+};
+
+// Called after each step, on the engine thread; for the benchmark's step breakdown and the server's metrics.
+struct StepRecord {
+  TimePoint started{};
+  TimePoint ended{};
+  int num_tokens = 0;
+  int num_prefill_tokens = 0;
+  int num_sequences = 0;
+  int num_running = 0;
+  int num_waiting = 0;
+  int64_t kv_tokens_read = 0;
+  int num_preempted = 0;
+  Duration schedule{}, forward{}, sample{}, publish{};
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> Create(const EngineOptions& options);
+  ~Engine();
+
+  Admitted<Reservation> Reserve(int64_t estimated_prompt_tokens, int num_sequences = 1,
+                                std::optional<Duration> first_token_budget = std::nullopt);
+  // The stream gets exactly one final event. `sink` outlives it.
+  Admitted<std::shared_ptr<RequestStream>> Submit(Reservation reservation, Request request, EventSink* sink,
+                                                  std::shared_ptr<void> context = nullptr);
+
+  // False when there was nothing to do.
+  bool Step();
+  // Runs Step() on a thread of its own until Stop(), sleeping while there is nothing to do.
+  void Start();
+  // Ends the thread after the current step; what still runs gets an error event UNAVAILABLE "draining".
+  void Stop();
+  // From now on Reserve refuses with UNAVAILABLE "draining"; what was accepted goes on.
+  void BeginDrain();
+  bool draining() const;
+  bool idle() const;  // nothing queued, nothing running
+
+  LoadSnapshot Load() const;
+  TimePoint last_step_ended() const;
+  void set_step_observer(std::function<void(const StepRecord&)> observer);  // before Start()
+
+  const EngineOptions& options() const;  // automatic values filled in
+  const ModelFile& file() const;
+  const Model& model() const;
+  const Tokenizer& tokenizer() const;
+  const ChatTemplate* chat_template() const;  // null when the file has none
+  int max_model_len() const;
+  int64_t kv_bytes() const;
+  int num_kv_blocks() const;
+  int num_free_kv_blocks() const;
+  int peak_kv_blocks() const;
+  // Empty when sound; every invariant of docs/ARCHITECTURE "Invariants".
+  std::string CheckInvariants() const;
+
+ private:
+  struct State;
+  explicit Engine(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace weir

@@ -1,0 +1,65 @@
+// A loaded model: the forward pass over one batch of mixed prefill and decode rows.
+//
+// Shapes    logits [batch.logit_rows.size(), vocab_size] f32
+// Requires  batch within the limits given at Load(); slots inside `kv`
+// Owns      packed weights, scratch, worker threads. Forward allocates nothing
+// Errors    Load: DATA_LOSS, UNIMPLEMENTED, RESOURCE_EXHAUSTED. Forward: none
+// Threads   Forward on the engine thread only, which is worker 0
+//
+// A row's logits depend neither on the other rows of the batch, nor on chunking, nor on the thread count.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/batch/batch.h"
+#include "engine/gguf/model_file.h"
+#include "engine/kvcache/kv_storage.h"
+#include "engine/model/model_config.h"
+#include "engine/tensor/matrix_view.h"
+
+namespace weir {
+
+struct ModelOptions {
+  int num_threads = 0;              // 0: all cores of the affinity mask
+  int max_rows = 512;               // most rows of one batch (max_num_batched_tokens)
+  int max_logit_rows = 64;          // most rows of one batch that want logits
+  int max_context = 0;              // 0: the model's own
+  std::string isa;                  // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
+  std::function<void(double)> on_progress;  // loading, 0 to 1
+};
+
+// What one token costs, for physical limits: bytes read per step and multiplications per token by weight type.
+struct ModelCost {
+  struct PerType {
+    DType dtype;
+    int64_t weight_bytes;
+    int64_t macs_per_token;      // all matrices, lm-head included
+    int64_t lm_head_macs;        // the part of it that only sampled rows pay
+  };
+  std::vector<PerType> types;
+  int64_t weight_bytes = 0;      // read per step, tied lm-head included
+  int64_t macs_per_token = 0;
+  int64_t kv_bytes_per_token = 0;
+  int64_t parameters = 0;
+};
+
+class Model {
+ public:
+  static Result<std::unique_ptr<Model>> Load(const ModelFile& file, const ModelOptions& options);
+  virtual ~Model() = default;
+
+  virtual void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept = 0;
+
+  virtual const ModelConfig& config() const = 0;
+  virtual const ModelCost& cost() const = 0;
+  virtual int64_t memory_bytes() const = 0;  // packed weights and scratch
+  virtual std::string isa() const = 0;       // kernel path in use
+  virtual int num_threads() const = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,32 @@
+// What a client asked for, after parsing and tokenizing: the engine's input.
+//
+// Requires  prompt not empty, ids in the vocabulary; prompt + max_tokens within the context and the KV pool
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/request/ledger.h"
+#include "engine/sampling/sampling_params.h"
+
+namespace weir {
+
+struct Request {
+  std::string id;
+  std::vector<int32_t> prompt;
+  SamplingParams sampling;
+  int max_tokens = 16;
+  int min_tokens = 0;
+  bool ignore_eos = false;
+  std::vector<int32_t> stop_token_ids;     // besides the model's end ids
+  bool prompt_logprobs = false;            // log-probability of every prompt token (echo)
+  int priority = 0;                        // lower goes first
+  std::optional<TimePoint> deadline;              // whole request
+  std::optional<TimePoint> first_token_deadline;  // refused while still queued after this
+  Ledger ledger;                           // begun by whoever received it; the engine continues it
+};
+
+}  // namespace weir

@@ -1,0 +1,48 @@
+// Renders a conversation with the model's own Jinja template and encodes the result.
+//
+// Errors    Create: DATA_LOSS when the template does not parse (line and column). Render: INVALID_ARGUMENT with reason
+//           "template_error" for a failure or an exhausted budget (steps, output, memory, depth)
+// Threads   immutable after Create(); any thread
+//
+// Text that came from a client and text that the template wrote stay apart to the end, so a client that writes
+// "<|im_end|>" gets those characters, never the special token.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace weir {
+
+struct ChatMessage {
+  std::string role;
+  std::string content;
+  std::string name;  // may be empty
+};
+
+// A piece of rendered text: written by the template (special tokens count), or data from the client (they do not).
+struct RenderedPiece {
+  std::string text;
+  bool from_template = false;
+};
+
+class ChatTemplate {
+ public:
+  static Result<std::unique_ptr<ChatTemplate>> Create(std::string_view source, const Tokenizer& tokenizer);
+  ~ChatTemplate();
+
+  Result<std::vector<RenderedPiece>> Render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  Result<std::vector<TokenId>> RenderAndEncode(const std::vector<ChatMessage>& messages,
+                                               bool add_generation_prompt) const;
+
+ private:
+  struct State;
+  explicit ChatTemplate(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace weir
