@@ -47,7 +47,8 @@ MAY_INCLUDE = {
 
 # third-party header pattern -> folders that may include it
 OWNERS = [
-    (re.compile(r"^(boost|openssl|curl)/"), {"net/http"}),
+    (re.compile(r"^(boost|curl)/"), {"net/http"}),
+    (re.compile(r"^openssl/"), {"net/http", "base"}),  # base/sha256 only
     (re.compile(r"^(simdjson\.h|nlohmann/)"), {"base"}),
     (re.compile(r"^(pcre2\.h|utf8proc\.h)"), {"engine/tokenizer"}),
     (re.compile(r"^sqlite3\.h"), {"perf/recorder"}),

@@ -6,7 +6,8 @@
 namespace weir {
 
 void CheckFailed(const char* expression, const char* file, int line) {
-  std::fprintf(stderr, "weir: internal error: CHECK(%s) failed at %s:%d; please report this with the command line\n",
+  std::fprintf(stderr,
+               "weir: internal error: CHECK(%s) failed at %s:%d; please report this with the command line\n",
                expression, file, line);
   std::abort();
 }

@@ -1,6 +1,7 @@
 // Arithmetic on sizes that come from files and requests: overflow is a value, not a surprise.
 //
-// Errors    an operand or result that does not fit makes the number invalid, and it stays so through later operations
+// Errors    an operand or result that does not fit makes the number invalid, and it stays so through later
+// operations
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,9 @@ class CheckedSize {
   constexpr CheckedSize(uint64_t value) : value_(value) {}  // implicit, so formulas read as formulas
 
   constexpr bool valid() const { return valid_; }
-  constexpr std::optional<uint64_t> value() const { return valid_ ? std::optional<uint64_t>(value_) : std::nullopt; }
+  constexpr std::optional<uint64_t> value() const {
+    return valid_ ? std::optional<uint64_t>(value_) : std::nullopt;
+  }
   // True when valid and not above the limit.
   constexpr bool FitsIn(uint64_t limit) const { return valid_ && value_ <= limit; }
 

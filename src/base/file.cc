@@ -20,8 +20,8 @@ struct Descriptor {
 };
 
 Status WriteError(const std::string& path, int error) {
-  return InvalidArgument(fmt::format("cannot write '{}': {}; choose a place that exists and is writable", path,
-                                     std::strerror(error)));
+  return InvalidArgument(fmt::format("cannot write '{}': {}; choose a place that exists and is writable",
+                                     path, std::strerror(error)));
 }
 
 std::string TemporaryName(const std::string& path) { return fmt::format("{}.tmp{}", path, getpid()); }

@@ -40,7 +40,8 @@ void LogHistogram::Merge(const LogHistogram& other) {
 
 double LogHistogram::Percentile(double p) const {
   if (count_ == 0) return 0;
-  const auto rank = std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(p / 100.0 * static_cast<double>(count_))));
+  const auto rank =
+      std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(p / 100.0 * static_cast<double>(count_))));
   uint64_t seen = 0;
   for (size_t i = 0; i < buckets_.size(); ++i) {
     seen += buckets_[i];

@@ -1,9 +1,8 @@
 // A distribution in logarithmic buckets: any reported quantile is at most 1 % off, whatever the count.
 //
 // Units     the caller's; values are >= 0
-// Owns      1101 buckets from 1e-6 to 3600 of the caller's unit range ratio; min, max, count and sum stay exact
-// Threads   one writer; merge for more
-// Source    docs/MEASUREMENT.md, "Statistics"
+// Owns      1101 buckets from 1e-6 to 3600 of the caller's unit range ratio; min, max, count and sum stay
+// exact Threads   one writer; merge for more Source    docs/MEASUREMENT.md, "Statistics"
 #pragma once
 
 #include <cstdint>

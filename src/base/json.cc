@@ -31,19 +31,26 @@ Result<Json> Convert(simdjson::dom::element element) {
       auto& pairs = out.get_ref<Json::object_t&>();
       std::unordered_set<std::string_view> keys;
       for (simdjson::dom::key_value_pair field : simdjson::dom::object(element.get_object().value_unsafe())) {
-        if (!keys.insert(field.key).second) return Invalid(fmt::format("duplicate key \"{}\"", field.key.substr(0, 64)));
+        if (!keys.insert(field.key).second)
+          return Invalid(fmt::format("duplicate key \"{}\"", field.key.substr(0, 64)));
         WEIR_ASSIGN_OR_RETURN(Json value, Convert(field.value));
-        static_cast<std::vector<Json::object_t::value_type, Json::object_t::allocator_type>&>(pairs).emplace_back(
-            std::string(field.key), std::move(value));
+        static_cast<std::vector<Json::object_t::value_type, Json::object_t::allocator_type>&>(pairs)
+            .emplace_back(std::string(field.key), std::move(value));
       }
       return out;
     }
-    case element_type::INT64: return Json(element.get_int64().value_unsafe());
-    case element_type::UINT64: return Json(element.get_uint64().value_unsafe());
-    case element_type::DOUBLE: return Json(element.get_double().value_unsafe());
-    case element_type::STRING: return Json(std::string(element.get_string().value_unsafe()));
-    case element_type::BOOL: return Json(element.get_bool().value_unsafe());
-    case element_type::NULL_VALUE: return Json(nullptr);
+    case element_type::INT64:
+      return Json(element.get_int64().value_unsafe());
+    case element_type::UINT64:
+      return Json(element.get_uint64().value_unsafe());
+    case element_type::DOUBLE:
+      return Json(element.get_double().value_unsafe());
+    case element_type::STRING:
+      return Json(std::string(element.get_string().value_unsafe()));
+    case element_type::BOOL:
+      return Json(element.get_bool().value_unsafe());
+    case element_type::NULL_VALUE:
+      return Json(nullptr);
   }
   return Invalid("unknown element");
 }
@@ -53,7 +60,8 @@ Result<Json> Convert(simdjson::dom::element element) {
 Result<Json> ParseJson(std::string_view text, int max_depth) {
   if (text.starts_with("\xEF\xBB\xBF")) return Invalid("it starts with a byte order mark; send plain UTF-8");
   simdjson::dom::parser parser;
-  if (parser.allocate(std::max<size_t>(text.size(), 64), static_cast<size_t>(max_depth)) != simdjson::SUCCESS) {
+  if (parser.allocate(std::max<size_t>(text.size(), 64), static_cast<size_t>(max_depth)) !=
+      simdjson::SUCCESS) {
     return Invalid("too large");
   }
   simdjson::dom::element root;

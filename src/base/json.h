@@ -1,7 +1,10 @@
-// JSON in and out. In is strict and bounded, because it comes from strangers; out keeps the order of insertion.
+// JSON in and out. In is strict and bounded, because it comes from strangers; out keeps the order of
+// insertion.
 //
-// Errors    ParseJson: INVALID_ARGUMENT with reason "invalid_json" for syntax, invalid UTF-8, a lone surrogate, a
-//           duplicate key, more than `max_depth` levels, or bytes after the document. Access helpers never throw
+// Errors    ParseJson: INVALID_ARGUMENT with reason "invalid_json" for syntax, invalid UTF-8, a lone
+// surrogate, a
+//           duplicate key, more than `max_depth` levels, or bytes after the document. Access helpers never
+//           throw
 // Threads   as a value
 #pragma once
 

@@ -24,8 +24,10 @@ struct Loggers {
     text_sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
     auto raw_sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
     raw_sink->set_pattern("%v");
-    text = std::make_shared<spdlog::async_logger>("text", text_sink, pool, spdlog::async_overflow_policy::overrun_oldest);
-    raw = std::make_shared<spdlog::async_logger>("raw", raw_sink, pool, spdlog::async_overflow_policy::overrun_oldest);
+    text = std::make_shared<spdlog::async_logger>("text", text_sink, pool,
+                                                  spdlog::async_overflow_policy::overrun_oldest);
+    raw = std::make_shared<spdlog::async_logger>("raw", raw_sink, pool,
+                                                 spdlog::async_overflow_policy::overrun_oldest);
     text->set_level(spdlog::level::trace);
   }
 };
@@ -39,11 +41,16 @@ std::atomic<LogLevel> current_level{LogLevel::kInfo};
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
-    case LogLevel::kOff: break;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kOff:
+      break;
   }
   return spdlog::level::off;
 }

@@ -1,4 +1,5 @@
-// Diagnostics of a running process: one line each on stderr, asynchronous, dropped and counted when the sink is slow.
+// Diagnostics of a running process: one line each on stderr, asynchronous, dropped and counted when the sink
+// is slow.
 //
 // Requires  message text free of prompts, outputs and keys
 // Threads   any
@@ -26,7 +27,8 @@ void FlushLog();
 
 template <typename... Args>
 void LogDebug(fmt::format_string<Args...> format, Args&&... args) {
-  if (LogEnabled(LogLevel::kDebug)) LogLine(LogLevel::kDebug, fmt::format(format, std::forward<Args>(args)...));
+  if (LogEnabled(LogLevel::kDebug))
+    LogLine(LogLevel::kDebug, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void LogInfo(fmt::format_string<Args...> format, Args&&... args) {
@@ -34,11 +36,13 @@ void LogInfo(fmt::format_string<Args...> format, Args&&... args) {
 }
 template <typename... Args>
 void LogWarning(fmt::format_string<Args...> format, Args&&... args) {
-  if (LogEnabled(LogLevel::kWarning)) LogLine(LogLevel::kWarning, fmt::format(format, std::forward<Args>(args)...));
+  if (LogEnabled(LogLevel::kWarning))
+    LogLine(LogLevel::kWarning, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void LogError(fmt::format_string<Args...> format, Args&&... args) {
-  if (LogEnabled(LogLevel::kError)) LogLine(LogLevel::kError, fmt::format(format, std::forward<Args>(args)...));
+  if (LogEnabled(LogLevel::kError))
+    LogLine(LogLevel::kError, fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace weir

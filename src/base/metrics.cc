@@ -71,7 +71,8 @@ struct MetricsRegistry::Family {
 MetricsRegistry::MetricsRegistry() = default;
 MetricsRegistry::~MetricsRegistry() = default;
 
-MetricsRegistry::Family* MetricsRegistry::FindOrAdd(const std::string& name, const std::string& help, int kind) {
+MetricsRegistry::Family* MetricsRegistry::FindOrAdd(const std::string& name, const std::string& help,
+                                                    int kind) {
   for (auto& family : families_) {
     if (family->name == name) {
       CHECK(family->kind == kind);
@@ -82,12 +83,14 @@ MetricsRegistry::Family* MetricsRegistry::FindOrAdd(const std::string& name, con
   return families_.back().get();
 }
 
-Counter* MetricsRegistry::AddCounter(const std::string& name, const std::string& help, const MetricLabels& labels) {
+Counter* MetricsRegistry::AddCounter(const std::string& name, const std::string& help,
+                                     const MetricLabels& labels) {
   MutexLock lock(mutex_);
   return &FindOrAdd(name, help, kCounter)->FindOrAdd(RenderLabels(labels))->counter;
 }
 
-Gauge* MetricsRegistry::AddGauge(const std::string& name, const std::string& help, const MetricLabels& labels) {
+Gauge* MetricsRegistry::AddGauge(const std::string& name, const std::string& help,
+                                 const MetricLabels& labels) {
   MutexLock lock(mutex_);
   return &FindOrAdd(name, help, kGauge)->FindOrAdd(RenderLabels(labels))->gauge;
 }
@@ -104,7 +107,8 @@ std::string MetricsRegistry::Render() const {
   MutexLock lock(mutex_);
   std::string out;
   for (const auto& family : families_) {
-    out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", family->name, family->help, kKindNames[family->kind]);
+    out +=
+        fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", family->name, family->help, kKindNames[family->kind]);
     for (const auto& series : family->series) {
       const std::string labels = Braced(series->labels);
       if (family->kind == kCounter) {
@@ -117,11 +121,12 @@ std::string MetricsRegistry::Render() const {
         uint64_t cumulative = 0;
         for (size_t i = 0; i <= histogram.bounds().size(); ++i) {
           cumulative += histogram.bucket(i);
-          const std::string bound = i < histogram.bounds().size() ? fmt::format("{}", histogram.bounds()[i]) : "+Inf";
+          const std::string bound =
+              i < histogram.bounds().size() ? fmt::format("{}", histogram.bounds()[i]) : "+Inf";
           out += fmt::format("{}_bucket{{{}le=\"{}\"}} {}\n", family->name, prefix, bound, cumulative);
         }
-        out += fmt::format("{}_sum{} {}\n{}_count{} {}\n", family->name, labels, histogram.sum(), family->name, labels,
-                           cumulative);
+        out += fmt::format("{}_sum{} {}\n{}_count{} {}\n", family->name, labels, histogram.sum(),
+                           family->name, labels, cumulative);
       }
     }
   }

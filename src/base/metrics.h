@@ -61,8 +61,8 @@ class MetricsRegistry {
   // The same name and labels return the same series. A name keeps one type (CHECK).
   Counter* AddCounter(const std::string& name, const std::string& help, const MetricLabels& labels = {});
   Gauge* AddGauge(const std::string& name, const std::string& help, const MetricLabels& labels = {});
-  BucketHistogram* AddHistogram(const std::string& name, const std::string& help, std::span<const double> bounds,
-                                const MetricLabels& labels = {});
+  BucketHistogram* AddHistogram(const std::string& name, const std::string& help,
+                                std::span<const double> bounds, const MetricLabels& labels = {});
   std::string Render() const;
 
  private:

@@ -1,4 +1,5 @@
-// A small seeded generator whose stream is the same on every machine and compiler, unlike <random>'s distributions.
+// A small seeded generator whose stream is the same on every machine and compiler, unlike <random>'s
+// distributions.
 //
 // Threads   none shared; one object per owner
 // Source    xoshiro256** seeded by splitmix64 (Blackman and Vigna, public domain algorithms)

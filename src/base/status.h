@@ -37,7 +37,8 @@ class [[nodiscard]] Status {
   StatusCode code() const { return code_; }
   const std::string& message() const { return message_; }
 
-  // The machine-readable reason inside a code ("queue_full", "context_length_exceeded"); empty if the code says enough.
+  // The machine-readable reason inside a code ("queue_full", "context_length_exceeded"); empty if the code
+  // says enough.
   const std::string& reason() const { return reason_; }
   // The request field or flag at fault, e.g. "messages[2].content"; empty if none.
   const std::string& param() const { return param_; }
@@ -65,8 +66,8 @@ Status DeadlineExceeded(std::string message);
 
 }  // namespace weir
 
-#define WEIR_RETURN_IF_ERROR(expression)                 \
-  do {                                                   \
-    ::weir::Status weir_status_ = (expression);          \
-    if (!weir_status_.ok()) return weir_status_;         \
+#define WEIR_RETURN_IF_ERROR(expression)         \
+  do {                                           \
+    ::weir::Status weir_status_ = (expression);  \
+    if (!weir_status_.ok()) return weir_status_; \
   } while (false)

@@ -5,7 +5,8 @@
 namespace weir {
 namespace {
 
-// Bytes of a sequence as far as they are valid: `length` > 0 when complete, else `consumed` bytes form a broken prefix.
+// Bytes of a sequence as far as they are valid: `length` > 0 when complete, else `consumed` bytes form a
+// broken prefix.
 struct Decoded {
   int32_t code_point = -1;
   size_t consumed = 1;
@@ -121,7 +122,8 @@ std::string QuoteForMessage(std::string_view text, size_t max_bytes) {
     const size_t start = position;
     const int32_t code_point = NextCodePoint(text, &position);
     if (code_point < 0x20 || code_point == 0x7F || code_point == '"' || code_point == '\\') {
-      for (size_t i = start; i < position; ++i) out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[i]));
+      for (size_t i = start; i < position; ++i)
+        out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[i]));
     } else {
       out.append(text.substr(start, position - start));
     }

@@ -8,7 +8,8 @@
 
 namespace weir {
 
-// Code point that starts at text[*position], which moves behind it; -1 for an invalid byte, which is skipped alone.
+// Code point that starts at text[*position], which moves behind it; -1 for an invalid byte, which is skipped
+// alone.
 int32_t NextCodePoint(std::string_view text, size_t* position);
 bool IsValidUtf8(std::string_view text);
 // Length of the longest prefix that ends on a character boundary: what a stream may already send.
