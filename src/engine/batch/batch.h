@@ -1,8 +1,7 @@
 // The flattened input of one step: every scheduled token of every sequence, in rows.
 //
-// Shapes    tokens, positions, slots: [num_rows]; rows of one sequence are consecutive and ascending in position
-// Owns      its vectors, reused from step to step
-// Threads   engine thread only
+// Shapes    tokens, positions, slots: [num_rows]; rows of one sequence are consecutive and ascending in
+// position Owns      its vectors, reused from step to step Threads   engine thread only
 #pragma once
 
 #include <cstdint>
@@ -15,18 +14,18 @@ namespace weir {
 struct BatchSequence {
   int first_row = 0;
   int num_rows = 0;
-  int context_length = 0;      // tokens in the cache once this step's rows are written
-  int first_block = 0;         // index into Batch::block_ids
+  int context_length = 0;  // tokens in the cache once this step's rows are written
+  int first_block = 0;     // index into Batch::block_ids
   int num_blocks = 0;
 };
 
 struct Batch {
   std::vector<int32_t> tokens;
   std::vector<int32_t> positions;
-  std::vector<int64_t> slots;             // where each row's K and V go
+  std::vector<int64_t> slots;  // where each row's K and V go
   std::vector<BatchSequence> sequences;
-  std::vector<BlockId> block_ids;         // block tables of all sequences, one after another
-  std::vector<int32_t> logit_rows;        // rows whose logits are wanted, ascending
+  std::vector<BlockId> block_ids;   // block tables of all sequences, one after another
+  std::vector<int32_t> logit_rows;  // rows whose logits are wanted, ascending
 
   int num_rows() const { return static_cast<int>(tokens.size()); }
   void Clear();

@@ -13,8 +13,8 @@
 namespace weir {
 
 struct SamplingParams {
-  float temperature = 1.0f;         // 0: greedy, ties to the lower id
-  int top_k = 0;                    // 0 or -1: off
+  float temperature = 1.0f;  // 0: greedy, ties to the lower id
+  int top_k = 0;             // 0 or -1: off
   float top_p = 1.0f;
   float min_p = 0.0f;
   float repetition_penalty = 1.0f;  // over prompt and output
@@ -22,7 +22,7 @@ struct SamplingParams {
   float frequency_penalty = 0.0f;   // over output
   std::optional<uint64_t> seed;     // without one the engine draws one
   std::vector<std::pair<int32_t, float>> logit_bias;
-  int num_logprobs = -1;            // -1: none; 0: the chosen token only; n: also the n most likely
+  int num_logprobs = -1;  // -1: none; 0: the chosen token only; n: also the n most likely
 
   bool greedy() const { return temperature == 0.0f; }
 };

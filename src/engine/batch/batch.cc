@@ -1,0 +1,39 @@
+#include "engine/batch/batch.h"
+
+#include "base/check.h"
+
+namespace weir {
+
+void Batch::Clear() {
+  tokens.clear();
+  positions.clear();
+  slots.clear();
+  sequences.clear();
+  block_ids.clear();
+  logit_rows.clear();
+}
+
+void Batch::AddSequence(const int32_t* sequence_tokens, int first_position, int count,
+                        const BlockTable& table, bool wants_last_logits, bool wants_all_logits) {
+  DCHECK(first_position >= 0 && count > 0);
+  BatchSequence sequence;
+  sequence.first_row = num_rows();
+  sequence.num_rows = count;
+  sequence.context_length = first_position + count;
+  sequence.first_block = static_cast<int>(block_ids.size());
+  sequence.num_blocks = BlocksFor(sequence.context_length);
+  DCHECK(static_cast<size_t>(sequence.num_blocks) <= table.blocks().size());
+
+  for (int position = first_position; position < sequence.context_length; ++position) {
+    const bool is_last = position + 1 == sequence.context_length;
+    if (wants_all_logits || (wants_last_logits && is_last)) logit_rows.push_back(num_rows());
+    tokens.push_back(sequence_tokens[position]);
+    positions.push_back(position);
+    slots.push_back(table.SlotOf(position));
+  }
+  const auto blocks = table.blocks().first(static_cast<size_t>(sequence.num_blocks));
+  block_ids.insert(block_ids.end(), blocks.begin(), blocks.end());
+  sequences.push_back(sequence);
+}
+
+}  // namespace weir
