@@ -19,19 +19,21 @@ namespace weir {
 enum class SequenceState : uint8_t { kWaiting, kRunning, kFinished };
 
 struct Sequence {
-  uint64_t number = 0;                // arrival order
+  uint64_t number = 0;  // arrival order
   Request request;
   std::shared_ptr<RequestStream> stream;
   std::unique_ptr<SamplerState> sampler;
-  std::vector<int32_t> tokens;        // prompt, then output
+  std::vector<int32_t> tokens;  // prompt, then output
   int num_prompt_tokens = 0;
-  int num_computed_tokens = 0;        // whose K and V are in the cache
+  int num_computed_tokens = 0;  // whose K and V are in the cache
   BlockTable table;
   SequenceState state = SequenceState::kWaiting;
   TimePoint arrived{};
   Stage waiting_cause = Stage::kQueueSlot;  // why it was passed over in the last step
   int num_overtaken = 0;
-  bool was_preempted = false;         // since its last token: what it computes now is recomputation
+  bool was_preempted = false;  // since its last token: what it computes now is recomputation
+  int num_preemptions = 0;
+  int64_t num_recomputed_tokens = 0;  // whose K and V preemptions threw away
 
   int num_tokens() const { return static_cast<int>(tokens.size()); }
   int num_output_tokens() const { return num_tokens() - num_prompt_tokens; }

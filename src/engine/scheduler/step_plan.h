@@ -1,6 +1,10 @@
 // What one step will compute: the scheduler's decision, before any tensor is touched.
+//
+// Owns      nothing: the sequences belong to the scheduler and live at least until Commit()
+// Threads   engine thread only
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "engine/request/sequence.h"
@@ -11,7 +15,14 @@ struct ScheduledSequence {
   Sequence* sequence = nullptr;
   int num_scheduled_tokens = 0;
   bool samples = false;  // the last scheduled token is the sequence's last: its logits choose the next one
+  bool is_decode = false;
+  bool is_first = false;  // it waited until this step
 };
+
+// Each row attends to the tokens before it and to itself.
+inline int64_t KvTokensRead(int64_t num_computed, int64_t count) {
+  return count * num_computed + count * (count + 1) / 2;
+}
 
 struct StepPlan {
   std::vector<ScheduledSequence> entries;
@@ -21,6 +32,8 @@ struct StepPlan {
   std::vector<Sequence*> preempted;
 
   bool empty() const { return entries.empty(); }
+  bool Contains(const Sequence* sequence) const;
+  void Add(Sequence* sequence, int count, bool is_first);
   void Clear();
 };
 

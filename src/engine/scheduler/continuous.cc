@@ -1,0 +1,148 @@
+#include "engine/scheduler/continuous.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "engine/scheduler/waiting_order.h"
+
+namespace weir {
+namespace {
+
+// The plan's first prefill gets this much even when the time budget is gone, so that prompts never starve.
+constexpr int kMinPrefill = 16;
+// One block in fifty stays free while anything runs: running sequences grow, and a preemption costs more than
+// a wait.
+constexpr int kReservedShare = 50;
+
+}  // namespace
+
+void ContinuousScheduler::Schedule(TimePoint, StepPlan* plan) {
+  plan->Clear();
+  prompt_rows_left_ = limits_.max_prompt_logit_rows;
+  ScheduleRunning(plan);
+  if (plan->preempted.empty()) {
+    ScheduleWaiting(plan);
+  } else {
+    for (auto& sequence : waiting_) sequence->waiting_cause = Stage::kQueueKv;
+  }
+}
+
+int ContinuousScheduler::Chunk(const Sequence& sequence, int wanted, const StepPlan& plan) const {
+  int limit = std::min(wanted, limits_.max_num_batched_tokens - plan.num_tokens);
+  if (sequence.request.prompt_logprobs) limit = std::min(limit, prompt_rows_left_);
+  if (limit <= 0) return 0;
+  const auto fits = [&](int count) {
+    return cost_->Predict(plan.num_tokens + count,
+                          plan.kv_tokens_read + KvTokensRead(sequence.num_computed_tokens, count)) <=
+           limits_.itl_objective;
+  };
+  int fitting = limit;
+  if (!fits(limit)) {
+    fitting = 0;
+    for (int too_many = limit; too_many - fitting > 1;) {
+      const int middle = fitting + (too_many - fitting) / 2;
+      (fits(middle) ? fitting : too_many) = middle;
+    }
+  }
+  if (plan.num_prefill_tokens == 0) fitting = std::max(fitting, std::min(limit, kMinPrefill));
+  return fitting;
+}
+
+void ContinuousScheduler::AddToPlan(Sequence* sequence, int count, bool is_first, StepPlan* plan) {
+  if (sequence->request.prompt_logprobs && !sequence->is_decode()) prompt_rows_left_ -= count;
+  plan->Add(sequence, count, is_first);
+}
+
+void ContinuousScheduler::ScheduleRunning(StepPlan* plan) {
+  in_order_.clear();
+  for (const auto& sequence : running_) {
+    if (sequence->is_decode()) in_order_.push_back(sequence.get());
+  }
+  for (const auto& sequence : running_) {
+    if (!sequence->is_decode()) in_order_.push_back(sequence.get());
+  }
+  for (Sequence* sequence : in_order_) {
+    if (sequence->state != SequenceState::kRunning) continue;  // preempted for one before it
+    const int missing = sequence->num_tokens() - sequence->num_computed_tokens;
+    const int count = sequence->is_decode()
+                          ? std::min(missing, limits_.max_num_batched_tokens - plan->num_tokens)
+                          : Chunk(*sequence, missing, *plan);
+    if (count == 0) {
+      sequence->waiting_cause = Stage::kQueueBudget;
+      continue;
+    }
+    const int end = sequence->num_computed_tokens + count;
+    while (sequence->state == SequenceState::kRunning && !sequence->table.CanCover(*pool_, end)) {
+      // There is always one: a sequence that is not the oldest may be its own victim, and the oldest fits
+      // alone.
+      Sequence* victim = FindVictim(*plan);
+      CHECK(victim != nullptr);
+      Preempt(victim, plan);
+    }
+    if (sequence->state != SequenceState::kRunning) continue;
+    sequence->table.Cover(*pool_, end);
+    AddToPlan(sequence, count, /*is_first=*/false, plan);
+  }
+}
+
+// Lowest class, then least computed (it loses least), then youngest; never the oldest.
+Sequence* ContinuousScheduler::FindVictim(const StepPlan& plan) const {
+  Sequence* victim = nullptr;
+  for (size_t i = 1; i < running_.size(); ++i) {
+    Sequence* candidate = running_[i].get();
+    if (plan.Contains(candidate)) continue;
+    if (victim == nullptr) {
+      victim = candidate;
+      continue;
+    }
+    const int class_difference = candidate->request.priority - victim->request.priority;
+    const int computed_difference = candidate->num_computed_tokens - victim->num_computed_tokens;
+    if (class_difference > 0 || (class_difference == 0 && computed_difference <= 0)) victim = candidate;
+  }
+  return victim;
+}
+
+// The whole sequence, so that its prefill never stalls half-way.
+bool ContinuousScheduler::CanStart(const Sequence& sequence) const {
+  const int reserved = running_.empty() ? 0 : (pool_->num_blocks() + kReservedShare - 1) / kReservedShare;
+  return pool_->CanAllocate(sequence.table.BlocksMissing(sequence.num_tokens()) + reserved);
+}
+
+void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
+  const auto blame_from = [&](size_t first, Stage cause) {
+    for (size_t i = first; i < waiting_.size(); ++i) waiting_[i]->waiting_cause = cause;
+  };
+  std::vector<Sequence*> skipped;
+  bool someone_aged = false;
+  for (size_t i = 0; i < waiting_.size(); ++i) {
+    Sequence* sequence = waiting_[i].get();
+    if (running_.size() >= static_cast<size_t>(limits_.max_num_seqs)) {
+      blame_from(i, Stage::kQueueSlot);
+      break;
+    }
+    const int count = Chunk(*sequence, sequence->num_tokens(), *plan);
+    if (count == 0) {
+      blame_from(i, Stage::kQueueBudget);
+      break;
+    }
+    if (!CanStart(*sequence)) {
+      sequence->waiting_cause = Stage::kQueueKv;
+      if (IsAged(*sequence)) {  // what becomes free is kept for it
+        blame_from(i, Stage::kQueueKv);
+        break;
+      }
+      skipped.push_back(sequence);
+      continue;
+    }
+    Start(i);
+    AddToPlan(sequence, count, /*is_first=*/true, plan);
+    for (Sequence* passed : skipped) {
+      ++passed->num_overtaken;
+      someone_aged = someone_aged || IsAged(*passed);
+    }
+  }
+  CompactWaiting();
+  if (someone_aged) std::sort(waiting_.begin(), waiting_.end(), ServedBefore);
+}
+
+}  // namespace weir

@@ -1,0 +1,33 @@
+// Continuous batching: decodes first, then chunks of prompts, inside a token budget and a step-time budget.
+//
+// Owns      as Scheduler
+// Threads   engine thread only
+// Source    docs/ARCHITECTURE.md, "The engine step"
+//
+// It cannot deadlock: the oldest running sequence is never a victim, so it finishes; a waiting one that was
+// overtaken 16 times is not overtaken again, so it gets the blocks that become free.
+#pragma once
+
+#include "engine/scheduler/scheduler.h"
+
+namespace weir {
+
+class ContinuousScheduler final : public Scheduler {
+ public:
+  using Scheduler::Scheduler;
+  void Schedule(TimePoint now, StepPlan* plan) override;
+
+ private:
+  // Largest piece of `wanted` tokens that still fits this step.
+  int Chunk(const Sequence& sequence, int wanted, const StepPlan& plan) const;
+  void ScheduleRunning(StepPlan* plan);
+  void ScheduleWaiting(StepPlan* plan);
+  void AddToPlan(Sequence* sequence, int count, bool is_first, StepPlan* plan);
+  Sequence* FindVictim(const StepPlan& plan) const;
+  bool CanStart(const Sequence& sequence) const;
+
+  int prompt_rows_left_ = 0;         // of this step
+  std::vector<Sequence*> in_order_;  // scratch: decodes, then prefills
+};
+
+}  // namespace weir

@@ -1,0 +1,115 @@
+#include "engine/scheduler/cost_model.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace weir {
+namespace {
+
+constexpr double kWeight = 0.05;
+// The KV term is small against the noise of a step, so it is averaged over more of them.
+constexpr double kKvWeight = 0.01;
+constexpr double kAccident = 8.0;
+// So many accidents one after another are no accident: the machine has changed, or the first steps were odd.
+constexpr int kMaxRefused = 16;
+// Below this relative spread of token counts a slope would be noise.
+constexpr double kMinSpread = 0.05;
+
+}  // namespace
+
+int CostModel::RangeOf(int num_tokens) {
+  return std::min(kNumRanges - 1,
+                  static_cast<int>(std::bit_width(static_cast<unsigned>(std::max(1, num_tokens)))) - 1);
+}
+
+double CostModel::At(const Range& range, double num_tokens, double kv_tokens) const {
+  const double base = std::max(0.0, range.seconds - kv_cost_ * range.kv);
+  const double proportional = base / range.tokens;
+  double slope = 0;
+  if (range.variance_tokens > kMinSpread * kMinSpread * range.tokens * range.tokens) {
+    slope = std::clamp(range.covariance / range.variance_tokens, 0.0, proportional);
+  } else if (num_tokens > range.tokens) {
+    slope = proportional;  // not known: the careful assumption
+  }
+  return std::max(0.0, base + slope * (num_tokens - range.tokens)) + kv_cost_ * kv_tokens;
+}
+
+double CostModel::PredictSeconds(int num_tokens, double kv_tokens) const {
+  const int index = RangeOf(num_tokens);
+  if (ranges_[index].num_observed > 0) return At(ranges_[index], num_tokens, kv_tokens);
+  int below = index - 1;
+  while (below >= 0 && ranges_[below].num_observed == 0) --below;
+  int above = index + 1;
+  while (above < kNumRanges && ranges_[above].num_observed == 0) ++above;
+  const bool has_below = below >= 0;
+  const bool has_above = above < kNumRanges;
+  if (!has_below && !has_above) return 0;
+  // The kv part is added once, outside the scaling.
+  const double kv_part = kv_cost_ * kv_tokens;
+  if (has_below && has_above) {
+    const Range& low = ranges_[below];
+    const Range& high = ranges_[above];
+    const double low_seconds = At(low, low.tokens, 0);
+    const double high_seconds = std::max(low_seconds, At(high, high.tokens, 0));
+    const double share = (num_tokens - low.tokens) / (high.tokens - low.tokens);
+    return low_seconds + share * (high_seconds - low_seconds) + kv_part;
+  }
+  const Range& known = ranges_[has_below ? below : above];
+  return At(known, known.tokens, 0) * num_tokens / known.tokens + kv_part;
+}
+
+Duration CostModel::Predict(int num_tokens, int64_t kv_tokens_read) const {
+  if (num_tokens <= 0) return Duration::zero();
+  return FromSeconds(PredictSeconds(num_tokens, static_cast<double>(kv_tokens_read)));
+}
+
+Duration CostModel::PredictPrefill(int num_tokens, int max_chunk) const {
+  if (num_tokens <= 0) return Duration::zero();
+  const int chunk = std::max(1, std::min(num_tokens, max_chunk));
+  const int num_full = num_tokens / chunk;
+  const int rest = num_tokens - num_full * chunk;
+  const double all_kv = 0.5 * num_tokens * (num_tokens + 1.0);
+  double seconds = num_full * PredictSeconds(chunk, 0) + kv_cost_ * all_kv;
+  if (rest > 0) seconds += PredictSeconds(rest, 0);
+  return FromSeconds(seconds);
+}
+
+bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual) {
+  if (num_tokens <= 0 || actual <= Duration::zero()) return true;
+  Range& range = ranges_[RangeOf(num_tokens)];
+  const double seconds = ToSeconds(actual);
+  const double kv = static_cast<double>(kv_tokens_read);
+  if (range.num_observed > 0 && seconds > kAccident * At(range, num_tokens, kv)) {
+    if (++range.num_refused < kMaxRefused) return false;
+    range = Range{};
+  }
+  range.num_refused = 0;
+  Learn(range, num_tokens, kv, seconds);
+  return true;
+}
+
+void CostModel::Learn(Range& range, double num_tokens, double kv_tokens, double seconds) {
+  // A plain mean at first, an exponential one once there is enough to average.
+  const double weight = std::max(kWeight, 1.0 / static_cast<double>(++range.num_observed));
+  const double d_tokens = num_tokens - range.tokens;
+  const double d_kv = kv_tokens - range.kv;
+  const double d_seconds = seconds - range.seconds;
+  if (range.num_observed > 1) {
+    const double slope =
+        range.variance_tokens > 0 ? std::max(0.0, range.covariance / range.variance_tokens) : 0.0;
+    const double residual = d_seconds - slope * d_tokens;
+    // Long steps have the larger noise: each counts by its relative deviation.
+    const double importance = 1.0 / (range.seconds * range.seconds);
+    kv_variance_ += kKvWeight * (importance * d_kv * d_kv - kv_variance_);
+    kv_covariance_ += kKvWeight * (importance * d_kv * residual - kv_covariance_);
+    if (kv_variance_ > 0) kv_cost_ = std::max(0.0, kv_covariance_ / kv_variance_);
+  }
+  range.tokens += weight * d_tokens;
+  range.kv += weight * d_kv;
+  range.seconds += weight * d_seconds;
+  range.variance_tokens = (1 - weight) * (range.variance_tokens + weight * d_tokens * d_tokens);
+  range.covariance = (1 - weight) * (range.covariance + weight * d_tokens * (d_seconds - kv_cost_ * d_kv));
+}
+
+}  // namespace weir

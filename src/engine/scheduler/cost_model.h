@@ -1,0 +1,54 @@
+// Predicts how long a step takes: a + b x tokens + c x kv_tokens_read, with a and b per power-of-two range of
+// tokens.
+//
+// Units     tokens of one step; KV tokens read as KvTokensRead() counts them
+// Errors    none; with nothing learnt every prediction is zero, so nothing is held back that has not been
+// tried Threads   engine thread only Source    docs/decisions, "Step cost"
+//
+// Ranges, because a small step costs one sweep over the weights whatever its size, and a large one is bound
+// by arithmetic: one line cannot fit both.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace weir {
+
+class CostModel {
+ public:
+  Duration Predict(int num_tokens, int64_t kv_tokens_read) const;
+  // A prompt of `num_tokens` alone, in chunks of at most `max_chunk`.
+  Duration PredictPrefill(int num_tokens, int max_chunk) const;
+  // False: more than 8 times its prediction, so it was an accident (a page fault, another process) and is not
+  // learnt.
+  bool Observe(int num_tokens, int64_t kv_tokens_read, Duration actual);
+
+ private:
+  static constexpr int kNumRanges = 24;
+
+  // Exponentially weighted moments of the steps seen in one range.
+  struct Range {
+    int64_t num_observed = 0;
+    int num_refused = 0;  // one after another
+    double tokens = 0;    // means
+    double kv = 0;
+    double seconds = 0;
+    double variance_tokens = 0;
+    double covariance = 0;  // of tokens and seconds, KV cost taken out
+  };
+
+  static int RangeOf(int num_tokens);
+  double At(const Range& range, double num_tokens, double kv_tokens) const;
+  double PredictSeconds(int num_tokens, double kv_tokens) const;
+  void Learn(Range& range, double num_tokens, double kv_tokens, double seconds);
+
+  std::array<Range, kNumRanges> ranges_{};
+  // c is one number for all ranges: reading a KV token costs the same whoever reads it.
+  double kv_variance_ = 0;
+  double kv_covariance_ = 0;
+  double kv_cost_ = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,82 @@
+#include "engine/scheduler/cost_model.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/rng.h"
+
+namespace weir {
+namespace {
+
+// A machine whose small steps cost one sweep over the weights and whose large ones are bound by arithmetic.
+double TrueSeconds(int num_tokens, int64_t kv) { return std::max(0.004, 0.0006 * num_tokens) + 1e-8 * kv; }
+
+CostModel Trained(uint64_t seed, double noise) {
+  Rng rng(seed);
+  CostModel model;
+  for (int i = 0; i < 6000; ++i) {
+    const int tokens = 1 + static_cast<int>(rng.NextBelow(rng.NextBelow(2) == 0 ? 16 : 512));
+    const int64_t kv = static_cast<int64_t>(rng.NextBelow(60000));
+    model.Observe(tokens, kv, FromSeconds(TrueSeconds(tokens, kv) * (1 + noise * (rng.NextDouble() - 0.5))));
+  }
+  return model;
+}
+
+TEST(CostModelTest, PredictsNothingBeforeItHasSeenAStep) {
+  EXPECT_EQ(CostModel().Predict(100, 1000), Duration::zero());
+  EXPECT_EQ(CostModel().PredictPrefill(100, 32), Duration::zero());
+}
+
+TEST(CostModelTest, LearnsBothRegimesAndTheCostOfReadingKv) {
+  const CostModel model = Trained(1, 0.1);
+  for (int tokens : {1, 3, 8, 20, 48, 100, 300, 500}) {
+    for (int64_t kv : {0, 20000, 50000}) {
+      const double expected = TrueSeconds(tokens, kv);
+      EXPECT_NEAR(ToSeconds(model.Predict(tokens, kv)), expected, 0.15 * expected)
+          << tokens << " tokens, kv " << kv;
+    }
+  }
+}
+
+TEST(CostModelTest, DoesNotLearnFromAnAccident) {
+  CostModel model;
+  for (int i = 0; i < 50; ++i) model.Observe(8, 100, FromSeconds(0.005));
+  EXPECT_FALSE(model.Observe(8, 100, FromSeconds(0.050)));
+  EXPECT_NEAR(ToSeconds(model.Predict(8, 100)), 0.005, 1e-4);
+  EXPECT_TRUE(model.Observe(8, 100, FromSeconds(0.030)));
+}
+
+TEST(CostModelTest, BelievesAChangeThatStays) {
+  CostModel model;
+  for (int i = 0; i < 50; ++i) model.Observe(8, 100, FromSeconds(0.001));
+  for (int i = 0; i < 40; ++i) model.Observe(8, 100, FromSeconds(0.050));
+  EXPECT_NEAR(ToSeconds(model.Predict(8, 100)), 0.050, 0.005);
+}
+
+TEST(CostModelTest, FollowsASlowDrift) {
+  CostModel model;
+  for (int i = 0; i < 50; ++i) model.Observe(8, 100, FromSeconds(0.004));
+  for (int i = 0; i < 100; ++i) model.Observe(8, 100, FromSeconds(0.008));
+  EXPECT_NEAR(ToSeconds(model.Predict(8, 100)), 0.008, 0.0002);
+}
+
+TEST(CostModelTest, BorrowsFromKnownRangesForUnknownOnes) {
+  CostModel model;
+  for (int i = 0; i < 20; ++i) model.Observe(8, 0, FromSeconds(0.004));
+  // Nothing larger is known: the careful assumption is proportional.
+  EXPECT_NEAR(ToSeconds(model.Predict(80, 0)), 0.040, 1e-4);
+  for (int i = 0; i < 20; ++i) model.Observe(300, 0, FromSeconds(0.180));
+  EXPECT_GT(model.Predict(80, 0), FromSeconds(0.004));
+  EXPECT_LT(model.Predict(80, 0), FromSeconds(0.180));
+}
+
+TEST(CostModelTest, PrefillIsTheSumOfItsChunks) {
+  const CostModel model = Trained(2, 0.0);
+  const Duration expected = model.Predict(256, 0) * 3 + model.Predict(100, 0);
+  const Duration kv_part = model.Predict(256, 868 * 869 / 2) - model.Predict(256, 0);
+  EXPECT_NEAR(ToSeconds(model.PredictPrefill(868, 256)), ToSeconds(expected + kv_part), 1e-4);
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,32 @@
+#include "engine/scheduler/step_plan.h"
+
+#include <algorithm>
+
+namespace weir {
+
+bool StepPlan::Contains(const Sequence* sequence) const {
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const ScheduledSequence& entry) { return entry.sequence == sequence; });
+}
+
+void StepPlan::Add(Sequence* sequence, int count, bool is_first) {
+  const bool is_decode = sequence->is_decode();
+  entries.push_back({.sequence = sequence,
+                     .num_scheduled_tokens = count,
+                     .samples = sequence->num_computed_tokens + count == sequence->num_tokens(),
+                     .is_decode = is_decode,
+                     .is_first = is_first});
+  num_tokens += count;
+  if (!is_decode) num_prefill_tokens += count;
+  kv_tokens_read += KvTokensRead(sequence->num_computed_tokens, count);
+}
+
+void StepPlan::Clear() {
+  entries.clear();
+  preempted.clear();
+  num_tokens = 0;
+  num_prefill_tokens = 0;
+  kv_tokens_read = 0;
+}
+
+}  // namespace weir
