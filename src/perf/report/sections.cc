@@ -1,0 +1,420 @@
+#include "perf/report/sections.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "perf/report/evidence.h"
+#include "perf/report/number_format.h"
+
+namespace weir {
+namespace {
+
+using Row = std::vector<std::string>;
+
+ReportBlock Paragraph(std::string text) { return {ReportBlock::kParagraph, std::move(text), {}, {}}; }
+ReportBlock Chart(const std::string& id) { return {ReportBlock::kChart, id, {}, {}}; }
+ReportBlock Table(Row header, std::vector<Row> rows) {
+  return {ReportBlock::kTable, "", std::move(header), std::move(rows)};
+}
+
+std::string Text(const Json& json, const std::string& pointer) {
+  return StringAt(json, pointer).value_or(kNotMeasured);
+}
+std::string Number(const Json& json, const std::string& pointer) {
+  return FormatNumber(NumberAt(json, pointer));
+}
+std::string Ms(const Json& json, const std::string& pointer) {
+  return FormatMilliseconds(NumberAt(json, pointer));
+}
+std::string Percent(const Json& json, const std::string& pointer) {
+  const auto ratio = NumberAt(json, pointer);
+  return FormatPercent(ratio ? std::optional<double>(std::round(*ratio * 1000) / 1000) : std::nullopt);
+}
+std::string Bytes(const Json& json, const std::string& pointer) {
+  return FormatBytes(NumberAt(json, pointer));
+}
+
+std::string ByUnit(const Json& row, const char* column) {
+  const auto value = NumberAt(row, std::string("/") + column);
+  if (!value) return "–";
+  const std::string unit = StringAt(row, "/unit").value_or("");
+  if (unit == "ms") return FormatMilliseconds(value);
+  if (unit == "ratio") return FormatPercent(std::round(*value * 1000) / 1000);
+  return FormatNumber(value) + (unit == "tok/s" ? " tok/s" : "");
+}
+
+void AddFindings(const Json& report, const std::string& section, const std::string& kind,
+                 ReportSection* out) {
+  ReportBlock list{ReportBlock::kList, "", {}, {}};
+  for (const Json& finding : report["findings"]) {
+    if (StringAt(finding, "/section") == section && StringAt(finding, "/kind") == kind) {
+      list.rows.push_back({fmt::format("{} [{}]", Text(finding, "/text"), Text(finding, "/rule"))});
+    }
+  }
+  if (!list.rows.empty()) out->blocks.push_back(std::move(list));
+}
+
+const Json* FindLoad(const Json& report, const std::string& step) {
+  for (const Json& load : report["load_tests"]) {
+    if (StringAt(load, "/step") == step) return &load["document"];
+  }
+  return nullptr;
+}
+
+std::string Joined(const Json& list) {
+  std::string out;
+  if (!list.is_array()) return out;
+  for (const Json& one : list) {
+    if (one.is_string()) out += (out.empty() ? "" : " ") + one.get<std::string>();
+  }
+  return out;
+}
+
+ReportSection System(const Json& report) {
+  ReportSection out{"1. System configuration", {}};
+  const Json* document = &report["benchmark"];
+  if (document->is_null() && !report["load_tests"].empty()) document = &report["load_tests"][0]["document"];
+  const Json& d = *document;
+  std::vector<Row> rows = {
+      {"Model", fmt::format("{} ({}, {} of weights)", Text(d, "/model/name"), Text(d, "/model/weight_format"),
+                            Bytes(d, "/model/weight_bytes"))},
+      {"Processor", fmt::format("{}, {} cores, kernels: {}", Text(d, "/environment/cpu_model"),
+                                Number(d, "/environment/logical_cores"), Text(d, "/environment/isa"))},
+      {"GPU", "none used"},
+      {"Memory", Bytes(d, "/environment/memory_bytes")},
+      {"Threads", Number(d, "/environment/threads")},
+      {"Version", fmt::format("weir {} ({})", Text(d, "/tool/version"), Text(d, "/tool/commit"))},
+      {"Memory utilisation", Percent(d, "/parameters/memory_utilization")},
+      {"Max model length", Number(d, "/parameters/max_model_len")},
+  };
+  if (const auto bandwidth = NumberAt(d, "/environment/limits/read_bandwidth_bytes_per_s")) {
+    rows.push_back(
+        {"Measured limits",
+         fmt::format("{}/s read, {} GMAC/s int8, {} GMAC/s fp32", FormatBytes(bandwidth),
+                     FormatNumber(NumberAt(d, "/environment/limits/int8_mac_per_s").value_or(0) / 1e9),
+                     FormatNumber(NumberAt(d, "/environment/limits/fp32_mac_per_s").value_or(0) / 1e9))});
+  }
+  rows.push_back({"Verdict", Text(report, "/validity/verdict")});
+  out.blocks.push_back(Table({"Item", "Value"}, std::move(rows)));
+  return out;
+}
+
+ReportSection Executive(const Json& report) {
+  ReportSection out{"2. Executive summary", {}};
+  std::vector<Row> rows;
+  for (const Json& row : report["summary"]) {
+    std::string metric = Text(row, "/metric");
+    for (char& c : metric) c = c == '_' ? ' ' : c;
+    const std::string formula = StringAt(row, "/formula").value_or("");
+    rows.push_back({metric + (formula.empty() ? "" : " (" + formula + ")"), ByUnit(row, "direct"),
+                    ByUnit(row, "api_before"), ByUnit(row, "api"), StringAt(row, "/status").value_or("")});
+  }
+  out.blocks.push_back(
+      Table({"Metric", "Direct", "API before", "API after", "Status (after)"}, std::move(rows)));
+  out.blocks.push_back(Paragraph("Key finding: " + KeyFinding(report)));
+  out.blocks.push_back(Chart("ladder"));
+  return out;
+}
+
+ReportSection Benchmark(const Json& report) {
+  ReportSection out{"3. Test 1: direct benchmark", {}};
+  const Json& bench = report["benchmark"];
+  if (bench.is_null()) {
+    out.blocks.push_back(Paragraph("Not run."));
+    return out;
+  }
+  out.blocks.push_back(Paragraph(
+      fmt::format("What the engine does without an API in front: {} prompts per row, {} output tokens each, "
+                  "{} batches. Timed are scheduling, "
+                  "prefill, decode and sampling; templates, tokenising, detokenising and HTTP are not.",
+                  Number(bench, "/parameters/num_prompts"), Number(bench, "/parameters/max_tokens"),
+                  StringAt(bench, "/results/0/batching").value_or("continuous"))));
+  std::vector<Row> rows;
+  for (const Json& row : bench["results"]) {
+    rows.push_back(
+        {Number(row, "/batch_size"), Number(row, "/requests_per_s_steady"), Number(row, "/output_tps_steady"),
+         NumberAt(row, "/ci95/output_tps_steady/0")
+             ? Number(row, "/ci95/output_tps_steady/0") + " – " + Number(row, "/ci95/output_tps_steady/1")
+             : "–",
+         Ms(row, "/e2el_ms/p50"), Ms(row, "/e2el_ms/p95"), Ms(row, "/e2el_ms/p99"), Ms(row, "/ttft_ms/p50"),
+         Ms(row, "/tpot_ms/p50"), Number(row, "/limit/output_tps"), Percent(row, "/limit/share_ratio")});
+  }
+  out.blocks.push_back(Table({"Batch", "req/s", "tok/s (THR-OUT-2)", "95 % interval", "P50", "P95", "P99",
+                              "TTFT p50", "TPOT p50", "limit tok/s", "share"},
+                             std::move(rows)));
+  out.blocks.push_back(Chart("scaling"));
+  std::vector<Row> steps;
+  for (const Json& row : bench["results"]) {
+    const Json* segments = FindJson(row, {"step", "segments_ms"});
+    if (segments == nullptr || !segments->is_object()) continue;
+    Row cells = {Number(row, "/batch_size"), Number(row, "/step/count"), Ms(row, "/step/mean_ms")};
+    std::string parts;
+    for (const auto& [name, ms] : segments->items()) {
+      if (const auto value = JsonNumber(&ms))
+        parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", name, FormatMilliseconds(value));
+    }
+    cells.push_back(parts);
+    steps.push_back(std::move(cells));
+  }
+  if (!steps.empty())
+    out.blocks.push_back(Table({"Batch", "steps", "mean step", "of which"}, std::move(steps)));
+  const Json& first = bench["results"][0];
+  if (NumberAt(first, "/memory/process_bytes")) {
+    const Json& last = bench["results"].back();
+    out.blocks.push_back(
+        Table({"Memory", "Bytes"}, {{"weights", Bytes(last, "/memory/weights_bytes")},
+                                    {"KV pool, reserved", Bytes(last, "/memory/kv_pool_bytes")},
+                                    {"KV pool, peak used", Bytes(last, "/memory/kv_peak_bytes")},
+                                    {"process", Bytes(last, "/memory/process_bytes")}}));
+  }
+  AddFindings(report, "benchmark", "observation", &out);
+  return out;
+}
+
+void LoadBlocks(const Json& report, const Json& document, const std::string& heading,
+                const std::string& findings, const std::string& chart, ReportSection* out) {
+  const Json& row = document["results"][0];
+  out->blocks.push_back(Paragraph(fmt::format(
+      "{}: {} requests, {}, {} output tokens each, timeout {} s.", heading, Number(row, "/counts/sent"),
+      NumberAt(row, "/concurrency") ? "concurrency " + Number(row, "/concurrency")
+                                    : "rate " + Number(row, "/request_rate_per_s") + "/s",
+      Number(document, "/parameters/max_tokens"), Number(row, "/timeout_s"))));
+  out->blocks.push_back(Table(
+      {"Result", "Value"},
+      {{"ok / failed / refused", fmt::format("{} / {} / {}", Number(row, "/counts/ok"),
+                                             Number(row, "/counts/failed"), Number(row, "/counts/shed"))},
+       {"success rate (SUC-1)", Percent(row, "/success_ratio")},
+       {"output throughput (THR-OUT-1)", Number(row, "/output_tps") + " tok/s"},
+       {"requests per second (THR-REQ-1)", Number(row, "/requests_per_s")},
+       {"duration (WIN-1)", Number(row, "/wall_s") + " s"},
+       {"verdict", Text(document, "/validity/verdict")}}));
+  const auto latency = [&](const char* name, const std::string& field) -> Row {
+    const std::string p = "/" + field + "/";
+    return {name,
+            Ms(row, p + "min"),
+            Ms(row, p + "p50"),
+            Ms(row, p + "p90"),
+            Ms(row, p + "p95"),
+            Ms(row, p + "p99"),
+            Ms(row, p + "max")};
+  };
+  std::vector<Row> rows = {latency("latency of successes (E2EL-1)", "e2el_ms"),
+                           latency("latency with failures (E2EL-4)", "e2el_with_failed_ms"),
+                           latency("time to first token (TTFT-1)", "ttft_ms"),
+                           latency("time per output token (TPOT-1)", "tpot_ms")};
+  if (NumberAt(row, "/counts/failed").value_or(0) == 0) rows.erase(rows.begin() + 1);
+  out->blocks.push_back(
+      Table({"Nearest-rank percentiles", "min", "P50", "P90", "P95", "P99", "max"}, std::move(rows)));
+  std::vector<Row> errors;
+  if (const Json* list = FindJson(row, {"errors"}); list != nullptr && list->is_array()) {
+    for (const Json& error : *list) {
+      errors.push_back({Text(error, "/class"), StringAt(error, "/phase").value_or("–"),
+                        Number(error, "/count"), Percent(error, "/ratio_of_failed")});
+    }
+  }
+  if (!errors.empty())
+    out->blocks.push_back(Table({"Error class", "phase", "count", "share of failed"}, std::move(errors)));
+  out->blocks.push_back(Chart(chart));
+  AddFindings(report, findings, "observation", out);
+}
+
+ReportSection LoadTest(const Json& report) {
+  ReportSection out{"4. Test 2: API load test", {}};
+  const Json* before = FindLoad(report, "A");
+  const Json* after = FindLoad(report, "E");
+  if (before != nullptr) {
+    LoadBlocks(
+        report, *before,
+        "Before, the study's server (one request at a time, an unbounded queue, work for departed clients)",
+        "load_before", "over_time_A", &out);
+    AddFindings(report, "load", "observation", &out);
+  }
+  if (after != nullptr)
+    LoadBlocks(report, *after, "After, weir's own mode", "load_after", "over_time_E", &out);
+  if (before == nullptr && after == nullptr) {
+    for (const Json& load : report["load_tests"]) {
+      LoadBlocks(report, load["document"], Text(load, "/file"), "load_after", "over_time_load", &out);
+      AddFindings(report, "load_before", "observation", &out);
+    }
+  }
+  if (report["load_tests"].empty()) out.blocks.push_back(Paragraph("Not run."));
+  out.blocks.push_back(Chart("latency_cdf"));
+  return out;
+}
+
+ReportSection Comparison(const Json& report) {
+  ReportSection out{"5. Comparative analysis", {}};
+  std::vector<Row> rows;
+  for (const Json& row : report["comparison"]) {
+    const std::string step = StringAt(row, "/step").value_or("");
+    if (!step.empty() && step != "A" && step != "E") continue;
+    const std::string metric = Text(row, "/metric");
+    const auto cell = [&](const char* column) {
+      const auto value = NumberAt(row, column);
+      if (metric == "success") return FormatPercent(value);
+      if (metric.ends_with("_ms")) return FormatMilliseconds(value);
+      return FormatNumber(value);
+    };
+    rows.push_back({step == "A"   ? "before"
+                    : step == "E" ? "after"
+                                  : "load",
+                    metric, Text(row, "/formula"), cell("/direct"), cell("/api"),
+                    NumberAt(row, "/ratio") ? FormatRatio(NumberAt(row, "/ratio")) : "–"});
+  }
+  out.blocks.push_back(Table({"Server", "Metric", "Formula", "Direct", "API", "Ratio"}, std::move(rows)));
+  out.blocks.push_back(Paragraph("Why the gap?"));
+  out.blocks.push_back(Chart("slot_time"));
+  out.blocks.push_back(Chart("waterfall"));
+  AddFindings(report, "before", "cause", &out);
+  AddFindings(report, "after", "cause", &out);
+  for (const char* which : {"before", "after"}) {
+    const Json* attribution = FindJson(report, {"attribution", which});
+    if (attribution == nullptr || attribution->is_null()) continue;
+    out.blocks.push_back(
+        Paragraph(fmt::format("{}: {} tok/s direct at {} in flight, {} through the API; what no cause claims "
+                              "is {} of the slot time (bound {}), {}.",
+                              which == std::string("before") ? "Before" : "After",
+                              Number(*attribution, "/direct_tps"), Number(*attribution, "/concurrency"),
+                              Number(*attribution, "/api_tps"), Percent(*attribution, "/residual_ratio"),
+                              Percent(*attribution, "/bound_ratio"), Text(*attribution, "/verdict"))));
+  }
+  return out;
+}
+
+ReportSection Recommendations(const Json& report) {
+  ReportSection out{"6. Recommendations", {}};
+  std::vector<Row> rows;
+  for (const Json& finding : report["findings"]) {
+    if (StringAt(finding, "/kind") != "recommendation") continue;
+    const bool ratio = StringAt(finding, "/expected/metric") == "success_ratio";
+    const auto format = [&](const std::string& pointer) {
+      const auto value = NumberAt(finding, pointer);
+      if (!value) return std::string("–");
+      return ratio ? FormatPercent(std::round(*value * 1000) / 1000) : FormatNumber(value) + " tok/s";
+    };
+    rows.push_back({StringAt(finding, "/priority").value_or("–"), Text(finding, "/text"),
+                    format("/expected/from") + " → " + format("/expected/to"), format("/remeasured/to"),
+                    StringAt(finding, "/remeasured/verdict").value_or("not run"), Text(finding, "/rule")});
+  }
+  if (rows.empty()) {
+    out.blocks.push_back(Paragraph("No rule fired."));
+  } else {
+    out.blocks.push_back(
+        Table({"Priority", "Action", "Expected", "Re-measured", "Verdict", "Rule"}, std::move(rows)));
+  }
+  return out;
+}
+
+ReportSection Future(const Json& report) {
+  ReportSection out{"7. The study's future tests, run", {}};
+  std::vector<Row> rows;
+  for (const Json& test : report["future_tests"])
+    rows.push_back({Text(test, "/id"), Text(test, "/question"), Text(test, "/answer")});
+  out.blocks.push_back(Table({"Test", "Question", "Answer"}, std::move(rows)));
+  return out;
+}
+
+ReportSection BeforeAfter(const Json& report) {
+  ReportSection out{"8. Before and after", {}};
+  std::vector<Row> rows;
+  for (const Json& step : report["ladder"]) {
+    rows.push_back({fmt::format("{} {}", Text(step, "/step"), Text(step, "/title")),
+                    Joined(step["server_flags"]), Number(step, "/timeout_s") + " s",
+                    NumberAt(step, "/predicted/ok") ? Number(step, "/predicted/ok") + " ok, " +
+                                                          FormatRatio(NumberAt(step, "/predicted/gap_1"))
+                                                    : "–",
+                    fmt::format("{} ok, {} failed, {} refused", Number(step, "/measured/ok"),
+                                Number(step, "/measured/failed"), Number(step, "/measured/shed")),
+                    Number(step, "/measured/output_tps"), FormatRatio(NumberAt(step, "/measured/gap_1")),
+                    Ms(step, "/measured/e2el_with_failed_p95_ms"), Text(step, "/measured/verdict")});
+  }
+  if (rows.empty()) {
+    out.blocks.push_back(Paragraph("No ladder was run; 'weir run' measures it."));
+  } else {
+    out.blocks.push_back(Table({"Step", "Server flags", "Timeout", "Predicted", "Measured", "tok/s", "GAP-1",
+                                "p95 of E2EL-4", "Verdict"},
+                               std::move(rows)));
+  }
+  out.blocks.push_back(
+      Paragraph(fmt::format("Against the reference study ({}). Ratios and shares compare; absolute numbers "
+                            "belong to another machine.",
+                            Text(report, "/reference_name"))));
+  rows.clear();
+  for (const Json& row : report["reference"]) {
+    rows.push_back({Text(row, "/metric"), Number(row, "/ours"), Number(row, "/reference"),
+                    NumberAt(row, "/other_machine") ? Number(row, "/other_machine") + " tok/s" : "–"});
+  }
+  out.blocks.push_back(Table({"Metric", "Here", "Reference study", "Other machine"}, std::move(rows)));
+  out.blocks.push_back(
+      Paragraph("The broken mode reproduces the class of the study's failure (an API far below its engine, "
+                "nearly all loss in timeouts) by the "
+                "causes the study names. It does not reproduce its 44 %: waiting in order cannot produce "
+                "those figures, since successes would "
+                "then show the wait, and the study's successes took no longer than a request alone."));
+  return out;
+}
+
+ReportSection Appendix(const Json& report) {
+  ReportSection out{"9. Appendix", {}};
+  std::vector<Row> files;
+  for (const Json& source : report["sources"])
+    files.push_back({Text(source, "/file"), Text(source, "/kind"), Text(source, "/sha256")});
+  if (!files.empty()) out.blocks.push_back(Table({"File", "Kind", "SHA-256"}, std::move(files)));
+  out.blocks.push_back({ReportBlock::kCode, Joined(report["command"]), {}, {}});
+  std::vector<Row> checks;
+  const auto add_checks = [&](const std::string& name, const Json& document) {
+    const Json* list = FindJson(document, {"validity", "checks"});
+    if (list == nullptr || !list->is_array()) return;
+    for (const Json& check : *list) {
+      if (StringAt(check, "/verdict") == "VALID") continue;
+      checks.push_back(
+          {name, Text(check, "/id"), Text(check, "/verdict"), StringAt(check, "/reason").value_or("")});
+    }
+  };
+  if (!report["benchmark"].is_null()) add_checks("benchmark", report["benchmark"]);
+  for (const Json& load : report["load_tests"]) add_checks(Text(load, "/step"), load["document"]);
+  if (!checks.empty()) out.blocks.push_back(Table({"Run", "Check", "Verdict", "Reason"}, std::move(checks)));
+  std::vector<Row> silent;
+  for (const Json& rule : report["silent_rules"]) silent.push_back({Text(rule, "/rule"), Text(rule, "/why")});
+  if (!silent.empty()) out.blocks.push_back(Table({"Rule that stayed silent", "Why"}, std::move(silent)));
+  out.blocks.push_back(
+      Paragraph("Formulas: THR-OUT-1 output tokens of ok requests ÷ first send to last done; THR-OUT-2 "
+                "tokens ÷ steady window; E2EL-1 done − send; "
+                "E2EL-4 the same with failures at max(elapsed, timeout); TTFT-1 first token − send; TPOT-1 "
+                "(last − first token)/(n − 1); "
+                "SUC-1 ok ÷ (ok + failed + refused); GAP-1 direct at its best batch ÷ API; GAP-2 both at the "
+                "same number in flight."));
+  return out;
+}
+
+}  // namespace
+
+std::string KeyFinding(const Json& report) {
+  const auto gap = [&](const char* step) -> std::optional<double> {
+    for (const Json& row : report["comparison"]) {
+      if (StringAt(row, "/step") == step && StringAt(row, "/formula") == "GAP-1")
+        return NumberAt(row, "/ratio");
+    }
+    return std::nullopt;
+  };
+  const auto before = gap("A"), after = gap("E");
+  if (before && after) {
+    return fmt::format("the same engine is {} faster than its broken API and {} than its repaired one.",
+                       FormatRatio(before), FormatRatio(after));
+  }
+  for (const char* kind : {"cause", "observation"}) {
+    for (const Json& finding : report["findings"]) {
+      if (StringAt(finding, "/kind") == kind) return Text(finding, "/text");
+    }
+  }
+  return "no rule fired.";
+}
+
+std::vector<ReportSection> BuildSections(const Json& report) {
+  return {System(report),   Executive(report),   Benchmark(report),
+          LoadTest(report), Comparison(report),  Recommendations(report),
+          Future(report),   BeforeAfter(report), Appendix(report)};
+}
+
+}  // namespace weir
