@@ -35,9 +35,13 @@ struct AdmissionLimits {
 
 struct Refusal {
   std::string reason;
-  Duration retry_after{};
+  Duration retry_after{};              // when the failed test should pass, held in 100 ms .. 60 s
 };
 
+// More requests than this are never queued, not even by the server that takes everything: it bounds memory.
+inline constexpr int kMaxQueuedInAnyMode = 1024;
+
+// Until the first step of a request that is accepted now.
 Duration PredictWait(const LoadSnapshot& load, int64_t prompt_tokens);
 
 // Empty: accepted. An idle engine refuses only a deadline it cannot meet.

@@ -1,0 +1,85 @@
+#include "engine/admission/admission.h"
+
+#include <algorithm>
+
+namespace weir {
+namespace {
+
+constexpr Duration kMinRetryAfter = std::chrono::milliseconds(100);
+constexpr Duration kMaxRetryAfter = std::chrono::seconds(60);
+// Until a request has ended nobody knows how long one holds its slot; this keeps early clients from retrying
+// at once.
+constexpr double kAssumedRequestSeconds = 1.0;
+
+double RequestSeconds(const LoadSnapshot& load) {
+  return load.request_seconds > 0 ? load.request_seconds : kAssumedRequestSeconds;
+}
+
+double SecondsOfPrefill(const LoadSnapshot& load, int64_t tokens) {
+  return load.prefill_tokens_per_s > 0 ? static_cast<double>(tokens) / load.prefill_tokens_per_s : 0.0;
+}
+
+// Slots become free one after another, evenly spread over a request's time.
+double SecondsForSlots(const LoadSnapshot& load, int count) {
+  return count * RequestSeconds(load) / std::max(1, load.max_num_seqs);
+}
+
+double SecondsUntilSlot(const LoadSnapshot& load) {
+  const int ahead = load.num_running + load.num_waiting + 1 - load.max_num_seqs;
+  return ahead > 0 ? SecondsForSlots(load, ahead) : 0.0;
+}
+
+double SecondsUntilBlocks(const LoadSnapshot& load, int64_t prompt_tokens) {
+  constexpr int kTokensPerBlock = 16;
+  const int64_t needed = (prompt_tokens + kTokensPerBlock - 1) / kTokensPerBlock;
+  const int64_t missing = needed - load.free_blocks;
+  const int used = load.total_blocks - load.free_blocks;
+  if (missing <= 0 || used <= 0) return 0.0;
+  return std::min(1.0, static_cast<double>(missing) / used) * RequestSeconds(load);
+}
+
+bool IsIdle(const LoadSnapshot& load) { return load.num_running == 0 && load.num_waiting == 0; }
+
+Refusal Refuse(std::string reason, double seconds) {
+  return {std::move(reason), std::clamp(FromSeconds(std::min(seconds, ToSeconds(kMaxRetryAfter))),
+                                        kMinRetryAfter, kMaxRetryAfter)};
+}
+
+}  // namespace
+
+Duration PredictWait(const LoadSnapshot& load, int64_t prompt_tokens) {
+  if (IsIdle(load)) return Duration::zero();
+  const double rest_of_step = load.num_running > 0 ? load.step_seconds : 0.0;
+  // A slot's time contains the prefill of who takes it, so the two waits overlap.
+  const double work = std::max({SecondsOfPrefill(load, load.queued_tokens), SecondsUntilSlot(load),
+                                SecondsUntilBlocks(load, prompt_tokens)});
+  return FromSeconds(rest_of_step + work);
+}
+
+std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load, int64_t prompt_tokens,
+                              std::optional<Duration> first_token_budget) {
+  if (!limits.bounded) {
+    if (load.num_waiting < kMaxQueuedInAnyMode) return std::nullopt;
+    return Refuse("queue_full", SecondsForSlots(load, 1));
+  }
+  if (!IsIdle(load)) {
+    if (load.num_waiting >= std::min(limits.max_num_queued_reqs, kMaxQueuedInAnyMode)) {
+      return Refuse("queue_full", SecondsForSlots(load, 1));
+    }
+    const int64_t excess_tokens = load.queued_tokens + prompt_tokens - limits.max_num_queued_tokens;
+    // A prompt larger than the bound itself is let in when it is alone in the queue, else it could never be.
+    if (excess_tokens > 0 && load.queued_tokens > 0) {
+      return Refuse("queue_full", SecondsOfPrefill(load, excess_tokens));
+    }
+  }
+  const Duration wait = PredictWait(load, prompt_tokens);
+  if (wait > limits.ttft_objective) return Refuse("ttft_unmeetable", ToSeconds(wait - limits.ttft_objective));
+  if (first_token_budget) {
+    const Duration ttft = wait + FromSeconds(SecondsOfPrefill(load, prompt_tokens));
+    if (ttft > *first_token_budget)
+      return Refuse("deadline_unmeetable", ToSeconds(ttft - *first_token_budget));
+  }
+  return std::nullopt;
+}
+
+}  // namespace weir

@@ -1,0 +1,128 @@
+#include "engine/admission/admission.h"
+
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+AdmissionLimits Limits() {
+  return {.bounded = true,
+          .max_num_queued_reqs = 16,
+          .max_num_queued_tokens = 10000,
+          .ttft_objective = seconds(10)};
+}
+
+// Four slots, each held for two seconds; a thousand prompt tokens per second.
+LoadSnapshot Busy(int num_running, int num_waiting, int64_t queued_tokens) {
+  LoadSnapshot load;
+  load.num_running = num_running;
+  load.num_waiting = num_waiting;
+  load.queued_tokens = queued_tokens;
+  load.free_blocks = 100;
+  load.total_blocks = 200;
+  load.max_num_seqs = 4;
+  load.prefill_tokens_per_s = 1000;
+  load.request_seconds = 2;
+  load.step_seconds = 0.01;
+  return load;
+}
+
+TEST(AdmissionTest, PredictsNoWaitForAnIdleEngine) {
+  EXPECT_EQ(PredictWait(Busy(0, 0, 0), 5000), Duration::zero());
+}
+
+TEST(AdmissionTest, PredictsTheRestOfTheStepWhileSlotsAreFree) {
+  EXPECT_EQ(PredictWait(Busy(2, 0, 0), 100), milliseconds(10));
+}
+
+TEST(AdmissionTest, PredictsTheTimeUntilItsTurnForASlot) {
+  // Full, two ahead: the third slot that becomes free is ours, one becomes free every half second.
+  EXPECT_EQ(PredictWait(Busy(4, 2, 200), 100), milliseconds(10 + 1500));
+}
+
+TEST(AdmissionTest, PredictsThePrefillOfThoseAhead) {
+  EXPECT_EQ(PredictWait(Busy(1, 2, 3000), 100), milliseconds(10 + 3000));
+}
+
+TEST(AdmissionTest, PredictsTheTimeUntilBlocksAreFree) {
+  LoadSnapshot load = Busy(1, 0, 0);
+  load.free_blocks = 0;
+  EXPECT_EQ(PredictWait(load, 50 * 16), milliseconds(10 + 500));  // a quarter of the used blocks
+}
+
+TEST(AdmissionTest, IdleEngineRefusesNothingWhateverTheBoundsSay) {
+  AdmissionLimits limits = Limits();
+  limits.max_num_queued_reqs = 0;
+  limits.max_num_queued_tokens = 0;
+  EXPECT_FALSE(Decide(limits, Busy(0, 0, 0), 1000000, std::nullopt));
+}
+
+TEST(AdmissionTest, IdleEngineRefusesADeadlineItCannotMeet) {
+  const auto refusal = Decide(Limits(), Busy(0, 0, 0), 3000, seconds(2));
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->reason, "deadline_unmeetable");
+  EXPECT_FALSE(Decide(Limits(), Busy(0, 0, 0), 3000, seconds(4)));
+}
+
+TEST(AdmissionTest, RefusesAtTheBoundOnRequests) {
+  EXPECT_FALSE(Decide(Limits(), Busy(4, 15, 100), 10, std::nullopt));
+  const auto refusal = Decide(Limits(), Busy(4, 16, 100), 10, std::nullopt);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->reason, "queue_full");
+  EXPECT_EQ(refusal->retry_after, milliseconds(500));
+}
+
+TEST(AdmissionTest, RefusesAtTheBoundOnTokens) {
+  EXPECT_FALSE(Decide(Limits(), Busy(1, 1, 9000), 1000, std::nullopt));
+  const auto refusal = Decide(Limits(), Busy(1, 1, 9000), 3000, std::nullopt);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->reason, "queue_full");
+  EXPECT_EQ(refusal->retry_after, seconds(2));
+}
+
+TEST(AdmissionTest, RefusesAWaitBeyondTheObjective) {
+  AdmissionLimits limits = Limits();
+  limits.ttft_objective = seconds(3);
+  const auto refusal = Decide(limits, Busy(1, 1, 5000), 100, std::nullopt);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->reason, "ttft_unmeetable");
+  EXPECT_EQ(refusal->retry_after, milliseconds(2010));
+}
+
+TEST(AdmissionTest, RefusesADeadlineThatTheQueueUsesUp) {
+  EXPECT_FALSE(Decide(Limits(), Busy(1, 1, 2000), 1000, seconds(4)));
+  const auto refusal = Decide(Limits(), Busy(1, 1, 2000), 1000, seconds(3));
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->reason, "deadline_unmeetable");
+}
+
+TEST(AdmissionTest, HoldsTheRetryTimeInItsRange) {
+  LoadSnapshot slow = Busy(4, 16, 100);
+  slow.request_seconds = 10000;
+  EXPECT_EQ(Decide(Limits(), slow, 10, std::nullopt)->retry_after, seconds(60));
+  LoadSnapshot fast = Busy(4, 16, 100);
+  fast.request_seconds = 0.001;
+  EXPECT_EQ(Decide(Limits(), fast, 10, std::nullopt)->retry_after, milliseconds(100));
+}
+
+TEST(AdmissionTest, UnboundedQueueTakesWhatABoundedOneRefuses) {
+  AdmissionLimits limits = Limits();
+  limits.bounded = false;
+  EXPECT_FALSE(Decide(limits, Busy(4, 1000, 1000000), 100000, milliseconds(1)));
+  EXPECT_TRUE(Decide(limits, Busy(4, kMaxQueuedInAnyMode, 0), 1, std::nullopt));
+}
+
+TEST(AdmissionTest, KnowsNoRatesBeforeTheFirstStep) {
+  LoadSnapshot load = Busy(1, 1, 100000);
+  load.prefill_tokens_per_s = 0;
+  load.request_seconds = 0;
+  AdmissionLimits limits = Limits();
+  limits.max_num_queued_tokens = 1000000;
+  EXPECT_FALSE(Decide(limits, load, 100, seconds(1)));
+}
+
+}  // namespace
+}  // namespace weir
