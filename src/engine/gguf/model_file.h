@@ -1,8 +1,11 @@
-// A model file as the rest of the engine sees it: metadata and a directory of tensors, all bounds already checked.
+// A model file as the rest of the engine sees it: metadata and a directory of tensors, all bounds already
+// checked.
 //
 // Owns      the mapping; views into it (strings, arrays, tensor data) live as long as the ModelFile
-// Errors    NOT_FOUND no such file · INVALID_ARGUMENT a directory · DATA_LOSS damaged or contradictory · UNIMPLEMENTED
-//           version or tensor type that weir lacks. Messages name key or tensor, byte offset, expected and found
+// Errors    NOT_FOUND no such file · INVALID_ARGUMENT a directory · DATA_LOSS damaged or contradictory ·
+// UNIMPLEMENTED
+//           version or tensor type that weir lacks. Messages name key or tensor, byte offset, expected and
+//           found
 // Threads   immutable after Open()
 // Source    docs/FORMATS.md, "GGUF as weir reads it"
 #pragma once
@@ -21,18 +24,29 @@
 namespace weir {
 
 enum class MetadataType : uint32_t {
-  kUint8 = 0, kInt8 = 1, kUint16 = 2, kInt16 = 3, kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kString = 8,
-  kArray = 9, kUint64 = 10, kInt64 = 11, kFloat64 = 12,
+  kUint8 = 0,
+  kInt8 = 1,
+  kUint16 = 2,
+  kInt16 = 3,
+  kUint32 = 4,
+  kInt32 = 5,
+  kFloat32 = 6,
+  kBool = 7,
+  kString = 8,
+  kArray = 9,
+  kUint64 = 10,
+  kInt64 = 11,
+  kFloat64 = 12,
 };
 
 struct MetadataEntry {
   std::string key;
   MetadataType type;
-  MetadataType element_type;             // of an array; otherwise equals type
-  uint64_t count = 1;                    // elements of an array
-  std::span<const std::byte> data;       // raw little-endian value(s); empty for strings
-  std::vector<std::string_view> strings; // string value (one) or string array
-  uint64_t offset = 0;                   // in the file, for messages
+  MetadataType element_type;              // of an array; otherwise equals type
+  uint64_t count = 1;                     // elements of an array
+  std::span<const std::byte> data;        // raw little-endian value(s); empty for strings
+  std::vector<std::string_view> strings;  // string value (one) or string array
+  uint64_t offset = 0;                    // in the file, for messages
 };
 
 struct TensorInfo {
@@ -63,7 +77,8 @@ class ModelFile {
   const MetadataEntry* FindMetadata(std::string_view key) const;
   const TensorInfo* FindTensor(std::string_view name) const;
 
-  // Typed access. A missing key or a wrong type is DATA_LOSS naming the key; integer types convert when the value fits.
+  // Typed access. A missing key or a wrong type is DATA_LOSS naming the key; integer types convert when the
+  // value fits.
   Result<uint64_t> GetUint(std::string_view key) const;
   Result<double> GetFloat(std::string_view key) const;
   Result<bool> GetBool(std::string_view key) const;
@@ -75,6 +90,11 @@ class ModelFile {
   Result<uint64_t> GetUintOr(std::string_view key, uint64_t fallback) const;
   Result<double> GetFloatOr(std::string_view key, double fallback) const;
   Result<bool> GetBoolOr(std::string_view key, bool fallback) const;
+
+  // DATA_LOSS once the file was cut, rewritten or unreadable after Open(): what was read since may be wrong,
+  // so a loader asks when it is done. A file that shrinks while mapped reads as zeros from there on; it never
+  // ends the process.
+  Status CheckUnchanged() const;
 
   // Tells the kernel that these bytes will not be read again (after repacking).
   void DropPages(const TensorInfo& tensor) const;
