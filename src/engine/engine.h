@@ -50,7 +50,7 @@ struct EngineOptions {
   std::function<void(double)> on_progress;   // loading, 0 to 1
 };
 
-// A place promised before tokenizing; released exactly once, whichever way the request ends.
+// A place promised before tokenizing; released exactly once, whichever way the request ends. May outlive the engine.
 class Reservation {
  public:
   Reservation() = default;
@@ -59,11 +59,20 @@ class Reservation {
   ~Reservation();
   bool valid() const { return counters_ != nullptr; }
   int64_t tokens() const { return tokens_; }
+  int num_sequences() const { return num_sequences_; }
+  // One of several sequences (n > 1, an array of prompts) with its share of the tokens, for a Submit() of its own.
+  Reservation Split();
 
  private:
   friend class Engine;
   struct Counters;
+  // Gives back a part: a sequence when it starts to run, tokens as they are computed.
+  void Shrink(int num_sequences, int64_t tokens);
+  void Resize(int64_t tokens);
+  void Release();
+
   std::shared_ptr<Counters> counters_;
+  int num_sequences_ = 0;
   int64_t tokens_ = 0;
 };
 
@@ -101,7 +110,8 @@ class Engine {
 
   Admitted<Reservation> Reserve(int64_t estimated_prompt_tokens, int num_sequences = 1,
                                 std::optional<Duration> first_token_budget = std::nullopt);
-  // The stream gets exactly one final event. `sink` outlives it.
+  // Takes one sequence of the reservation; without a valid one it asks for a place itself. The stream gets exactly one
+  // final event. `sink` outlives it, and may be null for a reader that polls.
   Admitted<std::shared_ptr<RequestStream>> Submit(Reservation reservation, Request request, EventSink* sink,
                                                   std::shared_ptr<void> context = nullptr);
 
@@ -130,7 +140,7 @@ class Engine {
   int num_kv_blocks() const;
   int num_free_kv_blocks() const;
   int peak_kv_blocks() const;
-  // Empty when sound; every invariant of docs/ARCHITECTURE "Invariants".
+  // Empty when sound; every invariant of docs/ARCHITECTURE "Invariants". Engine thread, or while no thread steps.
   std::string CheckInvariants() const;
 
  private:

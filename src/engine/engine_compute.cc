@@ -1,0 +1,107 @@
+// The part of a step that computes: the plan flattened, the forward pass, and the choice of tokens.
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "engine/engine_state.h"
+#include "engine/sampling/logprobs.h"
+
+namespace weir {
+
+void Engine::State::SizeBuffers(int max_logit_rows) {
+  logits.resize(static_cast<size_t>(max_logit_rows) * model->config().vocab_size);
+}
+
+void Engine::State::BuildBatch() {
+  batch.Clear();
+  for (const ScheduledSequence& entry : plan.entries) {
+    Sequence& sequence = *entry.sequence;
+    // A recomputed prompt has its scores already.
+    const auto& scores = live.at(&sequence).prompt_logprobs;
+    const bool wants_all = scores != nullptr && static_cast<int>(scores->size()) < sequence.num_prompt_tokens;
+    batch.AddSequence(sequence.tokens.data(), sequence.num_computed_tokens, entry.num_scheduled_tokens,
+                      sequence.table, entry.samples, wants_all);
+  }
+}
+
+void Engine::State::Forward() {
+  const int64_t rows = static_cast<int64_t>(batch.logit_rows.size());
+  const int64_t columns = model->config().vocab_size;
+  CHECK(static_cast<size_t>(rows * columns) <= logits.size());
+  model->Forward(batch, kv, MatrixView<float>(logits.data(), rows, columns));
+}
+
+void Engine::State::Sample() {
+  tokens.assign(plan.entries.size(), -1);
+  token_logprobs.clear();
+  token_logprobs.resize(plan.entries.size());
+  const size_t columns = model->config().vocab_size;
+  size_t next_row = 0;
+  for (size_t i = 0; i < plan.entries.size(); ++i) {
+    const ScheduledSequence& entry = plan.entries[i];
+    Sequence& sequence = *entry.sequence;
+    const size_t first_row = next_row;
+    const int end_row = batch.sequences[i].first_row + batch.sequences[i].num_rows;
+    while (next_row < batch.logit_rows.size() && batch.logit_rows[next_row] < end_row) ++next_row;
+    if (next_row == first_row) continue;
+    ScorePrompt(entry, static_cast<int>(first_row));
+    if (!entry.samples || sequence.request.max_tokens == 0) continue;
+    const std::span<float> row(logits.data() + (next_row - 1) * columns, columns);
+    const int index = sequence.num_output_tokens();
+    const LiveSequence& record_of_it = live.at(&sequence);
+    const std::span<const int32_t> forbidden = index < sequence.request.min_tokens
+                                                   ? std::span<const int32_t>(record_of_it.stop_ids)
+                                                   : std::span<const int32_t>();
+    SampledToken sampled = sequence.sampler->Sample(row, index, forbidden);
+    tokens[i] = sampled.token;
+    token_logprobs[i] = std::move(sampled.logprobs);
+    if (sampled.token >= 0) sequence.sampler->Accept(sampled.token);
+  }
+}
+
+// Row p holds what the model expects after token p, so it scores token p + 1.
+void Engine::State::ScorePrompt(const ScheduledSequence& entry, int first_logit_row) {
+  Sequence& sequence = *entry.sequence;
+  const auto& scores = live.at(&sequence).prompt_logprobs;
+  if (scores == nullptr) return;
+  const size_t columns = model->config().vocab_size;
+  for (int i = 0; i < entry.num_scheduled_tokens; ++i) {
+    const int scored = sequence.num_computed_tokens + i + 1;
+    if (scored >= sequence.num_prompt_tokens) break;
+    if (scored != static_cast<int>(scores->size())) continue;  // known from before a preemption
+    const std::span<const float> row(logits.data() + static_cast<size_t>(first_logit_row + i) * columns,
+                                     columns);
+    scores->push_back(
+        LogprobsOf(row, sequence.tokens[scored], std::max(0, sequence.request.sampling.num_logprobs)));
+  }
+}
+
+// A few real steps on empty context, so that neither the first request nor its predictions start from
+// nothing.
+void Engine::State::SeedCostModel() {
+  constexpr Duration kBudget = std::chrono::milliseconds(1500);
+  const TimePoint started = clock.Now();
+  const int longest =
+      static_cast<int>(std::min<int64_t>({options.max_num_batched_tokens, max_model_len, pool_tokens}));
+  const std::vector<int32_t> some_tokens(longest, 0);
+  for (int count = 1;; count = std::min(count * 8, longest)) {
+    for (bool is_warm : {false, true}) {
+      BlockTable table;
+      table.Cover(*pool, count);
+      batch.Clear();
+      batch.AddSequence(some_tokens.data(), 0, count, table, /*wants_last_logits=*/true);
+      const TimePoint forward_started = clock.Now();
+      Forward();
+      const Duration elapsed = clock.Now() - forward_started;
+      table.Free(*pool);
+      if (is_warm) {
+        cost.Observe(count, KvTokensRead(0, count), elapsed);
+        if (count == longest || count >= 64) prefill_rate = {static_cast<double>(count), ToSeconds(elapsed)};
+      }
+    }
+    // The next size takes up to eight times as long, twice.
+    if (count >= longest || clock.Now() - started > kBudget / 8) break;
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,147 @@
+// The part of a step after sampling: whose time it was, what the readers are told, what the door may know.
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "engine/engine_state.h"
+
+namespace weir {
+
+// Before Commit(), because a sequence's share depends on what it had computed until now.
+void Engine::State::ChargeStep(TimePoint forward_started, TimePoint forward_ended, TimePoint ended) {
+  const Duration actual = forward_ended - forward_started;
+  for (const ScheduledSequence& entry : plan.entries) {
+    const Sequence& sequence = *entry.sequence;
+    Ledger& ledger = sequence.stream->ledger();
+    const Stage stage = sequence.was_preempted ? Stage::kRecompute
+                        : entry.is_decode      ? Stage::kDecode
+                                               : Stage::kPrefill;
+    ledger.Enter(stage, forward_started);
+    Duration stall{};
+    const int own_prefill = entry.is_decode ? 0 : entry.num_scheduled_tokens;
+    if (const int others_prefill = plan.num_prefill_tokens - own_prefill; others_prefill > 0) {
+      // Modelled: the step without the others' prompts, by its prediction.
+      const Duration without = cost.Predict(plan.num_tokens - others_prefill, plan.kv_tokens_read);
+      if (without > Duration::zero()) stall = std::clamp(actual - without, Duration::zero(), actual);
+    }
+    ledger.EnterSplit(Stage::kSample, forward_ended, Stage::kStallPrefill, stall);
+    ledger.Enter(Stage::kSchedule, ended);
+    ++ledger.num_steps;
+    ledger.batch_sum += static_cast<double>(plan.entries.size());
+  }
+}
+
+// After Commit(): the tokens are the sequences' own now.
+void Engine::State::Tell(TimePoint at) {
+  for (size_t i = 0; i < plan.entries.size(); ++i) {
+    const ScheduledSequence& entry = plan.entries[i];
+    Sequence& sequence = *entry.sequence;
+    LiveSequence& record_of_it = live.at(&sequence);
+    record_of_it.has_begun = true;
+    if (!entry.is_decode) record_of_it.reservation.Shrink(0, entry.num_scheduled_tokens);
+    if (!entry.samples) continue;
+    TokenEvent event;
+    event.at = at;
+    event.token = tokens[i];
+    event.index = sequence.num_output_tokens() - 1;
+    event.logprobs = std::move(token_logprobs[i]);
+    if (sequence.request.max_tokens == 0) {
+      event.index = 0;
+      event.finish = FinishReason::kLength;
+    } else if (event.token < 0) {
+      event.index = 0;
+      event.finish = FinishReason::kError;
+      event.error =
+          Internal(
+              "the model's logits hold no finite number to choose by; this request cannot go on, others do")
+              .WithReason("numeric_error");
+    } else {
+      if (event.index == 0) sequence.stream->ledger().first_token = at;
+      const std::vector<int32_t>& stops = record_of_it.stop_ids;
+      event.is_end_token = std::find(stops.begin(), stops.end(), event.token) != stops.end();
+      if (event.is_end_token) {
+        event.finish = FinishReason::kStop;
+      } else if (sequence.num_output_tokens() >= sequence.request.max_tokens) {
+        event.finish = FinishReason::kLength;
+      }
+    }
+    if (event.finish != FinishReason::kNone) {
+      End(&sequence, std::move(event));
+    } else {
+      if (record_of_it.prompt_logprobs != nullptr)
+        event.prompt_logprobs = std::move(record_of_it.prompt_logprobs);
+      outbox.Add(sequence.stream, std::move(event));
+    }
+  }
+}
+
+void Engine::State::Learn(TimePoint started, TimePoint ended) {
+  constexpr double kWeight = 0.1;
+  const Duration elapsed = ended - started;
+  const double seconds = ToSeconds(elapsed);
+  step_seconds = step_seconds == 0 ? seconds : step_seconds + kWeight * (seconds - step_seconds);
+  if (plan.num_prefill_tokens > 0) prefill_rate.Add(plan.num_prefill_tokens, seconds);
+  if (!cost.Observe(plan.num_tokens, plan.kv_tokens_read, elapsed)) {
+    LogDebug("a step of {} tokens took {:.1f} ms, more than 8 times its prediction; not learnt",
+             plan.num_tokens, ToMilliseconds(elapsed));
+  }
+  last_step_ended_ns.store(ended.time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+void Engine::State::PublishLoad(TimePoint now) {
+  LoadSnapshot load;
+  load.at = now;
+  load.num_running = static_cast<int>(scheduler->running().size());
+  // Those that never ran are counted by their reservations.
+  for (const auto& sequence : scheduler->waiting()) load.num_waiting += sequence->num_preemptions > 0 ? 1 : 0;
+  load.free_blocks = pool->num_free();
+  load.total_blocks = pool->num_blocks();
+  load.max_num_seqs = scheduler->limits().max_num_seqs;
+  load.prefill_tokens_per_s = prefill_rate.per_second();
+  load.request_seconds = request_seconds;
+  load.step_seconds = step_seconds;
+  num_free_blocks.store(pool->num_free(), std::memory_order_relaxed);
+  peak_used_blocks.store(pool->peak_used(), std::memory_order_relaxed);
+  MutexLock lock(counters->mutex);
+  counters->published = load;
+}
+
+void Engine::State::Deliver() {
+  const std::vector<std::shared_ptr<RequestStream>> full = outbox.Deliver();
+  if (full.empty()) return;
+  for (auto& [sequence, record_of_it] : live) {
+    if (std::find(full.begin(), full.end(), sequence->stream) != full.end())
+      record_of_it.is_slow_reader = true;
+  }
+}
+
+// Nothing to compute; there may still be something to tell.
+bool Engine::State::FinishIdleStep(TimePoint now) {
+  if (outbox.empty()) return false;
+  PublishLoad(now);
+  Deliver();
+  return true;
+}
+
+void Engine::State::Observe(TimePoint started, TimePoint forward_started, TimePoint forward_ended,
+                            TimePoint ended) {
+  if (!observer) return;
+  StepRecord record;
+  record.started = started;
+  record.ended = clock.Now();
+  record.num_tokens = plan.num_tokens;
+  record.num_prefill_tokens = plan.num_prefill_tokens;
+  record.num_sequences = static_cast<int>(plan.entries.size());
+  record.num_running = static_cast<int>(scheduler->running().size());
+  record.num_waiting = static_cast<int>(scheduler->waiting().size());
+  record.kv_tokens_read = plan.kv_tokens_read;
+  record.num_preempted = static_cast<int>(plan.preempted.size());
+  record.schedule = forward_started - started;
+  record.forward = forward_ended - forward_started;
+  record.sample = ended - forward_ended;
+  record.publish = record.ended - ended;
+  observer(record);
+}
+
+}  // namespace weir

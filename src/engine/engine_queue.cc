@@ -1,0 +1,148 @@
+// The part of a step before the forward pass: who has come, who has left, who waits and why.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/engine_state.h"
+
+namespace weir {
+namespace {
+
+TokenEvent ErrorEvent(Status why, TimePoint at) {
+  TokenEvent event;
+  event.at = at;
+  event.finish = FinishReason::kError;
+  event.error = std::move(why);
+  return event;
+}
+
+Status DeadlineExpired() {
+  return ResourceExhausted(
+             "the request waited until it could not meet its first-token deadline any more; it was dropped "
+             "before any work was done on it")
+      .WithReason("deadline_expired");
+}
+
+// OK: it may go on.
+Status WhyUnwanted(const Sequence& sequence, const LiveSequence& live, TimePoint now) {
+  if (live.is_slow_reader) {
+    return Cancelled(fmt::format("{} events were not read; the reader is too slow", RequestStream::kCapacity))
+        .WithReason("slow_reader");
+  }
+  if (sequence.stream->cancelled()) return Cancelled("the client has left");
+  if (sequence.request.deadline && now > *sequence.request.deadline) {
+    if (!live.has_begun) return DeadlineExpired();
+    return DeadlineExceeded(fmt::format("the request's deadline passed after {} output tokens",
+                                        sequence.num_output_tokens()))
+        .WithReason("deadline_exceeded");
+  }
+  return OkStatus();
+}
+
+std::vector<int32_t> StopIds(const Request& request, std::span<const TokenId> end_ids) {
+  std::vector<int32_t> ids = request.stop_token_ids;
+  if (!request.ignore_eos) ids.insert(ids.end(), end_ids.begin(), end_ids.end());
+  return ids;
+}
+
+}  // namespace
+
+void Engine::State::DrainSubmitQueue() {
+  std::vector<Submission> arrived;
+  {
+    MutexLock lock(submit_mutex);
+    arrived.swap(submitted);
+  }
+  for (Submission& submission : arrived) {
+    LiveSequence record_of_it;
+    record_of_it.reservation = std::move(submission.reservation);
+    record_of_it.stop_ids = StopIds(submission.sequence->request, tokenizer->end_ids());
+    if (submission.sequence->request.prompt_logprobs) {
+      record_of_it.prompt_logprobs = std::make_unique<std::vector<TokenLogprobs>>();
+      record_of_it.prompt_logprobs->reserve(submission.sequence->num_prompt_tokens);
+      record_of_it.prompt_logprobs->emplace_back();
+    }
+    Sequence* added = scheduler->Add(std::move(submission.sequence));
+    live.emplace(added, std::move(record_of_it));
+  }
+}
+
+void Engine::State::EndUnwanted(TimePoint now) {
+  ending.clear();
+  for (const auto& [sequence, record_of_it] : live) {
+    if (!WhyUnwanted(*sequence, record_of_it, now).ok()) ending.push_back(sequence);
+  }
+  for (Sequence* sequence : ending) {
+    Status why = WhyUnwanted(*sequence, live.at(sequence), now);
+    End(sequence, ErrorEvent(std::move(why), now));
+  }
+}
+
+void Engine::State::EndExpired(TimePoint now) {
+  for (std::unique_ptr<Sequence>& sequence : scheduler->Expire(now)) {
+    Forget(std::move(sequence), ErrorEvent(DeadlineExpired(), now));
+  }
+}
+
+void Engine::State::EndAll(const Status& why) {
+  const TimePoint now = clock.Now();
+  ending.clear();
+  for (const auto& sequence : scheduler->running()) ending.push_back(sequence.get());
+  for (const auto& sequence : scheduler->waiting()) ending.push_back(sequence.get());
+  for (Sequence* sequence : ending) End(sequence, ErrorEvent(why, now));
+}
+
+void Engine::State::End(Sequence* sequence, TokenEvent last) {
+  Forget(scheduler->Remove(sequence), std::move(last));
+}
+
+// Blocks and reservation are free before the reader can know that the request has ended.
+void Engine::State::Forget(std::unique_ptr<Sequence> sequence, TokenEvent last) {
+  const auto record_of_it = live.find(sequence.get());
+  if (record_of_it->second.first_scheduled != TimePoint{}) {
+    constexpr double kWeight = 0.1;
+    const double seconds = ToSeconds(last.at - record_of_it->second.first_scheduled);
+    request_seconds =
+        request_seconds == 0 ? seconds : request_seconds + kWeight * (seconds - request_seconds);
+  }
+  if (record_of_it->second.prompt_logprobs != nullptr && last.finish != FinishReason::kError) {
+    last.prompt_logprobs = std::move(record_of_it->second.prompt_logprobs);
+  }
+  live.erase(record_of_it);
+  Ledger& ledger = sequence->stream->ledger();
+  ledger.num_preemptions = sequence->num_preemptions;
+  ledger.num_recomputed_tokens = sequence->num_recomputed_tokens;
+  if (last.token >= 0) ledger.last_token = last.at;
+  ledger.Enter(Stage::kHandoff, last.at);
+  outbox.Add(std::move(sequence->stream), std::move(last));
+  num_live.fetch_sub(1, std::memory_order_acq_rel);
+}
+
+void Engine::State::ChargeQueues(TimePoint now) {
+  const auto charge = [&](const Sequence& sequence, Stage stage) {
+    Ledger& ledger = sequence.stream->ledger();
+    if (ledger.current() != stage) ledger.Enter(stage, now);
+  };
+  for (const auto& sequence : scheduler->waiting()) {
+    charge(*sequence, sequence->num_preemptions > 0 ? Stage::kPreempted : sequence->waiting_cause);
+  }
+  if (plan.entries.size() != scheduler->running().size()) {
+    // Who runs without a part in this step waits for the budget; the plan's own are set right after.
+    for (const auto& sequence : scheduler->running()) {
+      if (!plan.Contains(sequence.get())) charge(*sequence, Stage::kQueueBudget);
+    }
+  }
+  for (const ScheduledSequence& entry : plan.entries) {
+    charge(*entry.sequence, Stage::kSchedule);
+    LiveSequence& record_of_it = live.at(entry.sequence);
+    if (record_of_it.first_scheduled == TimePoint{}) {
+      record_of_it.first_scheduled = now;
+      entry.sequence->stream->ledger().scheduled = now;
+    }
+    if (entry.is_first) record_of_it.reservation.Shrink(1, 0);
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,132 @@
+// What an engine is made of. Only engine*.cc see it.
+//
+// Owns      everything; the order of members is the order of construction, so that what is used outlives its
+// user Threads   marked per group
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "engine/batch/batch.h"
+#include "engine/engine.h"
+#include "engine/gguf/model_file.h"
+#include "engine/kvcache/kv_storage.h"
+#include "engine/outbox.h"
+#include "engine/reservation_counters.h"
+#include "engine/scheduler/scheduler.h"
+
+namespace weir {
+
+// A rate of tokens over decayed sums, so that a short step counts for little.
+struct DecayedRate {
+  double tokens = 0;
+  double seconds = 0;
+
+  void Add(double more_tokens, double more_seconds) {
+    constexpr double kKeep = 0.95;
+    tokens = tokens * kKeep + more_tokens;
+    seconds = seconds * kKeep + more_seconds;
+  }
+  double per_second() const { return seconds > 0 ? tokens / seconds : 0.0; }
+};
+
+// What the engine knows of a sequence and the scheduler need not.
+struct LiveSequence {
+  Reservation reservation;
+  std::vector<int32_t> stop_ids;  // that end this request
+  std::unique_ptr<std::vector<TokenLogprobs>> prompt_logprobs;
+  TimePoint first_scheduled{};
+  bool has_begun = false;  // some of it was computed: from then on its deadline is a failure of ours
+  bool is_slow_reader = false;
+};
+
+struct Submission {
+  Reservation reservation;
+  std::unique_ptr<Sequence> sequence;
+};
+
+struct Engine::State {
+  // Immutable after Create().
+  EngineOptions options;
+  const Clock& clock = MonotonicClock::Get();
+  std::unique_ptr<ModelFile> file;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ChatTemplate> chat_template;
+  std::unique_ptr<Model> model;
+  int max_model_len = 0;
+  int64_t pool_tokens = 0;
+  std::function<void(const StepRecord&)> observer;
+
+  // Engine thread only.
+  KvStorage kv;
+  std::unique_ptr<BlockPool> pool;
+  CostModel cost;
+  std::unique_ptr<Scheduler> scheduler;
+  std::unordered_map<Sequence*, LiveSequence> live;
+  Outbox outbox;
+  StepPlan plan;
+  Batch batch;
+  std::vector<float> logits;
+  std::vector<int32_t> tokens;                                 // one per plan entry
+  std::vector<std::unique_ptr<TokenLogprobs>> token_logprobs;  // the same
+  std::vector<Sequence*> ending;                               // scratch
+  DecayedRate prefill_rate;
+  double request_seconds = 0;
+  double step_seconds = 0;
+
+  // Shared.
+  std::shared_ptr<Reservation::Counters> counters;
+  Mutex submit_mutex;
+  std::vector<Submission> submitted GUARDED_BY(submit_mutex);
+  bool closed GUARDED_BY(submit_mutex) = false;
+  std::atomic<uint32_t> signal{0};  // counts reasons to wake
+  std::atomic<uint64_t> next_number{0};
+  std::atomic<int> num_live{0};  // submitted and without a final event
+  std::atomic<int> num_free_blocks{0};
+  std::atomic<int> peak_used_blocks{0};
+  std::atomic<int64_t> last_step_ended_ns{0};
+  std::atomic<bool> draining{false};
+  std::atomic<bool> stop{false};
+  std::thread thread;
+
+  ~State();
+
+  // engine_admit.cc
+  AdmissionLimits Limits(const LoadSnapshot& load) const;
+  Status CheckFits(const Request& request) const;
+  std::unique_ptr<Sequence> MakeSequence(Request request, EventSink* sink, std::shared_ptr<void> context);
+  void Wake();
+
+  // engine_queue.cc: before the forward pass
+  void DrainSubmitQueue();
+  void EndUnwanted(TimePoint now);
+  void EndExpired(TimePoint now);
+  void EndAll(const Status& why);
+  void ChargeQueues(TimePoint now);
+  void End(Sequence* sequence, TokenEvent last);
+  void Forget(std::unique_ptr<Sequence> sequence, TokenEvent last);
+
+  // engine_compute.cc
+  void SizeBuffers(int max_logit_rows);
+  void BuildBatch();
+  void Forward();
+  void Sample();
+  void ScorePrompt(const ScheduledSequence& entry, int first_logit_row);
+  void SeedCostModel();
+
+  // engine_publish.cc: after it
+  void ChargeStep(TimePoint forward_started, TimePoint forward_ended, TimePoint ended);
+  void Tell(TimePoint at);
+  void Learn(TimePoint started, TimePoint ended);
+  void PublishLoad(TimePoint now);
+  void Deliver();
+  bool FinishIdleStep(TimePoint now);
+  void Observe(TimePoint started, TimePoint forward_started, TimePoint forward_ended, TimePoint ended);
+};
+
+}  // namespace weir

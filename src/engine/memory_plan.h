@@ -1,0 +1,32 @@
+// How many KV blocks this machine can hold beside the weights.
+//
+// Units     bytes
+// Errors    RESOURCE_EXHAUSTED when one full context does not fit; the message names every number and the
+// flags Threads   pure, but for ReadMachineMemory(), which reads /proc and the control group
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+
+namespace weir {
+
+struct MachineMemory {
+  int64_t total_bytes = 0;      // of the machine or the control group, whichever is less
+  int64_t available_bytes = 0;  // without swapping, now
+};
+
+MachineMemory ReadMachineMemory();
+
+struct KvDemand {
+  int64_t bytes_per_block = 0;
+  int64_t tokens_per_context = 0;
+  int max_num_seqs = 0;
+  int64_t model_bytes = 0;      // already taken
+  int64_t requested_bytes = 0;  // 0: automatic
+  double memory_utilization = 0.9;
+};
+
+Result<int> PlanKvBlocks(const MachineMemory& memory, const KvDemand& demand);
+
+}  // namespace weir
