@@ -1,0 +1,56 @@
+// What `weir bench` measures, and the call that does it.
+//
+// Errors    RunBenchmark: as Engine::Create; INVALID_ARGUMENT for a spec that contradicts itself. An interrupted run is a
+//           result, with "interrupted": true and what was measured
+// Threads   the caller's thread steps the engine; `progress` runs on it
+// Source    docs/MEASUREMENT.md, "Direct benchmark"
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "perf/driver/progress.h"
+#include "perf/recorder/request_record.h"
+
+namespace weir {
+
+enum class Batching { kContinuous, kStatic };
+enum class Tail { kFill, kDrain };
+enum class BenchMode { kStudy, kMatrix };
+
+struct BenchSpec {
+  std::string model_path;
+  BenchMode mode = BenchMode::kStudy;
+  std::vector<int> batch_sizes = {1, 2, 4, 8};
+  int num_prompts = 15;  // measured prompts per row and repeat
+  int max_tokens = 100;  // output tokens of each, forced
+  int max_model_len = 4096;
+  double memory_utilization = 0.9;
+  Batching batching = Batching::kContinuous;
+  Tail tail = Tail::kFill;
+  int repeats = 5;
+  int warmup = 3;  // warm-up prompts per row
+  double temperature = 0;
+  uint64_t seed = 1;
+  int threads = 0;                 // 0: the engine's default
+  int max_num_batched_tokens = 0;  // 0: the engine's default
+  std::string isa;                 // empty: the engine's default
+
+  // Matrix mode.
+  std::vector<int> prompt_lens = {512};
+  int gen_len = 128;
+
+  std::vector<std::string> command;                     // stored in the file
+  const std::atomic<bool>* stop = nullptr;              // set: finish with what was measured
+  std::function<void(const RequestRecord&)> on_record;  // every measured request; may be empty
+};
+
+// The content of benchmark_results.json.
+Result<Json> RunBenchmark(const BenchSpec& spec, const ProgressFunction& progress);
+
+}  // namespace weir

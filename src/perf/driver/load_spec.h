@@ -1,0 +1,65 @@
+// What `weir load` does to a server, and the call that does it.
+//
+// Errors    RunLoadTest: UNAVAILABLE when the server cannot be reached before the first request; INVALID_ARGUMENT for a
+//           spec that contradicts itself. Failed requests are results, not errors. An interrupted run is a result, with
+//           "interrupted": true and what was measured
+// Threads   blocks the caller; requests run on an io thread of their own; `progress` runs on the caller's thread
+// Source    docs/MEASUREMENT.md, "Load test"
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "perf/driver/progress.h"
+#include "perf/recorder/request_record.h"
+#include "perf/workload/arrivals.h"
+
+namespace weir {
+
+enum class OnShed { kDefault, kWait, kNext };  // default: wait in a closed loop, next in an open one
+
+// Bounds a request must keep to count as good; absent: not asked.
+struct SloSpec {
+  std::optional<double> ttft_ms, tpot_ms, e2el_ms;
+  bool empty() const { return !ttft_ms && !tpot_ms && !e2el_ms; }
+};
+
+struct LoadSpec {
+  std::string url = "http://localhost:8000";
+  std::string model;  // empty: the first one listed
+  int requests = 50;
+  double duration_s = 0;  // 0: no limit
+  int concurrency = 5;
+  double ramp_up_s = 0;
+  double timeout_s = 60;
+  bool send_deadline = true;  // x-request-timeout-ms
+  int max_tokens = 100;
+  bool ignore_eos = true;
+  bool stream = true;
+  double temperature = 0;
+  uint64_t seed = 1;
+  std::optional<double> request_rate;  // set: open loop
+  ArrivalProcess arrival = ArrivalProcess::kPoisson;
+  double burstiness = 1.0;
+  int max_in_flight = 0;  // open loop; 0: no limit
+  OnShed on_shed = OnShed::kDefault;
+  int warmup = 5;
+  SloSpec slo;
+  std::string control_url;  // of the server's ledgers; empty: found through /version
+  std::string api_key;
+  int prompt_offset = 0;  // first prompt of the built-in list to use, so that runs do not repeat prompts
+
+  std::string records_path;                 // one JSON object a line, flushed as they come; empty: none
+  std::vector<std::string> command;         // stored in the file
+  const std::atomic<bool>* stop = nullptr;  // set: cancel what runs, finish with what was measured
+};
+
+// The content of load_test_results.json. Records, joined with the server's ledgers, go to `records_path`.
+Result<Json> RunLoadTest(const LoadSpec& spec, const ProgressFunction& progress);
+
+}  // namespace weir
