@@ -1,10 +1,12 @@
 // Renders a conversation with the model's own Jinja template and encodes the result.
 //
-// Errors    Create: DATA_LOSS when the template does not parse (line and column). Render: INVALID_ARGUMENT with reason
+// Errors    Create: DATA_LOSS when the template does not parse (line and column). Render: INVALID_ARGUMENT
+// with reason
 //           "template_error" for a failure or an exhausted budget (steps, output, memory, depth)
 // Threads   immutable after Create(); any thread
 //
-// Text that came from a client and text that the template wrote stay apart to the end, so a client that writes
+// Text that came from a client and text that the template wrote stay apart to the end, so a client that
+// writes
 // "<|im_end|>" gets those characters, never the special token.
 #pragma once
 
@@ -24,7 +26,8 @@ struct ChatMessage {
   std::string name;  // may be empty
 };
 
-// A piece of rendered text: written by the template (special tokens count), or data from the client (they do not).
+// A piece of rendered text: written by the template (special tokens count), or data from the client (they do
+// not).
 struct RenderedPiece {
   std::string text;
   bool from_template = false;
@@ -35,7 +38,8 @@ class ChatTemplate {
   static Result<std::unique_ptr<ChatTemplate>> Create(std::string_view source, const Tokenizer& tokenizer);
   ~ChatTemplate();
 
-  Result<std::vector<RenderedPiece>> Render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  Result<std::vector<RenderedPiece>> Render(const std::vector<ChatMessage>& messages,
+                                            bool add_generation_prompt) const;
   Result<std::vector<TokenId>> RenderAndEncode(const std::vector<ChatMessage>& messages,
                                                bool add_generation_prompt) const;
 

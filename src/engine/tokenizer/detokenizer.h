@@ -4,8 +4,8 @@
 // Errors    none
 // Threads   one object per request, on its io thread
 //
-// Add() joined over all tokens plus Finish() equals Decode() of all tokens, invalid bytes replaced by U+FFFD, and cut
-// before the first stop string.
+// Add() joined over all tokens plus Finish() equals Decode() of all tokens, invalid bytes replaced by U+FFFD,
+// and cut before the first stop string.
 #pragma once
 
 #include <string>
@@ -20,7 +20,8 @@ class Detokenizer {
  public:
   Detokenizer(const Tokenizer& tokenizer, std::vector<std::string> stop_strings, bool skip_special);
 
-  // Text that may be sent now. After a stop string matched, stopped() is true and everything later is dropped.
+  // Text that may be sent now. After a stop string matched, stopped() is true and everything later is
+  // dropped.
   std::string Add(TokenId id);
   // What was held back and is no stop string after all.
   std::string Finish();

@@ -1,0 +1,154 @@
+#include "engine/tokenizer/merge_table.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <queue>
+
+namespace weir {
+namespace {
+
+// Up to here, looking at every pair after every merge beats keeping order.
+constexpr size_t kShortPiece = 48;
+
+// Places where one rank can be applied, taken leftmost first. They nearly always arrive in order, so this is
+// a queue that becomes a heap only when one does not.
+class RankBucket {
+ public:
+  bool empty() const { return next_ == places_.size(); }
+
+  void Put(int32_t place) {
+    if (empty()) {
+      places_.clear();
+      next_ = 0;
+      is_heap_ = false;
+    }
+    if (!is_heap_ && !empty() && place < places_.back()) {
+      places_.erase(places_.begin(), places_.begin() + static_cast<std::ptrdiff_t>(next_));
+      next_ = 0;
+      std::make_heap(places_.begin(), places_.end(), std::greater<>());
+      is_heap_ = true;
+    }
+    places_.push_back(place);
+    if (is_heap_) std::push_heap(places_.begin(), places_.end(), std::greater<>());
+  }
+
+  int32_t Take() {
+    if (!is_heap_) return places_[next_++];
+    std::pop_heap(places_.begin(), places_.end(), std::greater<>());
+    const int32_t place = places_.back();
+    places_.pop_back();
+    return place;
+  }
+
+ private:
+  std::vector<int32_t> places_;
+  size_t next_ = 0;
+  bool is_heap_ = false;
+};
+
+// Tokens as a linked list over their first places, and the open merges ordered by rank.
+class LongMerge {
+ public:
+  LongMerge(const MergeTable& table, std::vector<int32_t>* tokens)
+      : table_(table), tokens_(*tokens), previous_(tokens->size()), next_(tokens->size()) {
+    const auto size = static_cast<int32_t>(tokens_.size());
+    for (int32_t i = 0; i < size; ++i) {
+      previous_[i] = i - 1;
+      next_[i] = i + 1 < size ? i + 1 : -1;
+    }
+    for (int32_t i = 0; i + 1 < size; ++i) Offer(i);
+  }
+
+  void Run() {
+    while (!ranks_.empty()) {
+      const int32_t rank = ranks_.top();
+      ranks_.pop();
+      RankBucket& bucket = buckets_[rank];
+      while (!bucket.empty()) {
+        Apply(bucket.Take(), rank);
+        // A merge may open an earlier one, which then goes first.
+        if (!ranks_.empty() && ranks_.top() < rank) {
+          if (!bucket.empty()) ranks_.push(rank);
+          break;
+        }
+      }
+    }
+    size_t kept = 0;
+    for (int32_t i = 0; i != -1; i = next_[i]) tokens_[kept++] = tokens_[i];
+    tokens_.resize(kept);
+  }
+
+ private:
+  static constexpr int32_t kGone = -1;
+
+  void Offer(int32_t place) {
+    if (place == -1 || next_[place] == -1) return;
+    const MergeTable::Merge* merge = table_.Find(tokens_[place], tokens_[next_[place]]);
+    if (merge == nullptr) return;
+    RankBucket& bucket = buckets_[merge->rank];
+    // A bucket that holds something has its rank queued already, except the one being emptied, which goes on
+    // anyway.
+    if (bucket.empty()) ranks_.push(merge->rank);
+    bucket.Put(place);
+  }
+
+  void Apply(int32_t place, int32_t rank) {
+    const int32_t right = next_[place];
+    if (tokens_[place] == kGone || right == -1) return;
+    const MergeTable::Merge* merge = table_.Find(tokens_[place], tokens_[right]);
+    if (merge == nullptr || merge->rank != rank) return;  // a neighbour has merged since
+    tokens_[place] = merge->result;
+    tokens_[right] = kGone;
+    next_[place] = next_[right];
+    if (next_[right] != -1) previous_[next_[right]] = place;
+    Offer(previous_[place]);
+    Offer(place);
+  }
+
+  const MergeTable& table_;
+  std::vector<int32_t>& tokens_;
+  std::vector<int32_t> previous_;
+  std::vector<int32_t> next_;
+  std::unordered_map<int32_t, RankBucket> buckets_;
+  std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ranks_;
+};
+
+}  // namespace
+
+void MergeTable::MergeAll(std::vector<int32_t>* tokens) const {
+  if (tokens->size() <= kShortPiece) {
+    MergeShort(tokens);
+  } else {
+    MergeLong(tokens);
+  }
+}
+
+void MergeTable::MergeShort(std::vector<int32_t>* tokens) const {
+  if (tokens->size() < 2) return;
+  constexpr Merge kNone{std::numeric_limits<int32_t>::max(), 0};
+  Merge pairs[kShortPiece];
+  const auto find = [&](size_t i) {
+    const Merge* merge = Find((*tokens)[i], (*tokens)[i + 1]);
+    return merge == nullptr ? kNone : *merge;
+  };
+  size_t size = tokens->size();
+  for (size_t i = 0; i + 1 < size; ++i) pairs[i] = find(i);
+  while (size > 1) {
+    size_t best = 0;
+    for (size_t i = 1; i + 1 < size; ++i) {
+      if (pairs[i].rank < pairs[best].rank) best = i;
+    }
+    if (pairs[best].rank == kNone.rank) break;
+    (*tokens)[best] = pairs[best].result;
+    tokens->erase(tokens->begin() + static_cast<std::ptrdiff_t>(best) + 1);
+    --size;
+    for (size_t i = best + 1; i + 1 < size; ++i) pairs[i] = pairs[i + 1];
+    if (best + 1 < size) pairs[best] = find(best);
+    if (best > 0) pairs[best - 1] = find(best - 1);
+  }
+}
+
+void MergeTable::MergeLong(std::vector<int32_t>* tokens) const { LongMerge(*this, tokens).Run(); }
+
+}  // namespace weir

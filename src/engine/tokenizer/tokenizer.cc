@@ -1,0 +1,127 @@
+#include "engine/tokenizer/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <utility>
+
+#include "base/utf8.h"
+#include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/special_matcher.h"
+#include "engine/tokenizer/tokenizer_parts.h"
+#include "engine/tokenizer/vocabulary.h"
+
+namespace weir {
+
+struct Tokenizer::State {
+  Vocabulary vocabulary;
+  PreTokenizer pre_tokenizer;
+  bool add_bos = false;
+  SpecialMatcher all_special;   // kParse
+  SpecialMatcher user_defined;  // found in any text
+
+  void EncodePiece(std::string_view piece, std::vector<TokenId>* scratch, std::vector<TokenId>* ids) const {
+    if (pre_tokenizer.whole_piece_first()) {
+      if (const TokenId whole = vocabulary.FindBytes(piece); whole >= 0) {
+        ids->push_back(whole);
+        return;
+      }
+    }
+    scratch->clear();
+    for (const char byte : piece) {
+      const TokenId id = vocabulary.ByteToken(static_cast<uint8_t>(byte));
+      if (id >= 0) scratch->push_back(id);
+    }
+    vocabulary.merges().MergeAll(scratch);
+    ids->insert(ids->end(), scratch->begin(), scratch->end());
+  }
+
+  void EncodePlain(std::string_view text, std::vector<TokenId>* scratch, std::vector<TokenId>* ids) const {
+    for (size_t position = 0; position < text.size();) {
+      const size_t end = pre_tokenizer.PieceEnd(text, position);
+      EncodePiece(text.substr(position, end - position), scratch, ids);
+      position = end;
+    }
+  }
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Tokenizer::~Tokenizer() = default;
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(const ModelFile& file) {
+  WEIR_ASSIGN_OR_RETURN(TokenizerParts parts, TokenizerParts::Read(file));
+  return Create(std::move(parts));
+}
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(TokenizerParts parts) {
+  WEIR_ASSIGN_OR_RETURN(const PreTokenizer pre_tokenizer, PreTokenizer::Find(parts.pre_tokenizer));
+  const std::optional<bool> add_bos = parts.add_bos;
+  WEIR_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Create(std::move(parts)));
+  auto state = std::make_unique<State>(State{std::move(vocabulary), pre_tokenizer, false, {}, {}});
+  state->add_bos = state->vocabulary.bos().has_value() && add_bos.value_or(pre_tokenizer.bos_by_default());
+  for (TokenId id = 0; id < state->vocabulary.size(); ++id) {
+    const bool user_defined = state->vocabulary.type(id) == TokenType::kUserDefined;
+    if (user_defined) state->user_defined.Add(state->vocabulary.text(id), id);
+    if (user_defined || state->vocabulary.is_special(id)) {
+      state->all_special.Add(state->vocabulary.text(id), id);
+    }
+  }
+  return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(state)));
+}
+
+Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, SpecialTokens special,
+                                               bool add_bos) const {
+  constexpr size_t kMaxBytes = std::numeric_limits<int32_t>::max();
+  if (text.size() > kMaxBytes) {
+    return InvalidArgument(fmt::format("text of {} bytes is too long to encode, at most {} are allowed",
+                                       text.size(), kMaxBytes));
+  }
+  for (size_t position = 0; position < text.size();) {
+    const size_t start = position;
+    if (NextCodePoint(text, &position) < 0) {
+      return InvalidArgument(fmt::format("text is not valid UTF-8: byte 0x{:02x} at offset {}; send UTF-8",
+                                         static_cast<uint8_t>(text[start]), start));
+    }
+  }
+  std::vector<TokenId> ids;
+  std::vector<TokenId> scratch;
+  if (add_bos && state_->vocabulary.bos().has_value()) ids.push_back(*state_->vocabulary.bos());
+  const SpecialMatcher& matcher =
+      special == SpecialTokens::kParse ? state_->all_special : state_->user_defined;
+  for (size_t position = 0; position < text.size();) {
+    const SpecialMatcher::Match match = matcher.Find(text, position);
+    const size_t end = match.bytes > 0 ? match.begin : text.size();
+    state_->EncodePlain(text.substr(position, end - position), &scratch, &ids);
+    if (match.bytes > 0) ids.push_back(match.id);
+    position = end + match.bytes;
+  }
+  return ids;
+}
+
+std::string_view Tokenizer::TokenBytes(TokenId id, bool skip_special) const {
+  if (!state_->vocabulary.Contains(id) || (skip_special && state_->vocabulary.is_special(id))) return "";
+  return state_->vocabulary.bytes(id);
+}
+
+std::string Tokenizer::Decode(std::span<const TokenId> ids, bool skip_special) const {
+  std::string bytes;
+  for (const TokenId id : ids) bytes += TokenBytes(id, skip_special);
+  return ReplaceInvalidUtf8(bytes);
+}
+
+std::string_view Tokenizer::TokenText(TokenId id) const {
+  return state_->vocabulary.Contains(id) ? std::string_view(state_->vocabulary.text(id)) : std::string_view();
+}
+
+int Tokenizer::vocab_size() const { return state_->vocabulary.size(); }
+int Tokenizer::max_token_bytes() const { return state_->vocabulary.max_token_bytes(); }
+std::optional<TokenId> Tokenizer::bos() const { return state_->vocabulary.bos(); }
+std::optional<TokenId> Tokenizer::eos() const { return state_->vocabulary.eos(); }
+std::span<const TokenId> Tokenizer::end_ids() const { return state_->vocabulary.end_ids(); }
+bool Tokenizer::add_bos_by_default() const { return state_->add_bos; }
+
+bool Tokenizer::is_special(TokenId id) const {
+  return state_->vocabulary.Contains(id) && state_->vocabulary.is_special(id);
+}
+
+}  // namespace weir

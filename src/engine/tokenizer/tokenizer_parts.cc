@@ -1,0 +1,84 @@
+#include "engine/tokenizer/tokenizer_parts.h"
+
+#include <fmt/format.h>
+
+#include <span>
+#include <string_view>
+
+#include "base/utf8.h"
+
+namespace weir {
+namespace {
+
+constexpr std::string_view kModelKey = "tokenizer.ggml.model";
+constexpr std::string_view kPreKey = "tokenizer.ggml.pre";
+constexpr std::string_view kTokensKey = "tokenizer.ggml.tokens";
+constexpr std::string_view kScoresKey = "tokenizer.ggml.scores";
+constexpr std::string_view kTypesKey = "tokenizer.ggml.token_type";
+constexpr std::string_view kMergesKey = "tokenizer.ggml.merges";
+constexpr std::string_view kAddBosKey = "tokenizer.ggml.add_bos_token";
+
+Status CountMismatch(std::string_view key, uint64_t found, uint64_t tokens) {
+  return DataLoss(
+      fmt::format("{} has {} entries but {} has {}; one per token is expected. Fetch the file again", key,
+                  found, kTokensKey, tokens));
+}
+
+Result<std::vector<TokenType>> ReadTypes(const ModelFile& file, size_t num_tokens) {
+  if (file.FindMetadata(kTypesKey) == nullptr) return std::vector<TokenType>(num_tokens, TokenType::kNormal);
+  WEIR_ASSIGN_OR_RETURN(const std::vector<int64_t> numbers, file.GetIntArray(kTypesKey));
+  if (numbers.size() != num_tokens) return CountMismatch(kTypesKey, numbers.size(), num_tokens);
+  std::vector<TokenType> types;
+  types.reserve(numbers.size());
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (numbers[i] < 1 || numbers[i] > 6) {
+      return DataLoss(
+          fmt::format("{}[{}] is {}, expected 1 to 6. Fetch the file again", kTypesKey, i, numbers[i]));
+    }
+    types.push_back(static_cast<TokenType>(numbers[i]));
+  }
+  return types;
+}
+
+Result<std::optional<uint64_t>> ReadId(const ModelFile& file, std::string_view key) {
+  if (file.FindMetadata(key) == nullptr) return std::optional<uint64_t>();
+  WEIR_ASSIGN_OR_RETURN(const uint64_t id, file.GetUint(key));
+  return std::optional<uint64_t>(id);
+}
+
+}  // namespace
+
+Result<TokenizerParts> TokenizerParts::Read(const ModelFile& file) {
+  WEIR_ASSIGN_OR_RETURN(const std::string_view model, file.GetString(kModelKey));
+  if (model != "gpt2") {
+    return Unimplemented(
+        fmt::format("{} is \"{}\", which weir lacks; known: gpt2 (byte-level BPE). Use a model with it",
+                    kModelKey, QuoteForMessage(model)));
+  }
+  TokenizerParts parts;
+  WEIR_ASSIGN_OR_RETURN(const std::span<const std::string_view> tokens, file.GetStringArray(kTokensKey));
+  parts.tokens.assign(tokens.begin(), tokens.end());
+  WEIR_ASSIGN_OR_RETURN(parts.types, ReadTypes(file, tokens.size()));
+  if (const MetadataEntry* scores = file.FindMetadata(kScoresKey);
+      scores != nullptr && scores->count != tokens.size()) {
+    return CountMismatch(kScoresKey, scores->count, tokens.size());
+  }
+  WEIR_ASSIGN_OR_RETURN(const std::span<const std::string_view> merges, file.GetStringArray(kMergesKey));
+  parts.merges.assign(merges.begin(), merges.end());
+  if (file.FindMetadata(kPreKey) != nullptr) {
+    WEIR_ASSIGN_OR_RETURN(const std::string_view pre, file.GetString(kPreKey));
+    parts.pre_tokenizer = pre;
+  }
+  WEIR_ASSIGN_OR_RETURN(parts.bos, ReadId(file, "tokenizer.ggml.bos_token_id"));
+  WEIR_ASSIGN_OR_RETURN(parts.eos, ReadId(file, "tokenizer.ggml.eos_token_id"));
+  for (const std::string_view key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    WEIR_ASSIGN_OR_RETURN(const std::optional<uint64_t> id, ReadId(file, key));
+    if (id.has_value()) parts.other_end_ids.push_back(*id);
+  }
+  if (file.FindMetadata(kAddBosKey) != nullptr) {
+    WEIR_ASSIGN_OR_RETURN(parts.add_bos, file.GetBoolOr(kAddBosKey, false));
+  }
+  return parts;
+}
+
+}  // namespace weir

@@ -1,0 +1,42 @@
+// A vocabulary as a model file spells it, before anything in it is believed.
+//
+// Errors    Read: DATA_LOSS for keys that are missing, of the wrong type or of contradicting length ·
+// UNIMPLEMENTED for a
+//           tokenizer model that weir lacks
+// Threads   a value
+// Source    docs/TOKENIZER.md, "Keys"
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/gguf/model_file.h"
+
+namespace weir {
+
+enum class TokenType : int32_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,      // special: never text
+  kUserDefined = 4,  // found in any text before the pre-tokenizer runs
+  kUnused = 5,
+  kByte = 6,  // "<0x0A>" is the byte 10
+};
+
+struct TokenizerParts {
+  std::vector<std::string> tokens;
+  std::vector<TokenType> types;     // as many as tokens
+  std::vector<std::string> merges;  // "left right", earliest first
+  std::string pre_tokenizer = "default";
+  std::optional<uint64_t> bos;
+  std::optional<uint64_t> eos;
+  std::vector<uint64_t> other_end_ids;  // end of turn, end of message
+  std::optional<bool> add_bos;
+
+  static Result<TokenizerParts> Read(const ModelFile& file);
+};
+
+}  // namespace weir
