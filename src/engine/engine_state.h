@@ -1,7 +1,8 @@
 // What an engine is made of. Only engine*.cc see it.
 //
-// Owns      everything; the order of members is the order of construction, so that what is used outlives its
-// user Threads   marked per group
+// Owns      everything; the order of members is the order of construction, so that what is used outlives
+//           its user
+// Threads   marked per group
 #pragma once
 
 #include <atomic>
