@@ -110,7 +110,9 @@ bool ContinuousScheduler::CanStart(const Sequence& sequence) const {
 
 void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
   const auto blame_from = [&](size_t first, Stage cause) {
-    for (size_t i = first; i < waiting_.size(); ++i) waiting_[i]->waiting_cause = cause;
+    for (size_t i = first; i < waiting_.size(); ++i) {
+      if (waiting_[i] != nullptr) waiting_[i]->waiting_cause = cause;
+    }
   };
   std::vector<Sequence*> skipped;
   bool someone_aged = false;
@@ -119,6 +121,10 @@ void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
     if (running_.size() >= static_cast<size_t>(limits_.max_num_seqs)) {
       blame_from(i, Stage::kQueueSlot);
       break;
+    }
+    if (sequence->request.prompt_logprobs && prompt_rows_left_ == 0) {
+      sequence->waiting_cause = Stage::kQueueBudget;  // those behind it do not need what it lacks
+      continue;
     }
     const int count = Chunk(*sequence, sequence->num_tokens(), *plan);
     if (count == 0) {
@@ -139,6 +145,10 @@ void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
     for (Sequence* passed : skipped) {
       ++passed->num_overtaken;
       someone_aged = someone_aged || IsAged(*passed);
+    }
+    if (someone_aged) {  // in the middle of a step too, nobody passes it any more
+      blame_from(i + 1, Stage::kQueueKv);
+      break;
     }
   }
   CompactWaiting();
