@@ -1,0 +1,144 @@
+// Texts that break other tokenizers: ids T1 to T5 as far as they concern encoding and decoding.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <time.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/utf8.h"
+#include "engine/tokenizer/detokenizer.h"
+#include "engine/tokenizer/tiny_vocabulary.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace weir {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Time limits hold for optimised builds only.
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+constexpr bool kTimed = true;
+#else
+constexpr bool kTimed = false;
+#endif
+
+// This thread's own time, so that a busy machine changes little.
+double CpuMilliseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+std::string Repeat(std::string_view text, size_t bytes) {
+  std::string out;
+  while (out.size() < bytes) out += text;
+  return out;
+}
+
+std::unique_ptr<Tokenizer> Make(std::string_view pre_tokenizer) {
+  // Runs of each hostile character merge several times over, as they do in real vocabularies.
+  return std::move(*Tokenizer::Create(TinyVocabulary(pre_tokenizer, {{"a", "a"},
+                                                                     {" ", " "},
+                                                                     {"\xCC", "\x81"},
+                                                                     {"\xE4", "\xB8"},
+                                                                     {"\xE4\xB8", "\xAD"},
+                                                                     {"aa", "aa"},
+                                                                     {"  ", "  "},
+                                                                     {"\xCC\x81", "\xCC\x81"},
+                                                                     {"\xE4\xB8\xAD", "\xE4\xB8\xAD"},
+                                                                     {"aaaa", "aaaa"},
+                                                                     {"    ", "    "},
+                                                                     {"        ", " "},
+                                                                     {"aaaaaaaa", "a"}})));
+}
+
+// Up to three tries to stay within the limit, because a neighbour's cache misses count as our time.
+double EncodeMilliseconds(const Tokenizer& tokenizer, const std::string& text, double limit,
+                          std::vector<TokenId>* ids) {
+  double best = 1e9;
+  for (int i = 0; i < 3 && best > limit; ++i) {
+    const double start = CpuMilliseconds();
+    Result<std::vector<TokenId>> found = tokenizer.Encode(text, SpecialTokens::kParse, false);
+    best = std::min(best, CpuMilliseconds() - start);
+    EXPECT_TRUE(found.has_value());
+    *ids = std::move(*found);
+    if (!kTimed) break;
+  }
+  return best;
+}
+
+TEST(HostileText, T1EncodesLongRunsInLinearTime) {
+  constexpr size_t kMegabyte = 1 << 20;
+  for (const char* pre_tokenizer : {"gpt-2", "llama-bpe", "qwen2", "smollm"}) {
+    const auto tokenizer = Make(pre_tokenizer);
+    for (const char* unit : {"a", " ", "中", "\xCC\x81", "1", " \n", "<|im_"}) {
+      const std::string text = Repeat(unit, kMegabyte);
+      std::vector<TokenId> ids;
+      const double one = EncodeMilliseconds(*tokenizer, text, 100.0, &ids);
+      EXPECT_EQ(tokenizer->Decode(ids, false), text) << pre_tokenizer;
+      if (!kTimed) continue;
+      EXPECT_LE(one, 100.0) << pre_tokenizer << " 1 MB of " << QuoteForMessage(unit);
+      const double limit = 2.5 * one + 2.0;
+      const double two = EncodeMilliseconds(*tokenizer, Repeat(unit, 2 * kMegabyte), limit, &ids);
+      EXPECT_LE(two, limit) << pre_tokenizer << " 2 MB of " << QuoteForMessage(unit);
+    }
+  }
+}
+
+TEST(HostileText, T2RefusesHugeTextBySize) {
+  const auto tokenizer = Make("smollm");
+  const char byte = 'a';
+  // Only the size may be looked at: there is nothing behind the first byte.
+  const std::string_view huge(&byte, (size_t{1} << 31) + 1);
+  const Result<std::vector<TokenId>> ids = tokenizer->Encode(huge, SpecialTokens::kAsText, false);
+  ASSERT_FALSE(ids.has_value());
+  EXPECT_EQ(ids.error().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(ids.error().message(), HasSubstr("2147483649 bytes"));
+}
+
+TEST(HostileText, T3HandlesBrokenUnicode) {
+  const auto tokenizer = Make("smollm");
+  for (const char* text :
+       {"a\xFF", "\x80", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "ab\xE4\xB8"}) {
+    const Result<std::vector<TokenId>> ids = tokenizer->Encode(text, SpecialTokens::kParse, false);
+    ASSERT_FALSE(ids.has_value());
+    EXPECT_EQ(ids.error().code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(ids.error().message(), HasSubstr("not valid UTF-8"));
+  }
+  const std::string nul("a\0b", 3);
+  const Result<std::vector<TokenId>> ids = tokenizer->Encode(nul, SpecialTokens::kAsText, false);
+  ASSERT_TRUE(ids.has_value());
+  EXPECT_THAT(*ids, ElementsAre('a', 0, 'b'));
+  EXPECT_EQ(tokenizer->Decode(*ids, true), nul);
+}
+
+TEST(HostileText, T5NeverSplitsCharacters) {
+  const auto tokenizer = Make("smollm");
+  // One token per byte: every character beyond ASCII spans two to four tokens.
+  const std::string text = "é中😀e\xCC\x81👩‍👩‍👧";
+  const std::vector<std::string> stops = {"", "👧", "\xCC\x81", "😀e", "never"};
+  for (const std::string& stop : stops) {
+    for (size_t cut = 0; cut <= text.size(); ++cut) {
+      Detokenizer detokenizer(*tokenizer, {stop}, true);
+      std::vector<TokenId> ids;
+      std::string joined;
+      for (size_t i = 0; i < cut; ++i) {
+        ids.push_back(static_cast<uint8_t>(text[i]));
+        const std::string delta = detokenizer.Add(ids.back());
+        EXPECT_TRUE(IsValidUtf8(delta));
+        joined += delta;
+      }
+      joined += detokenizer.Finish();
+      EXPECT_TRUE(IsValidUtf8(joined));
+      std::string expected = tokenizer->Decode(ids, true);
+      const size_t found = stop.empty() ? std::string::npos : expected.find(stop);
+      EXPECT_EQ(detokenizer.stopped(), found != std::string::npos);
+      EXPECT_EQ(joined, expected.substr(0, found));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir
