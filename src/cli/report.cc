@@ -11,7 +11,7 @@
 namespace weir {
 
 int RunReport(const std::vector<std::string>& arguments) {
-  CLI::App app("Turns result files of 'weir bench' and 'weir load' into a report.");
+  CLI::App app("Turns result files of 'weir bench' and 'weir load' into a report.", "weir report");
   std::vector<std::string> files;
   std::string folder = ".";
   app.add_option("FILES", files, "benchmark and load-test result files")->required();

@@ -1,0 +1,167 @@
+#include "cli/study.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/file.h"
+#include "cli/ladder.h"
+#include "cli/report_files.h"
+#include "cli/server_process.h"
+#include "perf/driver/bench_spec.h"
+#include "perf/driver/load_spec.h"
+#include "perf/report/evidence.h"
+#include "perf/report/report.h"
+
+namespace weir {
+namespace {
+
+constexpr int kRequests = 50;
+constexpr int kConcurrency = 5;
+constexpr int kMaxTokens = 100;
+constexpr int kAloneRequests = 5;
+
+std::string FileOfStep(const std::string& id) {
+  if (id == "A") return "load_test_sequential.json";
+  if (id == "E") return "load_test_results.json";
+  if (id == "S") return "load_test_alone.json";
+  std::string name = "load_test_step_" + id + ".json";
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  return name;
+}
+
+class Study {
+ public:
+  explicit Study(const StudySpec& spec) : spec_(spec) {}
+
+  Result<StudyOutcome> Run() {
+    WEIR_RETURN_IF_ERROR(CheckReportFolder(spec_.folder));
+    WEIR_RETURN_IF_ERROR(Benchmark());
+    if (!stopped()) {
+      const Status status = Ladder();
+      // An interruption while a server starts is the user's wish, not a failure of the study.
+      if (!status.ok() && !stopped()) return status;
+    }
+    return Report();
+  }
+
+ private:
+  bool stopped() const { return spec_.stop->load(); }
+  std::string Path(const std::string& name) const { return spec_.folder + "/" + name; }
+  ProgressFunction Progress(std::string phase) const {
+    return [this, phase = std::move(phase)](double fraction, std::string_view what) {
+      if (spec_.on_progress) spec_.on_progress(phase, fraction, what);
+    };
+  }
+
+  Status Save(const std::string& name, const Json& document) {
+    WEIR_RETURN_IF_ERROR(WriteFile(Path(name), DumpJsonPretty(document)));
+    outcome_.files.push_back(Path(name));
+    return OkStatus();
+  }
+
+  Status Benchmark() {
+    BenchSpec bench;
+    bench.model_path = spec_.model_path;
+    // The study's batch sizes, and 5 beside them: the number in flight of the load test, which GAP-2 compares with.
+    bench.batch_sizes = spec_.quick ? std::vector<int>{1, 5, 8} : std::vector<int>{1, 2, 4, 5, 8, 16, 32};
+    bench.repeats = spec_.quick ? 1 : 3;
+    bench.command = spec_.command;
+    bench.stop = spec_.stop;
+    WEIR_ASSIGN_OR_RETURN(benchmark_, RunBenchmark(bench, Progress("direct benchmark")));
+    return Save("benchmark_results.json", benchmark_);
+  }
+
+  double BenchNumber(int batch, const std::string& pointer) const {
+    const std::string row = RowOfBatch(benchmark_, batch);
+    return row.empty() ? 0.0 : NumberAt(benchmark_, row + pointer).value_or(0);
+  }
+
+  Status Ladder() {
+    LadderPlanStep alone{"S",
+                         "alone",
+                         {"--scheduler", "sequential", "--queue", "unbounded", "--on-disconnect", "ignore"},
+                         60,
+                         std::nullopt,
+                         std::nullopt,
+                         0,
+                         kAloneRequests};
+    WEIR_ASSIGN_OR_RETURN(const Json alone_result, Step(alone, 1));
+    if (stopped()) return OkStatus();
+    LadderBasis basis;
+    basis.alone_ms = NumberAt(alone_result, "/results/0/e2el_ms/mean").value_or(0);
+    if (basis.alone_ms <= 0) {
+      return Internal(fmt::format("no request succeeded alone; see {} and the server's log beside it",
+                                  Path(FileOfStep("S"))));
+    }
+    basis.latency_c_ms = BenchNumber(kConcurrency, "/e2el_ms/p50");
+    basis.latency_8_ms = BenchNumber(8, "/e2el_ms/p50");
+    basis.requests_per_s = BenchNumber(8, "/requests_per_s_steady");
+    const double x1 = BenchNumber(1, "/output_tps_steady"),
+                 x5 = BenchNumber(kConcurrency, "/output_tps_steady"),
+                 x8 = BenchNumber(8, "/output_tps_steady");
+    basis.scaling = x1 > 0 ? x8 / x1 : 0;
+    basis.scaling_c = x5 > 0 ? x8 / x5 : 0;
+    basis.requests = kRequests;
+    basis.concurrency = kConcurrency;
+    for (const LadderPlanStep& step : PlanLadder(basis, spec_.quick)) {
+      if (stopped()) return OkStatus();
+      WEIR_RETURN_IF_ERROR(Step(step, kConcurrency).status());
+    }
+    return OkStatus();
+  }
+
+  // One server process per step: work for departed clients may still occupy the last one.
+  Result<Json> Step(const LadderPlanStep& step, int concurrency) {
+    const std::string phase = fmt::format("step {}, {}", step.id, step.title);
+    Progress(phase)(0, "starting the server");
+    const std::string file = FileOfStep(step.id);
+    WEIR_ASSIGN_OR_RETURN(
+        ServerProcess server,
+        ServerProcess::Start(spec_.model_path, step.server_flags, Path(file + ".server.log"), *spec_.stop));
+    LoadSpec load;
+    load.url = server.url();
+    load.requests = step.requests;
+    load.concurrency = concurrency;
+    load.timeout_s = step.timeout_s;
+    load.max_tokens = kMaxTokens;
+    load.records_path = Path(file + ".requests.jsonl");
+    load.command = spec_.command;
+    load.stop = spec_.stop;
+    load.prompt_offset = prompt_offset_;
+    if (step.request_rate > 0) load.request_rate = step.request_rate;
+    prompt_offset_ += step.requests;
+    WEIR_ASSIGN_OR_RETURN(Json document, RunLoadTest(load, Progress(phase)));
+    document["ladder"] = {
+        {"step", step.id},
+        {"title", step.title},
+        {"server_flags", step.server_flags},
+        {"predicted",
+         {{"ok", NumberOrNull(step.predicted_ok)}, {"gap_1", NumberOrNull(step.predicted_gap)}}}};
+    WEIR_RETURN_IF_ERROR(Save(file, document));
+    return document;
+  }
+
+  Result<StudyOutcome> Report() {
+    outcome_.interrupted = stopped();
+    if (outcome_.files.empty()) return std::move(outcome_);
+    Result<ReportInput> input = ReadReportInput(outcome_.files);
+    if (!input) return std::move(input).error();
+    input->command = spec_.command;
+    WEIR_ASSIGN_OR_RETURN(outcome_.report, BuildReport(*input));
+    WEIR_RETURN_IF_ERROR(WriteReport(outcome_.report, spec_.folder));
+    return std::move(outcome_);
+  }
+
+  const StudySpec& spec_;
+  StudyOutcome outcome_;
+  Json benchmark_;
+  int prompt_offset_ = 0;
+};
+
+}  // namespace
+
+Result<StudyOutcome> RunStudy(const StudySpec& spec) { return Study(spec).Run(); }
+
+}  // namespace weir
