@@ -1,4 +1,6 @@
-// The model that `./run` fetches, for commands that were given none.
+// Which model file a command uses when none is named: the one that tools/get_model.sh keeps.
+//
+// Errors    NOT_FOUND with what to run
 #pragma once
 
 #include <string>
@@ -7,7 +9,9 @@
 
 namespace weir {
 
-// `given` when not empty, else the cached default model. NOT_FOUND with the way to get one when there is neither.
-Result<std::string> ModelOrDefault(const std::string& given);
+// ${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}: the folder of everything that can be fetched again.
+std::string CacheFolder();
+// `argument` itself unless it is empty; then $WEIR_MODEL, then the default model in the cache.
+Result<std::string> FindModel(const std::string& argument);
 
 }  // namespace weir
