@@ -20,9 +20,9 @@ enum class Outcome { kOk, kShed, kFailed, kCancelled };
 std::string_view OutcomeName(Outcome outcome);
 
 struct RecordError {
-  std::string error_class;   // "timeout", "connect_refused", "http_500", "malformed_stream", ...
+  std::string error_class;  // "timeout", "connect_refused", "http_500", "malformed_stream", ...
   int http_status = 0;
-  std::string phase;         // connect, first_byte, first_token, stream
+  std::string phase;  // connect, first_byte, first_token, stream
   std::string message;
 };
 
@@ -51,7 +51,7 @@ struct RequestRecord {
   std::optional<double> retry_after_s;
   std::string finish_reason;
   std::optional<bool> slo_met;
-  Json server;               // ledger_ms{} num_steps batch_mean predicted_ttft_ms, or null
+  Json server;  // ledger_ms{} num_steps batch_mean predicted_ttft_ms, or null
 };
 
 Json ToJson(const RequestRecord& record);

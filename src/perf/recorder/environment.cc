@@ -1,0 +1,127 @@
+#include "perf/recorder/environment.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <utility>
+
+namespace weir {
+namespace {
+
+std::string FirstLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// "key   : value" of /proc/cpuinfo, "KEY=value" of os-release.
+std::string ValueOf(const std::string& line, char separator) {
+  const size_t at = line.find(separator);
+  if (at == std::string::npos) return "";
+  const size_t begin = line.find_first_not_of(" \t\"", at + 1);
+  if (begin == std::string::npos) return "";
+  const size_t end = line.find_last_not_of(" \t\"\r");
+  return line.substr(begin, end + 1 - begin);
+}
+
+void ReadCpuInfo(Environment* out) {
+  std::ifstream file("/proc/cpuinfo");
+  std::set<std::pair<std::string, std::string>> cores;
+  std::string line, package;
+  bool hypervisor = false;
+  while (std::getline(file, line)) {
+    if (line.starts_with("model name") && out->cpu_model.empty()) out->cpu_model = ValueOf(line, ':');
+    if (line.starts_with("physical id")) package = ValueOf(line, ':');
+    if (line.starts_with("core id")) cores.insert({package, ValueOf(line, ':')});
+    if (line.starts_with("flags") && line.find(" hypervisor") != std::string::npos) hypervisor = true;
+  }
+  out->physical_cores = static_cast<int>(cores.size());
+  if (std::filesystem::exists("/.dockerenv")) {
+    out->virtualization = "container";
+  } else if (hypervisor) {
+    out->virtualization = "virtual machine";
+  } else {
+    out->virtualization = "none seen";
+  }
+}
+
+std::string OsName() {
+  std::ifstream file("/etc/os-release");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with("PRETTY_NAME=")) return ValueOf(line, '=');
+  }
+  return "";
+}
+
+Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+template <typename T>
+Json PositiveOrNull(T number) {
+  return number > 0 ? Json(number) : Json(nullptr);
+}
+
+Json ToJson(const MachineLimits& limits) {
+  return {{"read_bandwidth_bytes_per_s", PositiveOrNull(limits.read_bandwidth_bytes_per_s)},
+          {"int8_mac_per_s", PositiveOrNull(limits.int8_mac_per_s)},
+          {"bf16_mac_per_s", PositiveOrNull(limits.bf16_mac_per_s)},
+          {"fp32_mac_per_s", PositiveOrNull(limits.fp32_mac_per_s)}};
+}
+
+}  // namespace
+
+Environment CaptureEnvironment(std::string isa, int threads) {
+  Environment out;
+  utsname system{};
+  if (uname(&system) == 0) out.kernel = std::string(system.sysname) + " " + system.release;
+  out.os = OsName();
+  out.isa = std::move(isa);
+  out.threads = threads;
+  ReadCpuInfo(&out);
+  out.governor = FirstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+  out.instance = FirstLine("/sys/class/dmi/id/product_name");
+  out.logical_cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  out.memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  return out;
+}
+
+Json ToJson(const Environment& environment) {
+  Json json;
+  json["os"] = TextOrNull(environment.os);
+  json["kernel"] = TextOrNull(environment.kernel);
+  json["cpu_model"] = TextOrNull(environment.cpu_model);
+  json["isa"] = TextOrNull(environment.isa);
+  json["physical_cores"] = PositiveOrNull(environment.physical_cores);
+  json["logical_cores"] = PositiveOrNull(environment.logical_cores);
+  json["threads"] = PositiveOrNull(environment.threads);
+  json["memory_bytes"] = PositiveOrNull(environment.memory_bytes);
+  json["virtualization"] = TextOrNull(environment.virtualization);
+  json["governor"] = TextOrNull(environment.governor);
+  json["instance"] = TextOrNull(environment.instance);
+  json["gpus"] = Json::array();
+  Json limits = nullptr;
+  if (environment.probed_before) {
+    // The better of both probes counts: noise only ever takes away.
+    MachineLimits best = *environment.probed_before;
+    if (environment.probed_after) {
+      const MachineLimits& after = *environment.probed_after;
+      best.read_bandwidth_bytes_per_s =
+          std::max(best.read_bandwidth_bytes_per_s, after.read_bandwidth_bytes_per_s);
+      best.int8_mac_per_s = std::max(best.int8_mac_per_s, after.int8_mac_per_s);
+      best.bf16_mac_per_s = std::max(best.bf16_mac_per_s, after.bf16_mac_per_s);
+      best.fp32_mac_per_s = std::max(best.fp32_mac_per_s, after.fp32_mac_per_s);
+    }
+    limits = ToJson(best);
+    limits["probed_before"] = ToJson(*environment.probed_before);
+    limits["probed_after"] = environment.probed_after ? ToJson(*environment.probed_after) : Json(nullptr);
+  }
+  json["limits"] = std::move(limits);
+  return json;
+}
+
+}  // namespace weir
