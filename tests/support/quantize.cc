@@ -18,7 +18,7 @@ struct Range {
 
 Range RangeOf(const float* values) {
   Range out{values[0], values[0], 0};
-  for (int i = 0; i < kBlockSize; ++i) {
+  for (int i = 0; i < kQuantBlockSize; ++i) {
     out.min = std::min(out.min, values[i]);
     out.max = std::max(out.max, values[i]);
     out.absolute = std::max(out.absolute, std::fabs(values[i]));
@@ -42,7 +42,7 @@ void SetFiveBits(Block* block, int element, int level) {
 void Fill(const float* values, BlockQ4_0* block) {
   block->scale = FloatToHalf(RangeOf(values).absolute / 7);
   const float scale = HalfToFloat(block->scale);
-  for (int i = 0; i < kBlockSize; ++i) {
+  for (int i = 0; i < kQuantBlockSize; ++i) {
     const int level = Level(values[i], 0, scale, -8, 7) + 8;
     block->qs[i % 16] = static_cast<uint8_t>(block->qs[i % 16] | (level << (i < 16 ? 0 : 4)));
   }
@@ -53,7 +53,7 @@ void Fill(const float* values, BlockQ4_1* block) {
   block->scale = FloatToHalf((range.max - range.min) / 15);
   block->min = FloatToHalf(range.min);
   const float scale = HalfToFloat(block->scale);
-  for (int i = 0; i < kBlockSize; ++i) {
+  for (int i = 0; i < kQuantBlockSize; ++i) {
     const int level = Level(values[i], HalfToFloat(block->min), scale, 0, 15);
     block->qs[i % 16] = static_cast<uint8_t>(block->qs[i % 16] | (level << (i < 16 ? 0 : 4)));
   }
@@ -62,7 +62,7 @@ void Fill(const float* values, BlockQ4_1* block) {
 void Fill(const float* values, BlockQ5_0* block) {
   block->scale = FloatToHalf(RangeOf(values).absolute / 15);
   const float scale = HalfToFloat(block->scale);
-  for (int i = 0; i < kBlockSize; ++i) SetFiveBits(block, i, Level(values[i], 0, scale, -16, 15) + 16);
+  for (int i = 0; i < kQuantBlockSize; ++i) SetFiveBits(block, i, Level(values[i], 0, scale, -16, 15) + 16);
 }
 
 void Fill(const float* values, BlockQ5_1* block) {
@@ -70,7 +70,7 @@ void Fill(const float* values, BlockQ5_1* block) {
   block->scale = FloatToHalf((range.max - range.min) / 31);
   block->min = FloatToHalf(range.min);
   const float scale = HalfToFloat(block->scale);
-  for (int i = 0; i < kBlockSize; ++i) {
+  for (int i = 0; i < kQuantBlockSize; ++i) {
     SetFiveBits(block, i, Level(values[i], HalfToFloat(block->min), scale, 0, 31));
   }
 }
@@ -78,15 +78,15 @@ void Fill(const float* values, BlockQ5_1* block) {
 void Fill(const float* values, BlockQ8_0* block) {
   block->scale = FloatToHalf(RangeOf(values).absolute / 127);
   const float scale = HalfToFloat(block->scale);
-  for (int i = 0; i < kBlockSize; ++i)
+  for (int i = 0; i < kQuantBlockSize; ++i)
     block->qs[i] = static_cast<int8_t>(Level(values[i], 0, scale, -127, 127));
 }
 
 template <typename Block>
 std::string Blocks(std::span<const float> values) {
-  CHECK(values.size() % kBlockSize == 0);
+  CHECK(values.size() % kQuantBlockSize == 0);
   std::string out;
-  for (size_t i = 0; i < values.size(); i += kBlockSize) {
+  for (size_t i = 0; i < values.size(); i += kQuantBlockSize) {
     Block block = {};
     Fill(values.data() + i, &block);
     out.append(reinterpret_cast<const char*>(&block), sizeof(block));

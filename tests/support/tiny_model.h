@@ -1,12 +1,11 @@
 // A whole llama-architecture model, small enough to make anew in every test, with random but seeded weights.
 //
-// Shapes    2 layers, width 64, 4 heads of 16, 2 KV heads, ffn 128, vocabulary 512, context 2048; tied
-// lm-head Owns      TinyModel owns a temporary file Source    metadata as in the default model: gpt2
-// tokenizer, pre-tokenizer "smollm", ChatML template
+// Shapes    2 layers, width 64, 4 heads of 16, 2 KV heads, ffn 128, vocabulary 512, context 2048; tied lm-head
+// Owns      TinyModel owns a temporary file
+// Source    metadata as in the default model: gpt2 tokenizer, pre-tokenizer "smollm", ChatML template
 //
-// Vocabulary: 0 <|endoftext|>, 1 <|im_start|>, 2 <|im_end|> (end of turn), 3 to 258 the 256 bytes, then 253
-// merges, so any text encodes. The special tokens' embeddings are nearly zero, so greedy text does not end by
-// chance.
+// Vocabulary: 0 <|endoftext|>, 1 <|im_start|>, 2 <|im_end|> (end of turn), 3 to 258 the 256 bytes, then 253 merges,
+// so any text encodes. The special tokens' embeddings are nearly zero, so greedy text does not end by chance.
 #pragma once
 
 #include <cstdint>

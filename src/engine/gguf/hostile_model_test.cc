@@ -1,4 +1,4 @@
-// Model files made to break a reader. The names begin with the id that docs/HOSTILE_INPUTS.md gives each case.
+// Model files made to break a reader. The names begin with the ids of docs/FORMATS.md, "What is refused".
 #include <gtest/gtest.h>
 
 #include <functional>

@@ -2,7 +2,8 @@
 //
 // Owns      descriptor and mapping
 // Errors    NOT_FOUND no such file · INVALID_ARGUMENT a directory or no regular file · DATA_LOSS changed
-// underneath Threads   immutable after Open(); CheckUnchanged() from any thread
+//           underneath
+// Threads   immutable after Open(); CheckUnchanged() from any thread
 #pragma once
 
 #include <sys/types.h>

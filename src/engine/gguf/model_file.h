@@ -1,11 +1,9 @@
-// A model file as the rest of the engine sees it: metadata and a directory of tensors, all bounds already
-// checked.
+// A model file as the rest of the engine sees it: metadata and a directory of tensors, all bounds already checked.
 //
 // Owns      the mapping; views into it (strings, arrays, tensor data) live as long as the ModelFile
 // Errors    NOT_FOUND no such file · INVALID_ARGUMENT a directory · DATA_LOSS damaged or contradictory ·
-// UNIMPLEMENTED
-//           version or tensor type that weir lacks. Messages name key or tensor, byte offset, expected and
-//           found
+//           UNIMPLEMENTED version or tensor type that weir lacks. Messages name key or tensor, byte offset,
+//           expected and found
 // Threads   immutable after Open()
 // Source    docs/FORMATS.md, "GGUF as weir reads it"
 #pragma once

@@ -11,7 +11,7 @@
 
 namespace weir {
 
-inline constexpr int kBlockSize = 32;
+inline constexpr int kQuantBlockSize = 32;
 
 struct BlockQ4_0 {  // (q - 8) * scale
   uint16_t scale;

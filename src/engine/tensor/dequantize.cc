@@ -45,23 +45,23 @@ int FiveBits(const Block& block, int j) {
 
 void Expand(const BlockQ5_0& block, float* out) {
   const float scale = HalfToFloat(block.scale);
-  for (int j = 0; j < kBlockSize; ++j) out[j] = static_cast<float>(FiveBits(block, j) - 16) * scale;
+  for (int j = 0; j < kQuantBlockSize; ++j) out[j] = static_cast<float>(FiveBits(block, j) - 16) * scale;
 }
 
 void Expand(const BlockQ5_1& block, float* out) {
   const float scale = HalfToFloat(block.scale);
   const float min = HalfToFloat(block.min);
-  for (int j = 0; j < kBlockSize; ++j) out[j] = static_cast<float>(FiveBits(block, j)) * scale + min;
+  for (int j = 0; j < kQuantBlockSize; ++j) out[j] = static_cast<float>(FiveBits(block, j)) * scale + min;
 }
 
 void Expand(const BlockQ8_0& block, float* out) {
   const float scale = HalfToFloat(block.scale);
-  for (int j = 0; j < kBlockSize; ++j) out[j] = static_cast<float>(block.qs[j]) * scale;
+  for (int j = 0; j < kQuantBlockSize; ++j) out[j] = static_cast<float>(block.qs[j]) * scale;
 }
 
 template <typename Block>
 void ExpandBlocks(const std::byte* source, std::span<float> out) {
-  for (size_t i = 0; i < out.size(); i += kBlockSize, source += sizeof(Block)) {
+  for (size_t i = 0; i < out.size(); i += kQuantBlockSize, source += sizeof(Block)) {
     Expand(Load<Block>(source), out.data() + i);
   }
 }

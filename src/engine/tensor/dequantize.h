@@ -1,9 +1,10 @@
-// Turns stored weights into floats, one element at a time: the reference that the kernels are compared with,
-// and what embedding rows and norms are read through.
+// Turns stored weights into floats, one element at a time: the reference that the kernels are compared with, and
+// what embedding rows and norms are read through.
 //
 // Shapes    `elements` consecutive elements, a whole number of blocks
-// Requires  source.size() holds them and out.size() == elements (CHECK; file sizes were judged by
-// engine/gguf) Errors    UNIMPLEMENTED for a type without a reference Threads   pure functions
+// Requires  source.size() holds them and out.size() == elements (CHECK; engine/gguf judged the file's sizes)
+// Errors    UNIMPLEMENTED for a type without a reference
+// Threads   pure functions
 #pragma once
 
 #include <cstddef>

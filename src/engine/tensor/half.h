@@ -1,7 +1,8 @@
 // IEEE 754 half and bfloat16 to and from float, in plain integer arithmetic.
 //
-// Errors    none: every bit pattern converts; overflow becomes infinity, NaN stays NaN, rounding is to
-// nearest even Threads   pure functions
+// Errors    none: every bit pattern converts; overflow becomes infinity, NaN stays NaN, rounding is to nearest
+//           even
+// Threads   pure functions
 //
 // Exact on every machine, so the reference path and the fast paths can be compared bit for bit.
 #pragma once
