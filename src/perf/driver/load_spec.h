@@ -17,17 +17,14 @@
 #include "base/result.h"
 #include "perf/driver/progress.h"
 #include "perf/recorder/request_record.h"
+#include "perf/statistics/slo.h"
 #include "perf/workload/arrivals.h"
 
 namespace weir {
 
 enum class OnShed { kDefault, kWait, kNext };  // default: wait in a closed loop, next in an open one
 
-// Bounds a request must keep to count as good; absent: not asked.
-struct SloSpec {
-  std::optional<double> ttft_ms, tpot_ms, e2el_ms;
-  bool empty() const { return !ttft_ms && !tpot_ms && !e2el_ms; }
-};
+using SloSpec = Slo;
 
 struct LoadSpec {
   std::string url = "http://localhost:8000";

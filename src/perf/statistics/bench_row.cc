@@ -1,0 +1,296 @@
+#include "perf/statistics/bench_row.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "perf/statistics/distribution.h"
+#include "perf/statistics/request_metrics.h"
+
+namespace weir {
+namespace {
+
+int64_t OkTokens(std::span<const RequestRecord> records) {
+  int64_t tokens = 0;
+  for (const RequestRecord& record : records) {
+    if (record.outcome == Outcome::kOk) tokens += record.output_tokens;
+  }
+  return tokens;
+}
+
+Json MeanOrNull(const std::vector<double>& values) {
+  if (values.empty()) return nullptr;
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+Json IntervalOrNull(const std::vector<double>& values) {
+  const auto interval = ConfidenceInterval95(values);
+  return interval ? Json::array({interval->low, interval->high}) : Json(nullptr);
+}
+
+std::optional<double> LatencyOf(const RequestRecord& record) { return Latency(record); }
+
+bool IsSteady(const BenchRun& run, const StepSample& step) {
+  return !run.steady || (step.started_ms >= run.steady->start_ms && step.ended_ms <= run.steady->end_ms);
+}
+
+// Means over the steps of the steady windows.
+struct StepSums {
+  int64_t count = 0, prefill_only = 0, decode_only = 0, mixed = 0, decode_rows = 0, prefill_tokens = 0;
+  double total = 0, prefill = 0, decode = 0, mix = 0;
+  double schedule = 0, forward = 0, sample = 0, publish = 0;
+  double kv_read = 0;        // all steps
+  double context_sum = 0;    // decode-only steps: tokens read
+  int64_t context_rows = 0;  // and the rows that read them
+};
+
+StepSums SumSteps(const BenchRowInput& input) {
+  StepSums sums;
+  for (const BenchRun& run : input.runs) {
+    for (const StepSample& step : run.steps) {
+      if (!IsSteady(run, step)) continue;
+      const double ms = step.ended_ms - step.started_ms;
+      ++sums.count;
+      sums.total += ms;
+      sums.schedule += step.schedule_ms;
+      sums.forward += step.forward_ms;
+      sums.sample += step.sample_ms;
+      sums.publish += step.publish_ms;
+      sums.kv_read += static_cast<double>(step.kv_tokens_read);
+      sums.decode_rows += step.decode_rows;
+      sums.prefill_tokens += step.prefill_tokens;
+      if (step.prefill_tokens > 0 && step.decode_rows > 0) {
+        ++sums.mixed;
+        sums.mix += ms;
+      } else if (step.prefill_tokens > 0) {
+        ++sums.prefill_only;
+        sums.prefill += ms;
+      } else {
+        ++sums.decode_only;
+        sums.decode += ms;
+        sums.context_sum += static_cast<double>(step.kv_tokens_read);
+        sums.context_rows += step.decode_rows;
+      }
+    }
+  }
+  return sums;
+}
+
+Json MeanMs(double sum, int64_t count) {
+  return count == 0 ? Json(nullptr) : Json(sum / static_cast<double>(count));
+}
+
+Json StepJson(const StepSums& s) {
+  const double other = s.total - s.schedule - s.forward - s.sample - s.publish;
+  Json segments = {{"schedule", MeanMs(s.schedule, s.count)},
+                   {"forward", MeanMs(s.forward, s.count)},
+                   {"sampling", MeanMs(s.sample, s.count)},
+                   {"publish", MeanMs(s.publish, s.count)},
+                   {"other", MeanMs(std::max(0.0, other), s.count)}};
+  return {{"count", s.count},
+          {"mean_ms", MeanMs(s.total, s.count)},
+          {"prefill_ms", MeanMs(s.prefill, s.prefill_only)},
+          {"decode_ms", MeanMs(s.decode, s.decode_only)},
+          {"mixed_ms", MeanMs(s.mix, s.mixed)},
+          {"segments_ms", std::move(segments)}};
+}
+
+Json UtilizationJson(const BenchRowInput& input, const StepSums& s) {
+  double cpu = 0, wall = 0;
+  for (const BenchRun& run : input.runs) {
+    cpu += run.cpu_s;
+    wall += run.wall_s;
+  }
+  Json out = {{"cpu_ratio", wall > 0 ? Json(cpu / (wall * input.threads)) : Json(nullptr)},
+              {"spin_ratio", nullptr},
+              {"gpu_ratio", nullptr},
+              {"gpu_ratio_range", nullptr},
+              {"memory_bandwidth_ratio", nullptr},
+              {"compute_ratio", nullptr}};
+  if (s.total <= 0) return out;
+  const double seconds = s.total / 1000;
+  if (input.limit.read_bandwidth_bytes_per_s > 0) {
+    const double bytes =
+        static_cast<double>(s.count) * input.limit.weight_bytes + s.kv_read * input.limit.kv_bytes_per_token;
+    out["memory_bandwidth_ratio"] = bytes / seconds / input.limit.read_bandwidth_bytes_per_s;
+  }
+  double busy = 0;
+  bool known = !input.limit.work.empty();
+  for (const WorkPerToken& work : input.limit.work) {
+    if (work.macs <= 0) continue;
+    known = known && work.peak_mac_per_s > 0;
+    if (!known) break;
+    busy += (static_cast<double>(s.decode_rows) * work.macs +
+             static_cast<double>(s.prefill_tokens) * (work.macs - work.lm_head_macs)) /
+            work.peak_mac_per_s;
+  }
+  if (known) out["compute_ratio"] = busy / seconds;
+  return out;
+}
+
+Json LimitJson(const BenchRowInput& input, const StepSums& s, const Json& headline) {
+  if (s.context_rows == 0) return nullptr;
+  const double context = s.context_sum / static_cast<double>(s.context_rows);
+  const std::optional<Limit> limit = DecodeLimit(input.limit, input.batch_size, context);
+  if (!limit) return nullptr;
+  const auto measured = JsonNumber(&headline);
+  return {{"output_tps", limit->tokens_per_s},
+          {"bound", limit->bound},
+          {"bytes_per_step", limit->bytes_per_step},
+          {"mean_context_tokens", context},
+          {"share_ratio", measured ? Json(*measured / limit->tokens_per_s) : Json(nullptr)}};
+}
+
+// Values of every repeat, by metric.
+struct PerRun {
+  std::vector<double> whole, headline, total_steady, requests, requests_steady;
+  double wall_s = 0, window_s = 0;
+};
+
+PerRun CollectRuns(const BenchRowInput& input, Json* runs) {
+  PerRun out;
+  for (const BenchRun& run : input.runs) {
+    const auto whole_tps = WholeOutputTps(run), headline = HeadlineOutputTps(run, input.is_static);
+    const auto latency = Summarize(Collect(run.measured, Outcome::kOk, LatencyOf));
+    if (whole_tps) out.whole.push_back(*whole_tps);
+    if (headline) out.headline.push_back(*headline);
+    const auto whole = WholeWindow(run.measured);
+    if (whole && whole->seconds() > 0) {
+      out.wall_s += whole->seconds();
+      out.requests.push_back(static_cast<double>(RequestsEndedInside(run.measured, *whole)) /
+                             whole->seconds());
+    }
+    if (run.steady && run.steady->seconds() > 0) {
+      const double seconds = run.steady->seconds();
+      out.window_s += seconds;
+      const auto both = [&](auto count) {
+        return static_cast<double>(count(run.measured, *run.steady) + count(run.fillers, *run.steady)) /
+               seconds;
+      };
+      const double prompts = both(PromptTokensEndedInside);
+      if (headline) out.total_steady.push_back(*headline + prompts);
+      out.requests_steady.push_back(both(RequestsEndedInside));
+    }
+    runs->push_back({{"run_id", run.run_id},
+                     {"output_tps", whole_tps ? Json(*whole_tps) : Json(nullptr)},
+                     {"output_tps_steady", headline ? Json(*headline) : Json(nullptr)},
+                     {"e2el_ms_p50", latency ? Json(latency->p50) : Json(nullptr)}});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<double> WholeOutputTps(const BenchRun& run) {
+  const std::optional<Window> whole = WholeWindow(run.measured);
+  if (!whole || whole->seconds() <= 0) return std::nullopt;
+  return static_cast<double>(OkTokens(run.measured)) / whole->seconds();
+}
+
+std::optional<double> HeadlineOutputTps(const BenchRun& run, bool is_static) {
+  if (is_static) {
+    if (run.batch_seconds <= 0) return std::nullopt;
+    return static_cast<double>(OkTokens(run.measured) + OkTokens(run.fillers)) / run.batch_seconds;
+  }
+  if (!run.steady || run.steady->seconds() <= 0) return std::nullopt;
+  return static_cast<double>(TokensInside(run.measured, *run.steady) +
+                             TokensInside(run.fillers, *run.steady)) /
+         run.steady->seconds();
+}
+
+Json BenchRow(const BenchRowInput& input) {
+  std::vector<RequestRecord> all;
+  int64_t num_filler = 0, num_ok = 0, input_tokens = 0;
+  for (const BenchRun& run : input.runs) {
+    all.insert(all.end(), run.measured.begin(), run.measured.end());
+    num_filler += static_cast<int64_t>(run.fillers.size());
+  }
+  for (const RequestRecord& record : all) {
+    num_ok += record.outcome == Outcome::kOk;
+    input_tokens += record.prompt_tokens;
+  }
+  Json runs = Json::array();
+  const PerRun per_run = CollectRuns(input, &runs);
+  Json row;
+  row["batch_size"] = input.batch_size;
+  row["batching"] = input.is_static ? "static" : "continuous";
+  row["tail"] = input.fill ? "fill" : "drain";
+  row["repeats"] = input.runs.size();
+  row["num_requests"] = all.size();
+  row["num_filler"] = num_filler;
+  row["num_ok"] = num_ok;
+  row["wall_s"] = per_run.wall_s;
+  row["window_s"] = per_run.window_s > 0 ? Json(per_run.window_s) : Json(nullptr);
+  row["input_tokens"] = input_tokens;
+  row["output_tokens"] = OkTokens(all);
+  row["output_tps"] = MeanOrNull(per_run.whole);
+  row["output_tps_steady"] = MeanOrNull(per_run.headline);
+  row["total_tps_steady"] = MeanOrNull(per_run.total_steady);
+  row["requests_per_s"] = MeanOrNull(per_run.requests);
+  row["requests_per_s_steady"] = MeanOrNull(per_run.requests_steady);
+  row["success_ratio"] =
+      all.empty() ? Json(nullptr) : Json(static_cast<double>(num_ok) / static_cast<double>(all.size()));
+  row["ci95"] = {{"output_tps", IntervalOrNull(per_run.whole)},
+                 {"output_tps_steady", IntervalOrNull(per_run.headline)}};
+  row["runs"] = std::move(runs);
+  std::vector<double> gaps;
+  for (const RequestRecord& record : all) {
+    if (record.outcome == Outcome::kOk) AppendTokenGaps(record, &gaps);
+  }
+  row["ttft_ms"] = ToJson(Summarize(Collect(all, Outcome::kOk, TimeToFirstToken)));
+  row["itl_ms"] = ToJson(Summarize(std::move(gaps)));
+  row["tpot_ms"] = ToJson(Summarize(Collect(all, Outcome::kOk, TimePerOutputToken)));
+  row["e2el_ms"] = ToJson(Summarize(Collect(all, Outcome::kOk, LatencyOf)));
+  const StepSums steps = SumSteps(input);
+  row["step"] = StepJson(steps);
+  row["utilization"] = UtilizationJson(input, steps);
+  row["memory"] = input.memory;
+  row["limit"] = LimitJson(input, steps, row["output_tps_steady"]);
+  return row;
+}
+
+void CheckBenchRow(const BenchRowInput& input, const Json& row, Validity* validity) {
+  const std::string batch = fmt::format("batch {}: ", input.batch_size);
+  std::vector<double> headlines;
+  int64_t failed = 0, ok = 0;
+  for (const BenchRun& run : input.runs) {
+    if (const auto tps = HeadlineOutputTps(run, input.is_static)) headlines.push_back(*tps);
+    for (const RequestRecord& record : run.measured) {
+      failed += record.outcome == Outcome::kFailed;
+      ok += record.outcome == Outcome::kOk;
+    }
+  }
+  if (headlines.size() >= 3) {
+    const size_t third = headlines.size() / 3;
+    const double first = std::accumulate(headlines.begin(), headlines.begin() + third, 0.0);
+    const double last = std::accumulate(headlines.end() - third, headlines.end(), 0.0);
+    const double drift = std::fabs(first - last) / std::max(first, last);
+    validity->AddAbove(
+        "V-05", "run", drift, 0.10, 0.25,
+        batch + fmt::format("drift: first and last repeats differ by {:.0f} %, limit 25 %", drift * 100));
+  }
+  for (const auto& [percentile, needed] : {std::pair{"p90", 10}, {"p95", 20}, {"p99", 100}}) {
+    if (ok >= needed) continue;
+    validity->AddBelow(
+        "V-10", "latency", static_cast<double>(ok), needed, std::nullopt,
+        batch + fmt::format("{} of {} values, {} are needed: it equals the maximum", percentile, ok, needed));
+  }
+  if (const auto share = JsonNumber(FindJson(row, {"limit", "share_ratio"}))) {
+    validity->AddAbove("V-14", "limit", *share, 1.0, 1.05,
+                       batch + fmt::format("share of the physical limit is {:.0f} %", *share * 100));
+  }
+  if (failed > 0) {
+    validity->AddAbove("V-17", "latency", static_cast<double>(failed), 0, std::nullopt,
+                       batch + fmt::format("{} requests failed", failed));
+  }
+  const auto window = JsonNumber(FindJson(row, {"window_s"})), wall = JsonNumber(FindJson(row, {"wall_s"}));
+  if (!input.is_static && wall && *wall > 0) {
+    const double share = window.value_or(0) / *wall;
+    validity->AddBelow("V-18", "steady", share, 0.5, 0.2,
+                       batch + fmt::format("steady window is {:.0f} % of the run, limit 20 %", share * 100));
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,49 @@
+// One stage of a load test: records in, the row of load_test_results.json and its validity checks out.
+//
+// Threads   pure functions
+// Source    docs/FORMATS.md, "load_test_results.json"; docs/MEASUREMENT.md
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "perf/recorder/request_record.h"
+#include "perf/statistics/slo.h"
+#include "perf/statistics/validity.h"
+#include "perf/statistics/window.h"
+
+namespace weir {
+
+// How well the client itself did.
+struct ClientHealth {
+  std::optional<double> cpu_ratio;  // of one core, the busiest client thread
+  std::vector<double> loop_lag_ms;  // lateness of timers on the io thread
+};
+
+struct LoadRowInput {
+  std::span<const RequestRecord> records;
+  int load_stage = 0;
+  bool open_loop = false;
+  int concurrency = 0;
+  int max_in_flight = 0;
+  std::optional<double> request_rate_per_s;
+  std::string arrival;
+  double burstiness = 1;
+  double ramp_up_s = 0;
+  double timeout_s = 60;
+  bool ignore_eos = true;
+  Slo slo;
+  int64_t num_sent = 0;
+  std::vector<InFlightSample> in_flight;
+  ClientHealth client;
+  Json server;  // server{} of the row, or null
+};
+
+Json LoadRow(const LoadRowInput& input);
+// Checks that one row allows; `row` is what LoadRow returned.
+void CheckLoadRow(const LoadRowInput& input, const Json& row, Validity* validity);
+
+}  // namespace weir

@@ -1,0 +1,38 @@
+#include "perf/statistics/physical_limit.h"
+
+namespace weir {
+namespace {
+
+// Seconds of computing one token; empty when a format's peak is unknown.
+std::optional<double> ComputeSeconds(const LimitInput& input, bool with_lm_head) {
+  double seconds = 0;
+  for (const WorkPerToken& work : input.work) {
+    const double macs = work.macs - (with_lm_head ? 0 : work.lm_head_macs);
+    if (macs <= 0) continue;
+    if (work.peak_mac_per_s <= 0) return std::nullopt;
+    seconds += macs / work.peak_mac_per_s;
+  }
+  return seconds;
+}
+
+}  // namespace
+
+std::optional<Limit> DecodeLimit(const LimitInput& input, double batch_size, double mean_context) {
+  const std::optional<double> compute = ComputeSeconds(input, true);
+  if (!compute || input.read_bandwidth_bytes_per_s <= 0 || batch_size <= 0) return std::nullopt;
+  Limit limit;
+  limit.bytes_per_step = input.weight_bytes + batch_size * mean_context * input.kv_bytes_per_token;
+  const double reading = limit.bytes_per_step / input.read_bandwidth_bytes_per_s;
+  const double computing = batch_size * *compute;
+  limit.bound = reading >= computing ? "bandwidth" : "compute";
+  limit.tokens_per_s = batch_size / (reading >= computing ? reading : computing);
+  return limit;
+}
+
+std::optional<Limit> PrefillLimit(const LimitInput& input) {
+  const std::optional<double> compute = ComputeSeconds(input, false);
+  if (!compute || *compute <= 0) return std::nullopt;
+  return Limit{1 / *compute, input.weight_bytes, "compute"};
+}
+
+}  // namespace weir

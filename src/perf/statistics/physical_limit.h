@@ -1,0 +1,38 @@
+// What the machine could do at best with this model, and how close a measured number comes.
+//
+// Units     bytes, multiply-accumulates, tokens per second
+// Source    docs/MEASUREMENT.md, "Physical limit": LIM-1, LIM-2, LIM-3
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace weir {
+
+struct WorkPerToken {
+  double macs = 0;            // all matrices of one number format, lm-head included
+  double lm_head_macs = 0;    // the part that only sampled rows pay
+  double peak_mac_per_s = 0;  // of the instruction that serves the format; 0: not measured
+};
+
+struct LimitInput {
+  double read_bandwidth_bytes_per_s = 0;
+  double weight_bytes = 0;  // read per step
+  double kv_bytes_per_token = 0;
+  std::vector<WorkPerToken> work;
+};
+
+struct Limit {
+  double tokens_per_s = 0;
+  double bytes_per_step = 0;
+  std::string_view bound;  // "bandwidth" or "compute"
+};
+
+// LIM-1 and LIM-2. Empty when a needed roof was not measured.
+std::optional<Limit> DecodeLimit(const LimitInput& input, double batch_size, double mean_context);
+// LIM-3, attention apart.
+std::optional<Limit> PrefillLimit(const LimitInput& input);
+
+}  // namespace weir

@@ -1,0 +1,121 @@
+#include "perf/statistics/validity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weir {
+namespace {
+
+constexpr std::string_view kLatency[] = {
+    "ttft_ms", "ttft_from_intended_ms", "e2el_ms",  "e2el_from_intended_ms", "e2el_with_failed_ms",
+    "tpot_ms", "tpot_with_first_ms",    "queue_ms", "client_queue_ms",
+};
+constexpr std::string_view kGaps[] = {"itl_ms", "itl_max_ms", "icl_ms"};
+constexpr std::string_view kSteady[] = {"output_tps_steady", "total_tps_steady", "requests_per_s_steady"};
+constexpr std::string_view kLimit[] = {"limit"};
+constexpr std::string_view kStep[] = {"step"};
+constexpr std::string_view kAttribution[] = {"attribution"};
+
+std::vector<std::string_view> MembersOf(std::string_view scope) {
+  const auto list = [](const auto& members) {
+    return std::vector<std::string_view>(std::begin(members), std::end(members));
+  };
+  if (scope == "latency") return list(kLatency);
+  if (scope == "itl") return list(kGaps);
+  if (scope == "steady") return list(kSteady);
+  if (scope == "limit") return list(kLimit);
+  if (scope == "step") return list(kStep);
+  if (scope == "attribution") return list(kAttribution);
+  return {};
+}
+
+Json NumberOrNull(const std::optional<double>& number) { return number ? Json(*number) : Json(nullptr); }
+
+}  // namespace
+
+std::string_view VerdictName(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kValid:
+      return "VALID";
+    case Verdict::kWarn:
+      return "WARN";
+    case Verdict::kInvalid:
+      return "INVALID";
+  }
+  return "";
+}
+
+void Validity::AddAbove(std::string id, std::string scope, double value, std::optional<double> warn,
+                        std::optional<double> invalid, std::string reason) {
+  const Verdict verdict = invalid && value > *invalid ? Verdict::kInvalid
+                          : warn && value > *warn     ? Verdict::kWarn
+                                                      : Verdict::kValid;
+  checks_.push_back({std::move(id), std::move(scope), value, warn, invalid, verdict, std::move(reason)});
+}
+
+void Validity::AddBelow(std::string id, std::string scope, double value, std::optional<double> warn,
+                        std::optional<double> invalid, std::string reason) {
+  const Verdict verdict = invalid && value < *invalid ? Verdict::kInvalid
+                          : warn && value < *warn     ? Verdict::kWarn
+                                                      : Verdict::kValid;
+  checks_.push_back({std::move(id), std::move(scope), value, warn, invalid, verdict, std::move(reason)});
+}
+
+Verdict Validity::verdict() const {
+  Verdict out = Verdict::kValid;
+  for (const ValidityCheck& check : checks_) {
+    if (check.verdict == Verdict::kInvalid && check.scope == "run") return Verdict::kInvalid;
+    if (check.verdict != Verdict::kValid) out = Verdict::kWarn;
+  }
+  return out;
+}
+
+Json Validity::ToJson() const {
+  Json checks = Json::array();
+  for (const ValidityCheck& check : checks_) {
+    checks.push_back({{"id", check.id},
+                      {"value", check.value},
+                      {"warn_limit", NumberOrNull(check.warn_limit)},
+                      {"invalid_limit", NumberOrNull(check.invalid_limit)},
+                      {"verdict", VerdictName(check.verdict)},
+                      {"scope", check.scope},
+                      {"reason", check.reason}});
+  }
+  return {{"verdict", VerdictName(verdict())}, {"checks", std::move(checks)}};
+}
+
+Json Validity::VoidPointers(size_t num_results) const {
+  Json pointers = Json::array();
+  std::vector<std::string> scopes;
+  for (const ValidityCheck& check : checks_) {
+    if (check.verdict != Verdict::kInvalid) continue;
+    if (std::find(scopes.begin(), scopes.end(), check.scope) != scopes.end()) continue;
+    scopes.push_back(check.scope);
+    if (check.scope == "run") pointers.push_back("/results");
+    for (size_t row = 0; row < num_results; ++row) {
+      for (const std::string_view member : MembersOf(check.scope)) {
+        pointers.push_back(fmt::format("/results/{}/{}", row, member));
+      }
+    }
+  }
+  return pointers;
+}
+
+std::string Validity::Line(const Json& validity) {
+  const std::string word = JsonString(FindJson(validity, {"verdict"})).value_or("");
+  const Json* checks = FindJson(validity, {"checks"});
+  if (word == "VALID" || checks == nullptr || !checks->is_array()) return word;
+  std::string reasons;
+  for (const Json& check : *checks) {
+    // A warning verdict may rest on a failed check of a smaller scope; both count as its reasons.
+    const std::string its = JsonString(FindJson(check, {"verdict"})).value_or("");
+    if (its == "VALID" || (word == "INVALID" && its != "INVALID")) continue;
+    reasons +=
+        fmt::format("{}{} {}", reasons.empty() ? "" : "; ", JsonString(FindJson(check, {"id"})).value_or(""),
+                    JsonString(FindJson(check, {"reason"})).value_or(""));
+  }
+  return fmt::format("{}({})", word, reasons);
+}
+
+}  // namespace weir

@@ -1,0 +1,49 @@
+// Whether the numbers of a run may be believed: checks with limits, the scope each one voids, and one verdict.
+//
+// Source    docs/MEASUREMENT.md, "Run validity verdict"
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+
+namespace weir {
+
+enum class Verdict { kValid, kWarn, kInvalid };
+std::string_view VerdictName(Verdict verdict);  // "VALID"
+
+struct ValidityCheck {
+  std::string id;     // "V-01"
+  std::string scope;  // run, latency, itl, steady, limit, attribution, step
+  double value = 0;
+  std::optional<double> warn_limit, invalid_limit;
+  Verdict verdict = Verdict::kValid;
+  std::string reason;  // what was measured, in words
+};
+
+class Validity {
+ public:
+  // WARN above `warn`, INVALID above `invalid`; an absent limit never strikes.
+  void AddAbove(std::string id, std::string scope, double value, std::optional<double> warn,
+                std::optional<double> invalid, std::string reason);
+  // The same with "below".
+  void AddBelow(std::string id, std::string scope, double value, std::optional<double> warn,
+                std::optional<double> invalid, std::string reason);
+
+  const std::vector<ValidityCheck>& checks() const { return checks_; }
+  Verdict verdict() const;
+  // {"verdict", "checks"}
+  Json ToJson() const;
+  // JSON pointers of the values that failed checks void, for `num_results` rows.
+  Json VoidPointers(size_t num_results) const;
+  // "INVALID(V-01 client-bound: ...)", or the bare word.
+  static std::string Line(const Json& validity);
+
+ private:
+  std::vector<ValidityCheck> checks_;
+};
+
+}  // namespace weir
