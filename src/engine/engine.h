@@ -140,7 +140,7 @@ class Engine {
   int num_kv_blocks() const;
   int num_free_kv_blocks() const;
   int peak_kv_blocks() const;
-  // Empty when sound; every invariant of docs/ARCHITECTURE "Invariants". Engine thread, or while no thread steps.
+  // Empty when sound; of scheduler, blocks and reservations. Engine thread, or while no thread steps.
   std::string CheckInvariants() const;
 
  private:

@@ -2,7 +2,7 @@
 //
 // Owns      as Scheduler
 // Threads   engine thread only
-// Source    docs/ARCHITECTURE.md, "The engine step"
+// Source    ARCHITECTURE.md, "The walk of a request"
 //
 // It cannot deadlock: the oldest running sequence is never a victim, so it finishes; a waiting one that was
 // overtaken 16 times is not overtaken again, so it gets the blocks that become free.

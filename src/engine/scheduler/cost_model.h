@@ -3,7 +3,6 @@
 //
 // Units     tokens of one step; KV tokens read as KvTokensRead() counts them
 // Errors    none; with nothing learnt every prediction is zero, so nothing is held back that has not been
-// tried Threads   engine thread only Source    docs/decisions, "Step cost"
 //
 // Ranges, because a small step costs one sweep over the weights whatever its size, and a large one is bound
 // by arithmetic: one line cannot fit both.

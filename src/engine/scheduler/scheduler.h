@@ -4,7 +4,7 @@
 // Owns      the sequences and their blocks, from Add() to Remove() or Expire()
 // Errors    none: whatever the load, the oldest running sequence makes progress
 // Threads   engine thread only. Touches no clock, thread or tensor, so a simulation runs the very same code
-// Source    docs/ARCHITECTURE.md, "The engine step"
+// Source    ARCHITECTURE.md, "The walk of a request"
 #pragma once
 
 #include <memory>

@@ -1,0 +1,56 @@
+#include "engine/memory_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+constexpr int64_t kMib = 1 << 20;
+
+KvDemand Demand() {
+  return {.bytes_per_block = kMib, .tokens_per_context = 1600, .max_num_seqs = 4, .model_bytes = 500 * kMib};
+}
+
+TEST(MemoryPlanTest, TakesNoMoreThanEverySequenceCanUse) {
+  const auto blocks = PlanKvBlocks({.total_bytes = 100000 * kMib, .available_bytes = 90000 * kMib}, Demand());
+  ASSERT_TRUE(blocks.has_value());
+  EXPECT_EQ(*blocks, 4 * 100);
+}
+
+TEST(MemoryPlanTest, StaysInsideItsShareOfTheMachine) {
+  const auto blocks = PlanKvBlocks({.total_bytes = 1000 * kMib, .available_bytes = 10000 * kMib}, Demand());
+  ASSERT_TRUE(blocks.has_value());
+  EXPECT_EQ(*blocks, 900 - 500);
+  const auto scarce = PlanKvBlocks({.total_bytes = 10000 * kMib, .available_bytes = 200 * kMib}, Demand());
+  ASSERT_TRUE(scarce.has_value());
+  EXPECT_EQ(*scarce, 180);
+}
+
+TEST(MemoryPlanTest, RefusesWhenOneContextDoesNotFit) {
+  const auto blocks = PlanKvBlocks({.total_bytes = 600 * kMib, .available_bytes = 10000 * kMib}, Demand());
+  ASSERT_FALSE(blocks.has_value());
+  EXPECT_EQ(blocks.error().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(blocks.error().message(), testing::HasSubstr("1600 tokens needs 100 MiB"));
+  EXPECT_THAT(blocks.error().message(), testing::HasSubstr("40 MiB are left"));
+}
+
+TEST(MemoryPlanTest, TakesTheSizeThatWasAskedFor) {
+  KvDemand demand = Demand();
+  demand.requested_bytes = 7 * kMib + 5;
+  const auto blocks = PlanKvBlocks({}, demand);
+  ASSERT_TRUE(blocks.has_value());
+  EXPECT_EQ(*blocks, 7);
+  demand.requested_bytes = 5;
+  EXPECT_EQ(PlanKvBlocks({}, demand).error().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(MemoryPlanTest, ReadsThisMachine) {
+  const MachineMemory memory = ReadMachineMemory();
+  EXPECT_GT(memory.total_bytes, 64 * kMib);
+  EXPECT_GT(memory.available_bytes, 0);
+  EXPECT_LE(memory.available_bytes, memory.total_bytes);
+}
+
+}  // namespace
+}  // namespace weir
