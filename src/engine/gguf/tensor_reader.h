@@ -1,7 +1,7 @@
 // Reads the tensor directory of a GGUF file and holds it against the bytes that are really there.
 //
 // Requires  the reader stands behind the metadata
-// Errors    DATA_LOSS, or UNIMPLEMENTED for a type weir lacks, with the tensor's name; the caller adds the file's
+// Errors    DATA_LOSS, or UNIMPLEMENTED for a type weir lacks, with the tensor's name; the caller adds the file
 // Source    docs/FORMATS.md, "GGUF as weir reads it"
 #pragma once
 
