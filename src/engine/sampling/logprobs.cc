@@ -17,11 +17,14 @@ double LogSumExp(std::span<const float> logits) {
 
 TokenLogprobs LogprobsOf(std::span<const float> logits, int32_t token, int num_top) {
   CHECK(token >= 0 && static_cast<size_t>(token) < logits.size());
+  TokenLogprobs result;
+  result.chosen = kLowestLogprob;
+  // NaN has no place in an order, and selection by a broken order may leave its buffer.
+  if (!FindMaximum(logits).sound) return result;
   const double log_sum = LogSumExp(logits);
   const auto logprob = [log_sum](float logit) {
     return std::max(kLowestLogprob, static_cast<float>(static_cast<double>(logit) - log_sum));
   };
-  TokenLogprobs result;
   result.chosen = logprob(logits[static_cast<size_t>(token)]);
   const int count = std::min(num_top, static_cast<int>(logits.size()));
   if (count <= 0) return result;

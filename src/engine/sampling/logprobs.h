@@ -2,8 +2,9 @@
 // and truncation.
 //
 // Shapes    logits [vocab_size] f32
-// Requires  a row that RowMaximum() calls sound; 0 <= num_top <= kMaxLogprobs
-// Errors    none; what a mask made impossible reads kLowestLogprob, because JSON has no infinity
+// Requires  token in the vocabulary; LogSumExp: a row that FindMaximum() calls sound
+// Errors    none; what a mask made impossible reads kLowestLogprob, because JSON has no infinity, and so does
+//           every token of an unsound row, which has no top
 #pragma once
 
 #include <cstdint>

@@ -39,6 +39,13 @@ TEST(LogprobsTest, MaskedTokenReadsTheLowestNumberInsteadOfInfinity) {
   EXPECT_TRUE(LogprobsOf(row, 0, 0).top.empty());
 }
 
+TEST(LogprobsTest, UnsoundRowScoresTheLowestNumberAndHasNoTop) {
+  std::vector<float> row(1000, std::numeric_limits<float>::quiet_NaN());
+  row[7] = 1.0f;
+  EXPECT_EQ(LogprobsOf(row, 7, 20).chosen, kLowestLogprob);
+  EXPECT_TRUE(LogprobsOf(row, 7, 20).top.empty());
+}
+
 TEST(LogprobsTest, AsksForNoMoreThanTheVocabularyHolds) {
   const std::vector<float> row = {0.0f, 1.0f};
   EXPECT_EQ(LogprobsOf(row, 0, 20).top.size(), 2u);
