@@ -1,0 +1,340 @@
+// A request's answer must not depend on who shares its steps: logits are compared bit for bit, outputs token for token.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/rng.h"
+#include "engine/engine.h"
+#include "engine/sampling/logit_row.h"
+#include "tests/integration/golden_logits.h"
+#include "tests/integration/model_runner.h"
+
+namespace weir {
+namespace {
+
+constexpr int kDecodeSteps = 6;
+
+// The golden text, one window after another: real tokens, whose logits are no noise.
+std::vector<int32_t> Text() {
+  std::vector<int32_t> text;
+  auto windows = ReadGoldenWindows();
+  EXPECT_TRUE(windows.has_value()) << windows.error().message();
+  for (const GoldenWindow& window : *windows) {
+    text.insert(text.end(), window.tokens.begin(), window.tokens.end());
+  }
+  return text;
+}
+
+struct Mix {
+  int num_sequences = 1;  // the measured one included
+  int chunk = 512;        // most prompt tokens of it per step
+  int num_threads = 1;
+};
+
+std::string Describe(const Mix& mix) {
+  return std::to_string(mix.num_sequences) + " sequences, chunks of " + std::to_string(mix.chunk) + ", " +
+         std::to_string(mix.num_threads) + " threads";
+}
+
+class BatchInvarianceTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!MachineHasIsa(GetParam())) GTEST_SKIP() << "this CPU has no " << GetParam();
+    text_ = Text();
+    // Over 512: a chunk boundary of every size, and attention over several pieces. The generic path is slow.
+    const int prompt_length = std::string(GetParam()) == "generic" ? 290 : 530;
+    ASSERT_GT(text_.size(), static_cast<size_t>(prompt_length + kDecodeSteps));
+    prompt_.assign(text_.begin(), text_.begin() + prompt_length);
+    forced_.assign(text_.begin() + prompt_length, text_.begin() + prompt_length + kDecodeSteps);
+  }
+
+  std::unique_ptr<ModelRunner> Load(int num_threads) {
+    ModelRunner::Options options;
+    options.isa = GetParam();
+    options.num_threads = num_threads;
+    options.max_rows = 1024;
+    options.num_blocks = 400;
+    auto runner = ModelRunner::Create(options);
+    EXPECT_TRUE(runner.has_value()) << runner.error().message();
+    return runner.has_value() ? std::move(*runner) : nullptr;
+  }
+
+  // Logits after the prompt and after each of the forced tokens, among companions that join and leave at random and
+  // do some of everything: prefill chunks, decode, with and without logits, in random order within the batch.
+  std::vector<std::vector<float>> LogitsAmong(ModelRunner& runner, const Mix& mix, uint64_t seed) {
+    Rng rng(seed);
+    ModelRunner::Stream measured;
+    measured.tokens = prompt_;
+    measured.tokens.insert(measured.tokens.end(), forced_.begin(), forced_.end());
+    const int prompt_length = static_cast<int>(prompt_.size());
+    const int total = static_cast<int>(measured.tokens.size());
+    std::vector<ModelRunner::Stream> companions(static_cast<size_t>(mix.num_sequences - 1));
+
+    std::vector<std::vector<float>> result;
+    while (measured.num_computed < total) {
+      const int left_of_prompt = prompt_length - measured.num_computed;
+      const int count = left_of_prompt > 0 ? std::min(mix.chunk, left_of_prompt) : 1;
+      const bool wants_logits = left_of_prompt <= count;
+      const size_t place = rng.NextBelow(static_cast<uint64_t>(mix.num_sequences));
+      int64_t num_logit_rows = 0;
+      int64_t measured_row = 0;
+      runner.Begin();
+      for (size_t i = 0; i <= companions.size(); ++i) {
+        if (i == place) {
+          runner.Add(measured, count, wants_logits);
+          measured_row = num_logit_rows;
+          num_logit_rows += wants_logits;
+        }
+        if (i == companions.size()) break;
+        num_logit_rows += AddCompanion(runner, companions[i], rng);
+      }
+      const MatrixView<float> logits = runner.Run();
+      if (wants_logits)
+        result.emplace_back(logits.row(measured_row), logits.row(measured_row) + logits.columns);
+    }
+    runner.Release(measured);
+    for (ModelRunner::Stream& companion : companions) runner.Release(companion);
+    return result;
+  }
+
+  // Returns how many logit rows it wants.
+  int AddCompanion(ModelRunner& runner, ModelRunner::Stream& companion, Rng& rng) {
+    if (companion.num_computed == static_cast<int>(companion.tokens.size())) {
+      runner.Release(companion);
+      const size_t length = 1 + rng.NextBelow(90);
+      const auto start = text_.begin() + static_cast<std::ptrdiff_t>(rng.NextBelow(text_.size() - length));
+      companion.tokens.assign(start, start + static_cast<std::ptrdiff_t>(length));
+      companion.num_computed = 0;
+    }
+    const int left = static_cast<int>(companion.tokens.size()) - companion.num_computed;
+    const int count =
+        std::min<int>(left, 1 + static_cast<int>(rng.NextBelow(rng.NextBelow(2) == 0 ? 1 : 15)));
+    const bool wants_logits = rng.NextBelow(2) == 0;
+    runner.Add(companion, count, wants_logits);
+    return wants_logits;
+  }
+
+  std::vector<int32_t> text_;
+  std::vector<int32_t> prompt_;
+  std::vector<int32_t> forced_;
+};
+
+TEST_P(BatchInvarianceTest, LogitsAreEqualBitForBitInAnyCompanyChunkingAndThreadCount) {
+  std::vector<std::vector<float>> expected;
+  for (const int num_threads : {1, 2}) {
+    std::unique_ptr<ModelRunner> runner = Load(num_threads);
+    ASSERT_NE(runner, nullptr);
+    ASSERT_EQ(runner->model().num_threads(), num_threads);
+    uint64_t seed = 1;
+    for (const int num_sequences : {1, 2, 3, 8, 33}) {
+      for (const int chunk : {512, 100, 16}) {
+        const Mix mix{num_sequences, chunk, num_threads};
+        const std::vector<std::vector<float>> logits = LogitsAmong(*runner, mix, seed++);
+        ASSERT_EQ(logits.size(), static_cast<size_t>(1 + kDecodeSteps));
+        if (expected.empty()) {
+          expected = logits;
+          // An all-equal or unsound row would make the comparison worthless.
+          for (const std::vector<float>& row : expected) ASSERT_TRUE(FindMaximum(row).sound);
+          ASSERT_NE(expected[0], expected[1]);
+          continue;
+        }
+        for (size_t i = 0; i < logits.size(); ++i) {
+          const size_t bytes = expected[i].size() * sizeof(float);
+          EXPECT_EQ(std::memcmp(logits[i].data(), expected[i].data(), bytes), 0)
+              << "row " << i << " differs from the row alone: " << Describe(mix);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(BatchInvarianceTest, EveryPromptPositionHasTheSameLogitsInOneChunkAndInMany) {
+  std::unique_ptr<ModelRunner> runner = Load(2);
+  ASSERT_NE(runner, nullptr);
+  // Chunks of at most 64 rows, the most that may want logits: in one, the rows after the chunk's end come later.
+  const auto rows_in_chunks = [&](const std::vector<int>& chunks) {
+    std::vector<std::vector<float>> rows;
+    ModelRunner::Stream stream;
+    stream.tokens = prompt_;
+    for (size_t i = 0; stream.num_computed < 192; ++i) {
+      runner->Begin();
+      runner->Add(stream, std::min(chunks[i % chunks.size()], 192 - stream.num_computed), true, true);
+      const MatrixView<float> logits = runner->Run();
+      for (int64_t row = 0; row < logits.rows; ++row) {
+        rows.emplace_back(logits.row(row), logits.row(row) + logits.columns);
+      }
+    }
+    runner->Release(stream);
+    return rows;
+  };
+  const auto expected = rows_in_chunks({64});
+  ASSERT_EQ(expected.size(), 192u);
+  for (const std::vector<int>& chunks : std::vector<std::vector<int>>{{1}, {5, 17, 1, 33}, {16}}) {
+    const auto rows = rows_in_chunks(chunks);
+    ASSERT_EQ(rows.size(), expected.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(std::memcmp(rows[i].data(), expected[i].data(), rows[i].size() * sizeof(float)), 0)
+          << "position " << i << ", first chunk " << chunks[0];
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, BatchInvarianceTest, testing::Values("generic", "avx2", "avx512vnni"),
+                         [](const auto& name) { return std::string(name.param); });
+
+// Whole requests through the engine, stepped by the test so that arrivals are a function of the seed.
+
+class NoNews : public EventSink {
+ public:
+  void OnNews(std::span<const std::shared_ptr<RequestStream>>) noexcept override {}
+};
+
+struct Outcome {
+  std::vector<int32_t> tokens;
+  int num_final_events = 0;
+  FinishReason finish = FinishReason::kNone;
+  std::string error;
+};
+
+void Drain(RequestStream& stream, Outcome& outcome) {
+  TokenEvent event;
+  while (stream.Pop(&event)) {
+    if (event.token >= 0) outcome.tokens.push_back(event.token);
+    if (event.finish == FinishReason::kNone) continue;
+    ++outcome.num_final_events;
+    outcome.finish = event.finish;
+    outcome.error = event.error.message();
+  }
+}
+
+std::vector<Request> MakeRequests(const std::vector<int32_t>& text, int count, Rng& rng) {
+  std::vector<Request> requests;
+  for (int i = 0; i < count; ++i) {
+    Request request;
+    request.id = "request-" + std::to_string(i);
+    const size_t length = 3 + rng.NextBelow(120);
+    const auto start = text.begin() + static_cast<std::ptrdiff_t>(rng.NextBelow(text.size() - length));
+    request.prompt.assign(start, start + static_cast<std::ptrdiff_t>(length));
+    request.max_tokens = 8 + static_cast<int>(rng.NextBelow(40));
+    request.ignore_eos = i % 3 != 0;
+    if (i % 2 == 0) {
+      request.sampling.temperature = 0;
+    } else {
+      // Seeded draws and penalties must survive recomputation just as well.
+      request.sampling.seed = rng.Next();
+      request.sampling.top_p = 0.9f;
+      request.sampling.frequency_penalty = 0.5f;
+    }
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+class EngineInvarianceTest : public testing::Test {
+ protected:
+  static std::unique_ptr<Engine> Create(int max_num_batched_tokens, int kv_tokens) {
+    auto path = TestModelPath();
+    EXPECT_TRUE(path.has_value()) << path.error().message();
+    if (!path.has_value()) return nullptr;
+    EngineOptions options;
+    options.model_path = *path;
+    options.max_num_seqs = 8;
+    options.max_num_batched_tokens = max_num_batched_tokens;
+    options.max_model_len = 256;
+    options.bounded_queue = false;
+    const KvShape shape{30, 3, 64};
+    options.kv_cache_bytes = shape.bytes_per_token() * kv_tokens;
+    auto engine = Engine::Create(options);
+    EXPECT_TRUE(engine.has_value()) << engine.error().message();
+    return engine.has_value() ? std::move(*engine) : nullptr;
+  }
+
+  std::shared_ptr<RequestStream> Submit(Engine& engine, const Request& request) {
+    auto reservation = engine.Reserve(static_cast<int64_t>(request.prompt.size()));
+    EXPECT_TRUE(reservation.ok()) << reservation.refused.status.message();
+    Request copy = request;
+    copy.ledger.Begin(MonotonicClock::Get().Now(), Stage::kRecv);
+    auto stream = engine.Submit(std::move(reservation.value), std::move(copy), &sink_);
+    EXPECT_TRUE(stream.ok()) << stream.refused.status.message();
+    return stream.value;
+  }
+
+  Outcome RunAlone(Engine& engine, const Request& request) {
+    Outcome outcome;
+    const std::shared_ptr<RequestStream> stream = Submit(engine, request);
+    if (stream == nullptr) return outcome;
+    for (int step = 0; step < 2000 && outcome.num_final_events == 0; ++step) {
+      engine.Step();
+      Drain(*stream, outcome);
+    }
+    return outcome;
+  }
+
+  NoNews sink_;
+};
+
+TEST_F(EngineInvarianceTest, OutputsAloneEqualOutputsAmongRandomArrivalsSmallChunksAndPreemption) {
+  const std::vector<int32_t> text = Text();
+  Rng rng(20);
+  const std::vector<Request> requests = MakeRequests(text, 24, rng);
+  std::vector<Outcome> alone;
+  {
+    std::unique_ptr<Engine> engine = Create(512, 4096);
+    ASSERT_NE(engine, nullptr);
+    for (const Request& request : requests) {
+      alone.push_back(RunAlone(*engine, request));
+      ASSERT_EQ(alone.back().num_final_events, 1) << request.id << " did not end";
+      ASSERT_NE(alone.back().finish, FinishReason::kError) << alone.back().error;
+      ASSERT_FALSE(alone.back().tokens.empty());
+    }
+  }
+
+  int num_preempted = 0;
+  for (const auto& [max_num_batched_tokens, kv_tokens] :
+       std::vector<std::pair<int, int>>{{512, 288}, {64, 320}, {9, 272}}) {
+    std::unique_ptr<Engine> engine = Create(max_num_batched_tokens, kv_tokens);
+    ASSERT_NE(engine, nullptr);
+    engine->set_step_observer([&](const StepRecord& record) { num_preempted += record.num_preempted; });
+    std::vector<std::shared_ptr<RequestStream>> streams(requests.size());
+    std::vector<Outcome> outcomes(requests.size());
+    size_t num_submitted = 0;
+    size_t num_ended = 0;
+    int steps = 0;
+    for (; num_ended < requests.size() && steps < 20000; ++steps) {
+      while (num_submitted < requests.size() && rng.NextBelow(4) == 0) {
+        streams[num_submitted] = Submit(*engine, requests[num_submitted]);
+        ASSERT_NE(streams[num_submitted], nullptr);
+        ++num_submitted;
+      }
+      engine->Step();
+      ASSERT_EQ(engine->CheckInvariants(), "");
+      num_ended = 0;
+      for (size_t i = 0; i < num_submitted; ++i) {
+        Drain(*streams[i], outcomes[i]);
+        num_ended += outcomes[i].num_final_events > 0;
+      }
+    }
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_EQ(outcomes[i].num_final_events, 1) << requests[i].id;
+      EXPECT_EQ(outcomes[i].finish, alone[i].finish) << requests[i].id << " " << outcomes[i].error;
+      EXPECT_EQ(outcomes[i].tokens, alone[i].tokens)
+          << requests[i].id << " with " << max_num_batched_tokens << " tokens per step and " << kv_tokens
+          << " in the pool";
+    }
+    EXPECT_TRUE(engine->idle());
+    EXPECT_EQ(engine->num_free_kv_blocks(), engine->num_kv_blocks());
+    std::printf("%d tokens per step, %d in the pool: %d steps, %d preemptions so far\n",
+                max_num_batched_tokens, kv_tokens, steps, num_preempted);
+  }
+  EXPECT_GT(num_preempted, 10) << "the pools must be small enough to preempt, or this test shows nothing";
+}
+
+}  // namespace
+}  // namespace weir
