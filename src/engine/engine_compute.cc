@@ -94,10 +94,7 @@ void Engine::State::SeedCostModel() {
       Forward();
       const Duration elapsed = clock.Now() - forward_started;
       table.Free(*pool);
-      if (is_warm) {
-        cost.Observe(count, KvTokensRead(0, count), elapsed);
-        if (count == longest || count >= 64) prefill_rate = {static_cast<double>(count), ToSeconds(elapsed)};
-      }
+      if (is_warm) cost.Observe(count, KvTokensRead(0, count), elapsed);
     }
     // The next size takes up to eight times as long, twice.
     if (count >= longest || clock.Now() - started > kBudget / 8) break;

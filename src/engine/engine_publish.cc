@@ -81,12 +81,24 @@ void Engine::State::Learn(TimePoint started, TimePoint ended) {
   const Duration elapsed = ended - started;
   const double seconds = ToSeconds(elapsed);
   step_seconds = step_seconds == 0 ? seconds : step_seconds + kWeight * (seconds - step_seconds);
-  if (plan.num_prefill_tokens > 0) prefill_rate.Add(plan.num_prefill_tokens, seconds);
   if (!cost.Observe(plan.num_tokens, plan.kv_tokens_read, elapsed)) {
     LogDebug("a step of {} tokens took {:.1f} ms, more than 8 times its prediction; not learnt",
              plan.num_tokens, ToMilliseconds(elapsed));
   }
   last_step_ended_ns.store(ended.time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+double Engine::State::PrefillRate() const {
+  int num_decodes = 0;
+  int64_t kv_tokens_read = 0;
+  for (const auto& sequence : scheduler->running()) {
+    if (!sequence->is_decode()) continue;
+    ++num_decodes;
+    kv_tokens_read += sequence->num_tokens();
+  }
+  const SchedulerLimits& limits = scheduler->limits();
+  return cost.PrefillTokensPerSecond(num_decodes, kv_tokens_read, limits.max_num_batched_tokens,
+                                     limits.itl_objective);
 }
 
 void Engine::State::PublishLoad(TimePoint now) {
@@ -98,7 +110,7 @@ void Engine::State::PublishLoad(TimePoint now) {
   load.free_blocks = pool->num_free();
   load.total_blocks = pool->num_blocks();
   load.max_num_seqs = scheduler->limits().max_num_seqs;
-  load.prefill_tokens_per_s = prefill_rate.per_second();
+  load.prefill_tokens_per_s = PrefillRate();
   load.request_seconds = request_seconds;
   load.step_seconds = step_seconds;
   num_free_blocks.store(pool->num_free(), std::memory_order_relaxed);

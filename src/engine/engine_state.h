@@ -23,19 +23,6 @@
 
 namespace weir {
 
-// A rate of tokens over decayed sums, so that a short step counts for little.
-struct DecayedRate {
-  double tokens = 0;
-  double seconds = 0;
-
-  void Add(double more_tokens, double more_seconds) {
-    constexpr double kKeep = 0.95;
-    tokens = tokens * kKeep + more_tokens;
-    seconds = seconds * kKeep + more_seconds;
-  }
-  double per_second() const { return seconds > 0 ? tokens / seconds : 0.0; }
-};
-
 // What the engine knows of a sequence and the scheduler need not.
 struct LiveSequence {
   Reservation reservation;
@@ -76,7 +63,6 @@ struct Engine::State {
   std::vector<int32_t> tokens;                                 // one per plan entry
   std::vector<std::unique_ptr<TokenLogprobs>> token_logprobs;  // the same
   std::vector<Sequence*> ending;                               // scratch
-  DecayedRate prefill_rate;
   double request_seconds = 0;
   double step_seconds = 0;
 
@@ -124,6 +110,7 @@ struct Engine::State {
   void ChargeStep(TimePoint forward_started, TimePoint forward_ended, TimePoint ended);
   void Tell(TimePoint at);
   void Learn(TimePoint started, TimePoint ended);
+  double PrefillRate() const;
   void PublishLoad(TimePoint now);
   void Deliver();
   bool FinishIdleStep(TimePoint now);

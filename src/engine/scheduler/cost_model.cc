@@ -75,6 +75,21 @@ Duration CostModel::PredictPrefill(int num_tokens, int max_chunk) const {
   return FromSeconds(seconds);
 }
 
+double CostModel::PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens,
+                                         Duration step_budget) const {
+  const double kv = static_cast<double>(kv_tokens_read);
+  double best = 0;
+  for (int chunk = 16;; chunk *= 2) {
+    const int count = std::max(1, std::min(chunk, max_tokens - num_decodes));
+    const double seconds = PredictSeconds(num_decodes + count, kv);
+    if (seconds <= 0) return 0;
+    // The smallest chunk is computed whatever it costs.
+    if (chunk > 16 && seconds > ToSeconds(step_budget)) return best;
+    best = std::max(best, count / seconds);
+    if (count < chunk || chunk >= max_tokens) return best;
+  }
+}
+
 bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual) {
   if (num_tokens <= 0 || actual <= Duration::zero()) return true;
   Range& range = ranges_[RangeOf(num_tokens)];

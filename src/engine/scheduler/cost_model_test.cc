@@ -78,5 +78,18 @@ TEST(CostModelTest, PrefillIsTheSumOfItsChunks) {
   EXPECT_NEAR(ToSeconds(model.PredictPrefill(868, 256)), ToSeconds(expected + kv_part), 1e-4);
 }
 
+TEST(CostModelTest, PrefillRateIsWhatTheStepBudgetAllows) {
+  const CostModel model = Trained(3, 0.0);
+  const Duration budget = std::chrono::milliseconds(50);
+  // Bound by arithmetic: 0.6 ms a token, whatever the chunk.
+  EXPECT_NEAR(model.PrefillTokensPerSecond(0, 0, 512, budget), 1667, 170);
+  // Beside 32 decodes a chunk of 16 costs 48 tokens' time, one of 32 costs 64.
+  const double beside = model.PrefillTokensPerSecond(32, 0, 512, budget);
+  EXPECT_NEAR(beside, 32 / (64 * 0.0006), 90);
+  // A budget that allows nothing still lets the smallest chunk through.
+  EXPECT_GT(model.PrefillTokensPerSecond(0, 0, 512, Duration(1)), 500);
+  EXPECT_EQ(CostModel().PrefillTokensPerSecond(0, 0, 512, budget), 0);
+}
+
 }  // namespace
 }  // namespace weir
