@@ -25,11 +25,11 @@
 namespace weir {
 
 struct ModelOptions {
-  int num_threads = 0;              // 0: all cores of the affinity mask
-  int max_rows = 512;               // most rows of one batch (max_num_batched_tokens)
-  int max_logit_rows = 64;          // most rows of one batch that want logits
-  int max_context = 0;              // 0: the model's own
-  std::string isa;                  // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
+  int num_threads = 0;      // 0: all cores of the affinity mask
+  int max_rows = 512;       // most rows of one batch (max_num_batched_tokens)
+  int max_logit_rows = 64;  // most rows of one batch that want logits
+  int max_context = 0;      // 0: the model's own
+  std::string isa;          // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
   std::function<void(double)> on_progress;  // loading, 0 to 1
 };
 
@@ -38,11 +38,11 @@ struct ModelCost {
   struct PerType {
     DType dtype;
     int64_t weight_bytes;
-    int64_t macs_per_token;      // all matrices, lm-head included
-    int64_t lm_head_macs;        // the part of it that only sampled rows pay
+    int64_t macs_per_token;  // all matrices, lm-head included
+    int64_t lm_head_macs;    // the part of it that only sampled rows pay
   };
   std::vector<PerType> types;
-  int64_t weight_bytes = 0;      // read per step, tied lm-head included
+  int64_t weight_bytes = 0;  // read per step, tied lm-head included
   int64_t macs_per_token = 0;
   int64_t kv_bytes_per_token = 0;
   int64_t parameters = 0;

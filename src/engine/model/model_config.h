@@ -22,7 +22,7 @@ struct ModelConfig {
   int head_dim = 0;
   int ffn_size = 0;
   int vocab_size = 0;
-  int max_context = 0;      // trained context length
+  int max_context = 0;  // trained context length
   int rope_dims = 0;
   double rope_theta = 10000.0;
   double rms_epsilon = 1e-5;

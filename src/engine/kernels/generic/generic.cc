@@ -1,0 +1,123 @@
+// The path for any CPU: scalar, with the same chain of fused operations as the fast paths.
+#include "engine/kernels/isa_abi.h"
+
+namespace weir {
+namespace {
+
+// The order matters: blank lines keep it.
+#include "engine/kernels/isa_lanes_generic.h"
+
+#include "engine/kernels/isa_rows.h"
+
+#include "engine/kernels/isa_attention.h"
+
+constexpr int kStripRows = 16;
+
+int Code(const unsigned char* codes, int format, int row, int k) {
+  if (format == kPackedNibbleMin || format == kPackedNibbleSymmetric) {
+    const int byte = codes[(k % 16) / 4 * (4 * kStripRows) + 4 * row + k % 4];
+    return (k < 16 ? byte & 15 : byte >> 4) - (format == kPackedNibbleSymmetric ? 8 : 0);
+  }
+  const unsigned char byte = codes[k / 4 * (4 * kStripRows) + 4 * row + k % 4];
+  return format == kPackedByteSymmetric ? static_cast<signed char>(byte) : byte;
+}
+
+void QuantizedElement(const IsaMatMul& args, const unsigned char* strip, int row_in_strip, int row,
+                      float* y) {
+  const bool nibbles = args.format == kPackedNibbleMin || args.format == kPackedNibbleSymmetric;
+  const bool own_min = args.format == kPackedNibbleMin || args.format == kPackedByteMin;
+  const int code_bytes = (nibbles ? 16 : 32) * kStripRows;
+  const int block_bytes = code_bytes + (own_min ? 4 : 2) * kStripRows;
+  // The tile that the row lies in: ceil(rows / 8) tiles, the larger ones first.
+  const int num_tiles = (args.rows + kMaxTileRows - 1) / kMaxTileRows;
+  const int small = args.rows / num_tiles;
+  const int num_large = args.rows % num_tiles;
+  const int in_large = num_large * (small + 1);
+  const int tile_rows = row < in_large ? small + 1 : small;
+  const int t = row < in_large ? row % tile_rows : (row - in_large) % tile_rows;
+  const int blocks = args.in / 32;
+  const unsigned char* tile =
+      args.activations + static_cast<int64_t>(row - t) * blocks * kActivationBlockBytes;
+  float acc = 0.0f;
+  for (int b = 0; b < blocks; ++b) {
+    const unsigned char* block = strip + static_cast<int64_t>(b) * block_bytes;
+    const uint16_t* scales = reinterpret_cast<const uint16_t*>(block + code_bytes);
+    const unsigned char* activation = tile + static_cast<int64_t>(b) * tile_rows * kActivationBlockBytes;
+    const signed char* codes = reinterpret_cast<const signed char*>(activation) + 32 * t;
+    const float* activation_scales = reinterpret_cast<const float*>(activation + 32 * tile_rows);
+    int32_t sum = 0;
+    for (int k = 0; k < 32; ++k) sum += Code(block, args.format, row_in_strip, k) * codes[k];
+    acc = __builtin_fmaf(static_cast<float>(sum),
+                         HalfBitsToFloat(scales[row_in_strip]) * activation_scales[t], acc);
+    if (own_min)
+      acc = __builtin_fmaf(HalfBitsToFloat(scales[kStripRows + row_in_strip]),
+                           activation_scales[tile_rows + t], acc);
+  }
+  *y = args.accumulate ? *y + acc : acc;
+}
+
+void FloatElement(const IsaMatMul& args, const unsigned char* strip, int row_in_strip, int row, float* y) {
+  const float* x = args.x + row * args.x_stride;
+  const uint16_t* half = reinterpret_cast<const uint16_t*>(strip);
+  const float* full = reinterpret_cast<const float*>(strip);
+  float acc = 0.0f;
+  for (int k = 0; k < args.in; ++k) {
+    const int64_t at = static_cast<int64_t>(k) * kStripRows + row_in_strip;
+    const float w = args.format == kPackedF32   ? full[at]
+                    : args.format == kPackedF16 ? HalfBitsToFloat(half[at])
+                                                : BitsToFloat(static_cast<uint32_t>(half[at]) << 16);
+    acc = __builtin_fmaf(w, x[k], acc);
+  }
+  *y = args.accumulate ? *y + acc : acc;
+}
+
+void MatMul(const IsaMatMul* pointer) {
+  const IsaMatMul& args = *pointer;
+  for (int s = args.first_strip; s < args.last_strip; ++s) {
+    const unsigned char* strip = args.strips + s * args.strip_bytes;
+    for (int r = 0; r < kStripRows && s * kStripRows + r < args.out; ++r)
+      for (int row = 0; row < args.rows; ++row) {
+        float* y = args.y + row * args.y_stride + static_cast<int64_t>(s - args.first_strip) * kStripRows + r;
+        if (args.format >= kPackedF16)
+          FloatElement(args, strip, r, row, y);
+        else
+          QuantizedElement(args, strip, r, row, y);
+      }
+  }
+}
+
+int64_t ProbeInt8(int64_t rounds, int32_t* sink) {
+  int32_t sum = 0;
+  volatile signed char a = 3;
+  volatile signed char b = 5;
+  for (int64_t i = 0; i < rounds; ++i) sum += a * b;
+  *sink = sum;
+  return rounds;
+}
+
+int64_t ProbeFp32(int64_t rounds, float* sink) {
+  volatile float a = 0.5f;
+  float sum = 0.0f;
+  for (int64_t i = 0; i < rounds; ++i) sum += a * 0.25f;
+  *sink = sum;
+  return rounds;
+}
+
+uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
+  uint64_t sums[8] = {};
+  const uint64_t* words = reinterpret_cast<const uint64_t*>(data);
+  for (int64_t i = 0; i + 8 <= bytes / 8; i += 8)
+    for (int j = 0; j < 8; ++j) sums[j] += words[i + j];
+  uint64_t sum = 0;
+  for (uint64_t s : sums) sum += s;
+  return sum;
+}
+
+}  // namespace
+
+extern const KernelTable kGenericKernels;
+const KernelTable kGenericKernels = {"generic", kStripRows,   0,         MatMul,    Quantize,
+                                     RmsNorm,   SiluMultiply, Rope,      Scale,     ExpArray,
+                                     ToHalf,    Attention,    ProbeInt8, ProbeFp32, ProbeRead};
+
+}  // namespace weir

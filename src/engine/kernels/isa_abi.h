@@ -1,0 +1,88 @@
+// What crosses the border between an ISA folder and everything else: plain structs and one table of functions.
+//
+// Shapes    activations of quantized products lie in tiles of 1 to 8 rows: for each block of 32 columns
+//           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum. The tile that starts at row r
+//           begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
+// Requires  pointers valid, sizes as stated; entries work on a range and know no threads
+// Owns      nothing
+// Threads   pure functions
+// Source    docs/KERNELS.md, "The table"
+//
+// No inline functions and no std types here: an ISA file must not emit a symbol that the linker could keep for the
+// whole program, which would then crash on older CPUs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace weir {
+
+// How weights lie once packed; w = code * scale + offset.
+enum PackedFormat {
+  kPackedNibbleMin = 0,        // Q4_1: own offset per block
+  kPackedNibbleSymmetric = 1,  // Q4_0: offset is -8 * scale
+  kPackedByteSymmetric = 2,    // Q8_0, Q5_0
+  kPackedByteMin = 3,          // Q5_1: codes 0..31, own offset per block
+  kPackedF16 = 4,
+  kPackedBF16 = 5,
+  kPackedF32 = 6,
+};
+
+enum { kMaxTileRows = 8, kActivationBlockBytes = 32 + 3 * 4, kAttentionKeys = 64, kAttentionRows = 16 };
+
+struct IsaMatMul {
+  int32_t format;
+  int32_t in;    // columns
+  int32_t out;   // rows of the matrix; the last strip may be padded
+  int32_t rows;  // activation rows
+  const unsigned char* strips;
+  int64_t strip_bytes;
+  const unsigned char* activations;  // tiles, for quantized formats
+  const float* x;                    // [rows, in], for float formats
+  int64_t x_stride;
+  int32_t first_strip;
+  int32_t last_strip;  // one past
+  int32_t accumulate;  // y += instead of y =
+  float* y;            // y[row * y_stride + matrix row - first matrix row of first_strip]
+  int64_t y_stride;
+  unsigned char* scratch;  // of one thread: an unpacked strip
+};
+
+struct IsaAttention {
+  const float* q;  // [rows, group, head_dim] with q_stride floats from row to row; already scaled
+  int64_t q_stride;
+  float* out;  // same shape
+  int64_t out_stride;
+  int32_t rows;  // 1 to kAttentionRows, positions first_position, first_position + 1, ...
+  int32_t group;
+  int32_t head_dim;
+  int32_t first_position;
+  const uint16_t* keys;    // of the layer and KV head
+  const uint16_t* values;  // of the layer and KV head
+  int64_t block_stride;    // elements from one block to the next
+  const int32_t* block_table;
+  float* scratch;  // attention_scratch floats
+};
+
+struct KernelTable {
+  const char* name;
+  int32_t strip_rows;
+  int32_t byte_bias;  // added to signed byte codes when packing
+  void (*matmul)(const IsaMatMul* args);
+  // One row into row t of a tile of T rows; n is a multiple of 32.
+  void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t);
+  void (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
+  void (*silu_multiply)(const float* gate, const float* up, int32_t n, float* out);
+  // Rotates the pairs (2i, 2i+1) of x[0..n) and scales: cosines doubled, sines doubled as (-s, s).
+  void (*rope)(float* x, const float* cosines, const float* sines, int32_t n);
+  void (*scale)(float* x, int32_t n, float factor);
+  void (*exp)(const float* x, int32_t n, float* out);
+  void (*to_half)(const float* x, int32_t n, uint16_t* out);
+  void (*attention)(const IsaAttention* args);
+  // Machine probes: multiply-accumulates done, or a checksum of the bytes read.
+  int64_t (*probe_int8)(int64_t rounds, int32_t* sink);
+  int64_t (*probe_fp32)(int64_t rounds, float* sink);
+  uint64_t (*probe_read)(const unsigned char* data, int64_t bytes);
+};
+
+}  // namespace weir

@@ -1,0 +1,47 @@
+// Lanes of the AVX-512 path: one 512-bit register. Included inside an anonymous namespace.
+#pragma once
+
+using Lanes = __m512;
+enum { kTileQueries = 6, kTileColumns = 4 };
+
+static inline Lanes Load(const float* p) { return _mm512_loadu_ps(p); }
+static inline void Store(float* p, Lanes v) { _mm512_storeu_ps(p, v); }
+static inline Lanes Set(float v) { return _mm512_set1_ps(v); }
+static inline Lanes Add(Lanes a, Lanes b) { return _mm512_add_ps(a, b); }
+static inline Lanes Sub(Lanes a, Lanes b) { return _mm512_sub_ps(a, b); }
+static inline Lanes Mul(Lanes a, Lanes b) { return _mm512_mul_ps(a, b); }
+static inline Lanes Div(Lanes a, Lanes b) { return _mm512_div_ps(a, b); }
+static inline Lanes Fma(Lanes a, Lanes b, Lanes c) { return _mm512_fmadd_ps(a, b, c); }
+static inline Lanes Max(Lanes a, Lanes b) { return _mm512_max_ps(a, b); }
+static inline Lanes Min(Lanes a, Lanes b) { return _mm512_min_ps(a, b); }
+static inline Lanes Abs(Lanes a) {
+  return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)));
+}
+static inline Lanes Round(Lanes a) {
+  return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+// a * 2^n for whole n within the range of normal floats.
+static inline Lanes ScaleByPowerOf2(Lanes a, Lanes n) {
+  const __m512i exponent =
+      _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
+  return _mm512_mul_ps(a, _mm512_castsi512_ps(exponent));
+}
+static inline Lanes ZeroWhereLess(Lanes x, Lanes bound, Lanes v) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_NLT_UQ), v);
+}
+static inline Lanes SwapPairs(Lanes a) { return _mm512_permute_ps(a, 0xb1); }
+static inline Lanes LoadHalf(const uint16_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+static inline void StoreHalf(uint16_t* p, Lanes v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+// Rounds 32 values to int8 and returns their sum.
+static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
+  const __m512i ia = _mm512_cvtps_epi32(a);
+  const __m512i ib = _mm512_cvtps_epi32(b);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtsepi32_epi8(ia));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtsepi32_epi8(ib));
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(ia, ib));
+}

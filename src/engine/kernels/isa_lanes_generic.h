@@ -1,0 +1,115 @@
+// Lanes of the generic path: 16 floats. Included inside an anonymous namespace.
+#pragma once
+
+struct Lanes {
+  float v[16];
+};
+enum { kTileQueries = 1, kTileColumns = 1 };
+
+template <typename F>
+static inline Lanes Each(F f) {
+  Lanes out;
+  for (int i = 0; i < 16; ++i) out.v[i] = f(i);
+  return out;
+}
+static inline uint32_t FloatBits(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, 4);
+  return bits;
+}
+static inline float BitsToFloat(uint32_t bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, 4);
+  return value;
+}
+static inline float HalfBitsToFloat(uint16_t half) {
+  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
+  const uint32_t exponent = (half >> 10) & 0x1fu;
+  const uint32_t mantissa = half & 0x3ffu;
+  if (exponent == 0) return BitsToFloat(FloatBits(static_cast<float>(mantissa) * 0x1p-24f) | sign);
+  if (exponent == 0x1f) return BitsToFloat(sign | 0x7f800000u | (mantissa << 13));
+  return BitsToFloat(sign | ((exponent + 112) << 23) | (mantissa << 13));
+}
+static inline uint16_t FloatToHalfBits(float value) {
+  const uint32_t bits = FloatBits(value);
+  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x1ffu));
+  if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);
+  // Below 2^-14: adding 0.5 leaves the value in units of 2^-24 in the low mantissa bits, rounded to even.
+  if (magnitude < 0x38800000u)
+    return static_cast<uint16_t>(sign | (FloatBits(BitsToFloat(magnitude) + 0.5f) - 0x3f000000u));
+  return static_cast<uint16_t>(sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13));
+}
+
+static inline Lanes Load(const float* p) {
+  return Each([p](int i) { return p[i]; });
+}
+static inline void Store(float* p, Lanes a) {
+  for (int i = 0; i < 16; ++i) p[i] = a.v[i];
+}
+static inline Lanes Set(float v) {
+  return Each([v](int) { return v; });
+}
+static inline Lanes Add(Lanes a, Lanes b) {
+  return Each([&](int i) { return a.v[i] + b.v[i]; });
+}
+static inline Lanes Sub(Lanes a, Lanes b) {
+  return Each([&](int i) { return a.v[i] - b.v[i]; });
+}
+static inline Lanes Mul(Lanes a, Lanes b) {
+  return Each([&](int i) { return a.v[i] * b.v[i]; });
+}
+static inline Lanes Div(Lanes a, Lanes b) {
+  return Each([&](int i) { return a.v[i] / b.v[i]; });
+}
+static inline Lanes Fma(Lanes a, Lanes b, Lanes c) {
+  return Each([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
+}
+// Like maxps and minps: the second operand when the comparison fails.
+static inline Lanes Max(Lanes a, Lanes b) {
+  return Each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+static inline Lanes Min(Lanes a, Lanes b) {
+  return Each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+static inline Lanes Abs(Lanes a) {
+  return Each([&](int i) { return BitsToFloat(FloatBits(a.v[i]) & 0x7fffffffu); });
+}
+static inline Lanes Round(Lanes a) {
+  return Each([&](int i) { return __builtin_rintf(a.v[i]); });
+}
+// What cvtps2dq gives, out of range and NaN included.
+static inline int32_t ToInt(float value) {
+  if (!(value >= -2147483648.0f && value < 2147483648.0f)) return INT32_MIN;
+  return static_cast<int32_t>(__builtin_rintf(value));
+}
+// a * 2^n for whole n within the range of normal floats.
+static inline Lanes ScaleByPowerOf2(Lanes a, Lanes n) {
+  return Each([&](int i) {
+    const uint32_t exponent = static_cast<uint32_t>(ToInt(n.v[i])) + 127u;
+    return a.v[i] * BitsToFloat(exponent << 23);
+  });
+}
+static inline Lanes ZeroWhereLess(Lanes x, Lanes bound, Lanes v) {
+  return Each([&](int i) { return x.v[i] < bound.v[i] ? 0.0f : v.v[i]; });
+}
+static inline Lanes SwapPairs(Lanes a) {
+  return Each([&](int i) { return a.v[i ^ 1]; });
+}
+static inline Lanes LoadHalf(const uint16_t* p) {
+  return Each([p](int i) { return HalfBitsToFloat(p[i]); });
+}
+static inline void StoreHalf(uint16_t* p, Lanes a) {
+  for (int i = 0; i < 16; ++i) p[i] = FloatToHalfBits(a.v[i]);
+}
+// Rounds 32 values to int8 and returns their sum.
+static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
+  uint32_t sum = 0;
+  for (int i = 0; i < 32; ++i) {
+    const int32_t code = ToInt(i < 16 ? a.v[i] : b.v[i - 16]);
+    sum += static_cast<uint32_t>(code);
+    codes[i] = static_cast<signed char>(code < -128 ? -128 : code > 127 ? 127 : code);
+  }
+  return static_cast<int32_t>(sum);
+}

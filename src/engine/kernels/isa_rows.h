@@ -1,0 +1,132 @@
+// Row operations, written once over 16 lanes and included inside the anonymous namespace of every ISA file.
+//
+// Requires  the ISA file has defined Lanes and its operations (Load, Store, Fma, ...) before
+// Threads   pure functions
+//
+// Every path computes with 16 lanes, whatever its registers hold, so all paths give the same bits.
+#pragma once
+
+static inline float SumLanes(Lanes v) {
+  float lane[16];
+  Store(lane, v);
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  return lane[0];
+}
+
+static inline float MaxLanes(Lanes v) {
+  float lane[16];
+  Store(lane, v);
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+  return lane[0];
+}
+
+// Loads 1 to 15 values; the rest are zero.
+static inline Lanes LoadPart(const float* x, int n) {
+  float lane[16];
+  for (int i = 0; i < 16; ++i) lane[i] = i < n ? x[i] : 0.0f;
+  return Load(lane);
+}
+
+static inline void StorePart(float* out, Lanes v, int n) {
+  float lane[16];
+  Store(lane, v);
+  for (int i = 0; i < n; ++i) out[i] = lane[i];
+}
+
+// e^x to 2 ulp; below -87.3 exactly 0.
+static inline Lanes Exp(Lanes x) {
+  const Lanes clamped = Min(Max(x, Set(-87.3f)), Set(88.3f));
+  const Lanes n = Round(Mul(clamped, Set(1.44269504088896341f)));
+  Lanes r = Fma(n, Set(-0.693359375f), clamped);
+  r = Fma(n, Set(2.12194440e-4f), r);
+  Lanes p = Set(1.9875691500e-4f);
+  p = Fma(p, r, Set(1.3981999507e-3f));
+  p = Fma(p, r, Set(8.3334519073e-3f));
+  p = Fma(p, r, Set(4.1665795894e-2f));
+  p = Fma(p, r, Set(1.6666665459e-1f));
+  p = Fma(p, r, Set(5.0000001201e-1f));
+  p = Fma(Mul(r, r), p, r);
+  p = Add(p, Set(1.0f));
+  return ZeroWhereLess(x, Set(-87.3f), ScaleByPowerOf2(p, n));
+}
+
+static void RmsNorm(const float* x, const float* weight, int32_t n, float epsilon, float* out) {
+  Lanes sum = Set(0.0f);
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) sum = Fma(Load(x + i), Load(x + i), sum);
+  if (i < n) {
+    const Lanes tail = LoadPart(x + i, n - i);
+    sum = Fma(tail, tail, sum);
+  }
+  const float mean = SumLanes(sum) / static_cast<float>(n);
+  const Lanes factor = Set(1.0f / __builtin_sqrtf(mean + epsilon));
+  for (i = 0; i + 16 <= n; i += 16) Store(out + i, Mul(Mul(Load(x + i), factor), Load(weight + i)));
+  if (i < n) StorePart(out + i, Mul(Mul(LoadPart(x + i, n - i), factor), LoadPart(weight + i, n - i)), n - i);
+}
+
+static inline Lanes SiluMultiplyLanes(Lanes gate, Lanes up) {
+  const Lanes one = Set(1.0f);
+  return Mul(Div(gate, Add(one, Exp(Sub(Set(0.0f), gate)))), up);
+}
+
+static void SiluMultiply(const float* gate, const float* up, int32_t n, float* out) {
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) Store(out + i, SiluMultiplyLanes(Load(gate + i), Load(up + i)));
+  if (i < n) StorePart(out + i, SiluMultiplyLanes(LoadPart(gate + i, n - i), LoadPart(up + i, n - i)), n - i);
+}
+
+static void Rope(float* x, const float* cosines, const float* sines, int32_t n) {
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const Lanes v = Load(x + i);
+    Store(x + i, Fma(SwapPairs(v), Load(sines + i), Mul(v, Load(cosines + i))));
+  }
+  if (i < n) {
+    const Lanes v = LoadPart(x + i, n - i);
+    StorePart(x + i, Fma(SwapPairs(v), LoadPart(sines + i, n - i), Mul(v, LoadPart(cosines + i, n - i))),
+              n - i);
+  }
+}
+
+static void Scale(float* x, int32_t n, float factor) {
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) Store(x + i, Mul(Load(x + i), Set(factor)));
+  for (; i < n; ++i) x[i] *= factor;
+}
+
+static void ExpArray(const float* x, int32_t n, float* out) {
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) Store(out + i, Exp(Load(x + i)));
+  if (i < n) StorePart(out + i, Exp(LoadPart(x + i, n - i)), n - i);
+}
+
+static void ToHalf(const float* x, int32_t n, uint16_t* out) {
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) StoreHalf(out + i, Load(x + i));
+  if (i < n) {
+    uint16_t half[16];
+    StoreHalf(half, LoadPart(x + i, n - i));
+    for (int j = 0; i + j < n; ++j) out[i + j] = half[j];
+  }
+}
+
+static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t) {
+  const int64_t block_bytes = static_cast<int64_t>(tile_rows) * kActivationBlockBytes;
+  for (int32_t k = 0; k < n; k += 32, tile += block_bytes) {
+    const Lanes a = Load(x + k);
+    const Lanes b = Load(x + k + 16);
+    const float largest = MaxLanes(Max(Abs(a), Abs(b)));
+    // Below this the reciprocal would overflow; such a block is zero for every purpose.
+    const bool zero = largest < 1e-30f;
+    const float d = zero ? 0.0f : largest / 127.0f;
+    const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
+    const int32_t sum =
+        StoreCodes(reinterpret_cast<signed char*>(tile) + 32 * t, Mul(a, inverse), Mul(b, inverse));
+    float* scales = reinterpret_cast<float*>(tile + 32 * tile_rows);
+    scales[t] = d;
+    scales[tile_rows + t] = d * static_cast<float>(sum);
+    reinterpret_cast<uint32_t*>(scales)[2 * tile_rows + t] = 0u - 128u * static_cast<uint32_t>(sum);
+  }
+}

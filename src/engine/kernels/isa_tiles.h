@@ -1,0 +1,101 @@
+// How rows are split into tiles, and the outer loops of the matrix product, included inside the anonymous namespace of
+// the vector ISA files. The file has defined before: kStripRows, kUnpackedBlockBytes, UnpackStrip<Format>,
+// MultiplyBlocks<Format, T> and MultiplyFloats<Format, T>.
+//
+// Threads   pure functions
+//
+// 9 rows become 5 + 4, never 8 + 1: a lone row would read all weights for itself.
+#pragma once
+
+enum { kUnpackFromRows = 16 };
+
+template <int Format, int T, bool Unpacked>
+static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32_t first_row, float* y,
+                        int32_t valid) {
+  if constexpr (Format >= kPackedF16) {
+    MultiplyFloats<Format, T>(strip, args.x + first_row * args.x_stride, args.x_stride, args.in, y,
+                              args.y_stride, valid, args.accumulate != 0);
+  } else {
+    const unsigned char* tile =
+        args.activations + static_cast<int64_t>(first_row) * (args.in / 32) * kActivationBlockBytes;
+    MultiplyBlocks<Format, T, Unpacked>(strip, tile, args.in / 32, y, args.y_stride, valid,
+                                        args.accumulate != 0);
+  }
+}
+
+template <int Format, bool Unpacked>
+static void AllTiles(const IsaMatMul& args, const unsigned char* strip, float* y, int32_t valid) {
+  const int32_t num_tiles = (args.rows + kMaxTileRows - 1) / kMaxTileRows;
+  const int32_t small = args.rows / num_tiles;
+  const int32_t num_large = args.rows % num_tiles;
+  int32_t row = 0;
+  for (int32_t i = 0; i < num_tiles; ++i) {
+    const int32_t tile_rows = i < num_large ? small + 1 : small;
+    float* out = y + row * args.y_stride;
+    switch (tile_rows) {
+      case 1:
+        TileProduct<Format, 1, Unpacked>(args, strip, row, out, valid);
+        break;
+      case 2:
+        TileProduct<Format, 2, Unpacked>(args, strip, row, out, valid);
+        break;
+      case 3:
+        TileProduct<Format, 3, Unpacked>(args, strip, row, out, valid);
+        break;
+      case 4:
+        TileProduct<Format, 4, Unpacked>(args, strip, row, out, valid);
+        break;
+      case 5:
+        TileProduct<Format, 5, Unpacked>(args, strip, row, out, valid);
+        break;
+      case 6:
+        TileProduct<Format, 6, Unpacked>(args, strip, row, out, valid);
+        break;
+      case 7:
+        TileProduct<Format, 7, Unpacked>(args, strip, row, out, valid);
+        break;
+      default:
+        TileProduct<Format, 8, Unpacked>(args, strip, row, out, valid);
+        break;
+    }
+    row += tile_rows;
+  }
+}
+
+template <int Format>
+static void StripRange(const IsaMatMul& args) {
+  if (args.rows <= 0) return;
+  for (int32_t s = args.first_strip; s < args.last_strip; ++s) {
+    const unsigned char* strip = args.strips + s * args.strip_bytes;
+    float* y = args.y + static_cast<int64_t>(s - args.first_strip) * kStripRows;
+    const int32_t left = args.out - s * kStripRows;
+    const int32_t valid = left < kStripRows ? left : static_cast<int32_t>(kStripRows);
+    if constexpr (Format < kPackedF16) {
+      if (args.rows >= kUnpackFromRows) {
+        UnpackStrip<Format>(strip, args.in / 32, args.scratch);
+        AllTiles<Format, true>(args, args.scratch, y, valid);
+        continue;
+      }
+    }
+    AllTiles<Format, false>(args, strip, y, valid);
+  }
+}
+
+static void MatMul(const IsaMatMul* args) {
+  switch (args->format) {
+    case kPackedNibbleMin:
+      return StripRange<kPackedNibbleMin>(*args);
+    case kPackedNibbleSymmetric:
+      return StripRange<kPackedNibbleSymmetric>(*args);
+    case kPackedByteSymmetric:
+      return StripRange<kPackedByteSymmetric>(*args);
+    case kPackedByteMin:
+      return StripRange<kPackedByteMin>(*args);
+    case kPackedF16:
+      return StripRange<kPackedF16>(*args);
+    case kPackedBF16:
+      return StripRange<kPackedBF16>(*args);
+    default:
+      return StripRange<kPackedF32>(*args);
+  }
+}

@@ -1,0 +1,51 @@
+// One weight matrix in the order in which the kernels read it, and the way there from the file's order.
+//
+// Shapes    [out, in]; strips of KernelTable::strip_rows rows, the last one padded with zero rows. Quantized formats, per
+//           block of 32 columns: codes with 4 consecutive columns of every row together, then one fp16 scale per row, then
+//           one fp16 offset per row where the type has its own. Float formats: [in][strip_rows]
+// Requires  unpacked with the table it was packed for
+// Owns      nothing: the model owns one buffer for all its matrices
+// Errors    UNIMPLEMENTED for a type that no kernel serves · DATA_LOSS for a scale or weight that is not finite
+// Source    docs/KERNELS.md, "Row packing"
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/result.h"
+#include "engine/kernels/isa_abi.h"
+#include "engine/tensor/dtype.h"
+
+namespace weir {
+
+struct PackedMatrix {
+  DType dtype = DType::kF32;
+  int32_t format = kPackedF32;
+  int32_t in = 0;
+  int32_t out = 0;
+  int32_t strip_rows = 1;
+  int64_t strip_bytes = 0;
+  unsigned char* data = nullptr;
+
+  int32_t num_strips() const { return (out + strip_rows - 1) / strip_rows; }
+  int64_t bytes() const { return num_strips() * strip_bytes; }
+  bool quantized() const { return format < kPackedF16; }
+};
+
+// Layout without data; `name` is for the message.
+Result<PackedMatrix> LayOutMatrix(const KernelTable& kernels, DType dtype, int64_t in, int64_t out,
+                                  std::string_view name);
+
+// Fills strips [first, last) of matrix.data from the tensor's bytes in the file.
+Status PackStrips(const KernelTable& kernels, std::span<const std::byte> source, std::string_view name,
+                  int32_t first, int32_t last, const PackedMatrix& matrix);
+
+// One row as floats: the embedding of a token.
+void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out);
+
+// Bytes that one thread needs beside a product: one unpacked strip.
+int64_t StripScratchBytes(int64_t in);
+
+}  // namespace weir

@@ -1,0 +1,59 @@
+// Persistent workers that share out the units of one phase of a step.
+//
+// Requires  Run() from one thread only, the one that counts as worker 0
+// Owns      num_threads - 1 threads, joined by the destructor
+// Errors    Create: RESOURCE_EXHAUSTED when the system gives no thread
+// Threads   units are claimed one at a time, so a disturbed core simply does fewer
+//
+// Workers spin briefly between phases (a phase lasts tens of microseconds), then sleep: nothing spins while idle, and an
+// oversubscribed machine is not stalled by its own waiting threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+
+namespace weir {
+
+class ThreadPool {
+ public:
+  static Result<std::unique_ptr<ThreadPool>> Create(int num_threads);
+  // Cores of the affinity mask.
+  static int AvailableCores();
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done.
+  template <typename Body>
+  void Run(int num_units, const Body& body) {
+    RunErased(
+        num_units, [](const void* b, int unit, int thread) { (*static_cast<const Body*>(b))(unit, thread); },
+        &body);
+  }
+
+ private:
+  using Call = void (*)(const void* body, int unit, int thread);
+
+  ThreadPool() = default;
+  void RunErased(int num_units, Call call, const void* body);
+  void Work(int thread);
+  void WorkerLoop(int thread);
+
+  std::vector<std::thread> workers_;
+  Call call_ = nullptr;
+  const void* body_ = nullptr;
+  int num_units_ = 0;
+  bool stopping_ = false;
+  alignas(64) std::atomic<uint32_t> phase_{0};
+  alignas(64) std::atomic<int32_t> next_unit_{0};
+  alignas(64) std::atomic<int32_t> running_{0};
+};
+
+}  // namespace weir

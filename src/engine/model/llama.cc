@@ -1,0 +1,264 @@
+#include "engine/model/llama.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace weir {
+namespace {
+
+// Fewer rows than this are normed by one thread: a barrier would cost more.
+constexpr int kRowsWorthSharing = 4;
+// Columns of gate and up that one unit computes: a whole quantization block.
+constexpr int kFfnUnitColumns = 32;
+
+// Columns of one head, or of all heads when a strip would straddle two of them.
+int HeadUnitColumns(const KernelTable& kernels, const ModelConfig& config, int heads) {
+  return config.head_dim % kernels.strip_rows == 0 ? config.head_dim : config.head_dim * heads;
+}
+
+int StripsPerUnit(int num_strips, int num_threads) { return std::max(1, num_strips / (8 * num_threads)); }
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const ModelConfig& config,
+                                                const KernelTable& kernels, const ModelOptions& options) {
+  std::unique_ptr<LlamaModel> model(new LlamaModel);
+  model->config_ = config;
+  model->kernels_ = &kernels;
+  const int threads = options.num_threads > 0 ? options.num_threads : ThreadPool::AvailableCores();
+  WEIR_ASSIGN_OR_RETURN(model->pool_, ThreadPool::Create(threads));
+  WEIR_ASSIGN_OR_RETURN(model->weights_,
+                        Weights::Load(file, config, kernels, *model->pool_, options.on_progress));
+  WEIR_ASSIGN_OR_RETURN(model->rope_, RopeTable::Create(config.rope_dims, config.rope_theta,
+                                                        model->weights_.rope_factors, config.max_context));
+  const int unit_columns = std::max(HeadUnitColumns(kernels, config, config.num_heads), kFfnUnitColumns);
+  const int max_rows = std::max({1, options.max_rows, options.max_logit_rows});
+  WEIR_ASSIGN_OR_RETURN(model->scratch_, Scratch::Create(config, max_rows, threads, unit_columns));
+  model->attention_units_.reserve(static_cast<size_t>(max_rows) * static_cast<size_t>(config.num_kv_heads));
+  model->cost_ = CostOf(model->weights_, config);
+  return std::unique_ptr<Model>(std::move(model));
+}
+
+int64_t LlamaModel::memory_bytes() const {
+  return static_cast<int64_t>(weights_.buffer.size() + scratch_.buffer.size());
+}
+
+void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept {
+  const int rows = batch.num_rows();
+  if (rows == 0) return;
+  DCHECK(static_cast<size_t>(rows) <= scratch_.rope.size());
+  Embed(batch);
+  PlanAttention(batch);
+  const int q_columns = config_.num_heads * config_.head_dim;
+  for (int i = 0; i < config_.num_layers; ++i) {
+    const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
+    NormAndQuantize(nullptr, rows, layer.attention_norm.data());
+    ProjectHeads(batch, layer, kv, i);
+    Attend(batch, kv, i, layer);
+    AddProduct(layer.o, {scratch_.attended_tiles, scratch_.attended, rows, q_columns});
+    NormAndQuantize(nullptr, rows, layer.ffn_norm.data());
+    FeedForward(layer, rows);
+    AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size});
+  }
+  ComputeLogits(batch, logits);
+}
+
+void LlamaModel::Embed(const Batch& batch) {
+  pool_->Run(batch.num_rows(), [&](int row, int) {
+    const size_t r = static_cast<size_t>(row);
+    UnpackRow(*kernels_, weights_.embedding, batch.tokens[r],
+              scratch_.hidden + int64_t{row} * config_.hidden_size);
+    scratch_.rope[r] = rope_.Row(batch.positions[r], scratch_.rope_rows + int64_t{row} * rope_.row_floats());
+  });
+}
+
+// Norms and quantizes the given rows of the residual stream (all of them when `rows` is null), packed one after another.
+void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float* norm) {
+  const int n = config_.hidden_size;
+  const Activations into{scratch_.normed_tiles, scratch_.normed, num_rows, n};
+  const auto one = [&](int row, int) {
+    const int64_t from = rows == nullptr ? row : rows[row];
+    float* out = scratch_.normed + int64_t{row} * n;
+    kernels_->rms_norm(scratch_.hidden + from * n, norm, n, static_cast<float>(config_.rms_epsilon), out);
+    if (n % 32 == 0) QuantizeRow(*kernels_, out, row, 0, n, into);
+  };
+  if (num_rows >= kRowsWorthSharing) return pool_->Run(num_rows, one);
+  for (int row = 0; row < num_rows; ++row) one(row, 0);
+}
+
+void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index) {
+  const int rows = batch.num_rows();
+  const int dim = config_.head_dim;
+  const int q_unit = HeadUnitColumns(*kernels_, config_, config_.num_heads);
+  const int kv_unit = HeadUnitColumns(*kernels_, config_, config_.num_kv_heads);
+  const int q_units = config_.num_heads * dim / q_unit;
+  const int kv_units = config_.num_kv_heads * dim / kv_unit;
+  const Activations input{scratch_.normed_tiles, scratch_.normed, rows, config_.hidden_size};
+  pool_->Run(q_units + 2 * kv_units, [&](int unit, int thread_index) {
+    const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
+    const auto multiply = [&](const PackedMatrix& matrix, int index, int columns, float* y, int64_t stride) {
+      const int first = index * columns / matrix.strip_rows;
+      const int last = ((index + 1) * columns + matrix.strip_rows - 1) / matrix.strip_rows;
+      MultiplyStrips(*kernels_, matrix, input, first, last, y, stride, false, thread.strip);
+    };
+    if (unit < q_units) {
+      multiply(layer.q, unit, q_unit, scratch_.queries + int64_t{unit} * q_unit,
+               int64_t{config_.num_heads} * dim);
+      for (int i = 0; i < q_unit / dim; ++i) FinishQueryHead(layer, unit * q_unit / dim + i, rows, thread);
+      return;
+    }
+    const bool is_key = unit - q_units < kv_units;
+    const int index = (unit - q_units) % kv_units;
+    multiply(is_key ? layer.k : layer.v, index, kv_unit, thread.columns, kv_unit);
+    for (int i = 0; i < kv_unit / dim; ++i) {
+      const int head = index * kv_unit / dim + i;
+      if (is_key)
+        StoreKeyHead(batch, kv, layer_index, head, thread.columns + int64_t{i} * dim, kv_unit);
+      else
+        StoreValueHead(batch, kv, layer_index, head, thread.columns + int64_t{i} * dim, kv_unit);
+    }
+  });
+}
+
+void LlamaModel::FinishQueryHead(const LayerWeights&, int head, int num_rows, const ThreadScratch&) {
+  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+  const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
+  for (int row = 0; row < num_rows; ++row) {
+    float* q = scratch_.queries + row * stride + int64_t{head} * config_.head_dim;
+    const float* rope = scratch_.rope[static_cast<size_t>(row)];
+    kernels_->rope(q, rope, rope + config_.rope_dims, config_.rope_dims);
+    kernels_->scale(q, config_.head_dim, scale);
+  }
+}
+
+void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys,
+                              int stride) {
+  for (int row = 0; row < batch.num_rows(); ++row) {
+    float* key = keys + int64_t{row} * stride;
+    const float* rope = scratch_.rope[static_cast<size_t>(row)];
+    kernels_->rope(key, rope, rope + config_.rope_dims, config_.rope_dims);
+    const int64_t slot = batch.slots[static_cast<size_t>(row)];
+    uint16_t* block = kv.keys(layer_index) +
+                      (slot / kBlockSize * config_.num_kv_heads + head) * kv.block_elements() +
+                      slot % kBlockSize;
+    uint16_t half[64];
+    for (int first = 0; first < config_.head_dim; first += 64) {
+      const int count = std::min(64, config_.head_dim - first);
+      kernels_->to_half(key + first, count, half);
+      for (int d = 0; d < count; ++d) block[int64_t{first + d} * kBlockSize] = half[d];
+    }
+  }
+}
+
+void LlamaModel::StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head,
+                                const float* values, int stride) {
+  for (int row = 0; row < batch.num_rows(); ++row) {
+    const int64_t slot = batch.slots[static_cast<size_t>(row)];
+    uint16_t* block = kv.values(layer_index) +
+                      (slot / kBlockSize * config_.num_kv_heads + head) * kv.block_elements() +
+                      slot % kBlockSize * config_.head_dim;
+    kernels_->to_half(values + int64_t{row} * stride, config_.head_dim, block);
+  }
+}
+
+void LlamaModel::PlanAttention(const Batch& batch) {
+  attention_units_.clear();
+  for (const BatchSequence& sequence : batch.sequences)
+    // Last rows first: they see the most keys, and a long unit at the end would leave the other threads waiting.
+    for (int first = (sequence.num_rows - 1) / kAttentionRows * kAttentionRows; first >= 0;
+         first -= kAttentionRows)
+      for (int head = 0; head < config_.num_kv_heads; ++head)
+        attention_units_.push_back(
+            {&sequence, first, std::min<int>(kAttentionRows, sequence.num_rows - first), head});
+}
+
+void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer) {
+  const int group = config_.num_heads / config_.num_kv_heads;
+  const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
+  const int columns = group * config_.head_dim;
+  const Activations into{scratch_.attended_tiles, scratch_.attended, batch.num_rows(),
+                         static_cast<int32_t>(stride)};
+  const bool quantize_here = columns % 32 == 0;
+  pool_->Run(static_cast<int>(attention_units_.size()), [&](int index, int thread) {
+    const AttentionUnit& unit = attention_units_[static_cast<size_t>(index)];
+    const int row = unit.sequence->first_row + unit.first_row;
+    const int64_t first_column = int64_t{unit.kv_head} * columns;
+    IsaAttention args;
+    args.q = scratch_.queries + row * stride + first_column;
+    args.q_stride = stride;
+    args.out = scratch_.attended + row * stride + first_column;
+    args.out_stride = stride;
+    args.rows = unit.num_rows;
+    args.group = group;
+    args.head_dim = config_.head_dim;
+    args.first_position = batch.positions[static_cast<size_t>(row)];
+    args.keys = kv.keys(layer_index) + unit.kv_head * kv.block_elements();
+    args.values = kv.values(layer_index) + unit.kv_head * kv.block_elements();
+    args.block_stride = config_.num_kv_heads * kv.block_elements();
+    args.block_table = batch.block_ids.data() + unit.sequence->first_block;
+    args.scratch = scratch_.threads[static_cast<size_t>(thread)].attention;
+    kernels_->attention(&args);
+    if (!quantize_here || !layer.o.quantized()) return;
+    for (int r = 0; r < unit.num_rows; ++r)
+      QuantizeRow(*kernels_, args.out + r * stride, row + r, static_cast<int32_t>(first_column), columns,
+                  into);
+  });
+  if (quantize_here || !layer.o.quantized()) return;
+  for (int row = 0; row < batch.num_rows(); ++row)
+    QuantizeRow(*kernels_, scratch_.attended + row * stride, row, 0, static_cast<int32_t>(stride), into);
+}
+
+void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
+  const int strips_per_unit = kFfnUnitColumns / layer.gate.strip_rows;
+  const int units = (config_.ffn_size + kFfnUnitColumns - 1) / kFfnUnitColumns;
+  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
+  const Activations into{scratch_.ffn_tiles, scratch_.ffn, num_rows, config_.ffn_size};
+  pool_->Run(units, [&](int unit, int thread_index) {
+    const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
+    float* gate = thread.columns;
+    float* up = gate + int64_t{num_rows} * kFfnUnitColumns;
+    const int first = unit * strips_per_unit;
+    const int last = std::min(first + strips_per_unit, layer.gate.num_strips());
+    MultiplyStrips(*kernels_, layer.gate, input, first, last, gate, kFfnUnitColumns, false, thread.strip);
+    MultiplyStrips(*kernels_, layer.up, input, first, last, up, kFfnUnitColumns, false, thread.strip);
+    const int first_column = unit * kFfnUnitColumns;
+    const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
+    for (int row = 0; row < num_rows; ++row) {
+      float* gate_row = gate + int64_t{row} * kFfnUnitColumns;
+      float* out =
+          layer.down.quantized() ? gate_row : scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;
+      kernels_->silu_multiply(gate_row, up + int64_t{row} * kFfnUnitColumns, columns, out);
+      if (layer.down.quantized()) QuantizeRow(*kernels_, out, row, first_column, columns, into);
+    }
+  });
+}
+
+void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input) {
+  const int per_unit = StripsPerUnit(matrix.num_strips(), pool_->num_threads());
+  const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
+  pool_->Run(units, [&](int unit, int thread) {
+    const int first = unit * per_unit;
+    MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
+                   scratch_.hidden + int64_t{first} * matrix.strip_rows, config_.hidden_size, true,
+                   scratch_.threads[static_cast<size_t>(thread)].strip);
+  });
+}
+
+void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
+  const int num_rows = static_cast<int>(batch.logit_rows.size());
+  if (num_rows == 0) return;
+  DCHECK(logits.rows >= num_rows && logits.columns == config_.vocab_size);
+  NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data());
+  const PackedMatrix& matrix = weights_.lm_head;
+  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
+  const int per_unit = std::min(16, StripsPerUnit(matrix.num_strips(), pool_->num_threads()));
+  const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
+  pool_->Run(units, [&](int unit, int thread) {
+    const int first = unit * per_unit;
+    MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
+                   logits.data + int64_t{first} * matrix.strip_rows, logits.stride, false,
+                   scratch_.threads[static_cast<size_t>(thread)].strip);
+  });
+}
+
+}  // namespace weir

@@ -1,0 +1,69 @@
+// The llama architecture: RMSNorm, rotary positions, grouped-query attention, SiLU feed-forward.
+//
+// Shapes    as Model; rotary pairs are neighbours (2i, 2i+1), as GGUF stores q and k
+// Requires  weights packed with `kernels`
+// Owns      weights, scratch, threads
+// Threads   as Model
+// Source    docs/KERNELS.md, "A layer in five phases"
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/matmul.h"
+#include "engine/kernels/thread_pool.h"
+#include "engine/model/model.h"
+#include "engine/model/rope_table.h"
+#include "engine/model/scratch.h"
+#include "engine/model/weights.h"
+
+namespace weir {
+
+class LlamaModel final : public Model {
+ public:
+  static Result<std::unique_ptr<Model>> Load(const ModelFile& file, const ModelConfig& config,
+                                             const KernelTable& kernels, const ModelOptions& options);
+
+  void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept override;
+
+  const ModelConfig& config() const override { return config_; }
+  const ModelCost& cost() const override { return cost_; }
+  int64_t memory_bytes() const override;
+  std::string isa() const override { return kernels_->name; }
+  int num_threads() const override { return pool_->num_threads(); }
+
+ private:
+  // A tile of one sequence's rows that one KV head's cache is read for.
+  struct AttentionUnit {
+    const BatchSequence* sequence;
+    int first_row;
+    int num_rows;
+    int kv_head;
+  };
+  LlamaModel() = default;
+
+  void Embed(const Batch& batch);
+  void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm);
+  void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index);
+  void FinishQueryHead(const LayerWeights& layer, int head, int num_rows, const ThreadScratch& thread);
+  void StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys, int stride);
+  void StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head, const float* values,
+                      int stride);
+  void PlanAttention(const Batch& batch);
+  void Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer);
+  void FeedForward(const LayerWeights& layer, int num_rows);
+  void AddProduct(const PackedMatrix& matrix, const Activations& input);
+  void ComputeLogits(const Batch& batch, MatrixView<float> logits);
+
+  ModelConfig config_;
+  ModelCost cost_;
+  const KernelTable* kernels_ = nullptr;
+  std::unique_ptr<ThreadPool> pool_;
+  Weights weights_;
+  RopeTable rope_;
+  Scratch scratch_;
+  std::vector<AttentionUnit> attention_units_;
+};
+
+}  // namespace weir

@@ -1,0 +1,33 @@
+#include "engine/model/model.h"
+
+#include <fmt/format.h>
+
+#include "engine/kernels/kernels.h"
+#include "engine/model/llama.h"
+
+namespace weir {
+namespace {
+
+struct Architecture {
+  std::string_view name;
+  Result<std::unique_ptr<Model>> (*load)(const ModelFile&, const ModelConfig&, const KernelTable&,
+                                         const ModelOptions&);
+};
+
+constexpr Architecture kArchitectures[] = {
+    {"llama", LlamaModel::Load},
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> Model::Load(const ModelFile& file, const ModelOptions& options) {
+  WEIR_ASSIGN_OR_RETURN(const KernelTable* kernels, SelectKernels(options.isa));
+  WEIR_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
+  if (options.max_context > 0) config.max_context = std::min(config.max_context, options.max_context);
+  for (const Architecture& architecture : kArchitectures)
+    if (architecture.name == config.architecture) return architecture.load(file, config, *kernels, options);
+  return Unimplemented(
+      fmt::format("{}: architecture {} has no forward pass", file.path(), config.architecture));
+}
+
+}  // namespace weir

@@ -1,0 +1,49 @@
+#include "engine/model/rope_table.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace weir {
+namespace {
+
+// 16 MB for heads of 64: what contexts of today's small models need.
+constexpr int kMaxTablePositions = 32768;
+
+}  // namespace
+
+Result<RopeTable> RopeTable::Create(int dims, double theta, std::span<const float> factors,
+                                    int max_positions) {
+  RopeTable table;
+  table.dims_ = dims;
+  table.num_positions_ = std::min(max_positions, kMaxTablePositions);
+  for (int i = 0; i < dims / 2; ++i) {
+    const double factor = factors.empty() ? 1.0 : static_cast<double>(factors[static_cast<size_t>(i)]);
+    table.frequencies_.push_back(std::pow(theta, -2.0 * i / dims) / factor);
+  }
+  const size_t row_bytes = static_cast<size_t>(table.row_floats()) * sizeof(float);
+  WEIR_ASSIGN_OR_RETURN(table.rows_, AlignedBuffer::Allocate(std::max<size_t>(
+                                         64, row_bytes * static_cast<size_t>(table.num_positions_))));
+  for (int position = 0; position < table.num_positions_; ++position)
+    table.Fill(position, table.rows_.as<float>() + int64_t{position} * table.row_floats());
+  return table;
+}
+
+void RopeTable::Fill(int position, float* row) const {
+  for (int i = 0; i < dims_ / 2; ++i) {
+    const double angle = position * frequencies_[static_cast<size_t>(i)];
+    const float cosine = static_cast<float>(std::cos(angle));
+    const float sine = static_cast<float>(std::sin(angle));
+    row[2 * i] = cosine;
+    row[2 * i + 1] = cosine;
+    row[dims_ + 2 * i] = -sine;
+    row[dims_ + 2 * i + 1] = sine;
+  }
+}
+
+const float* RopeTable::Row(int position, float* fallback) const {
+  if (position < num_positions_) return rows_.as<float>() + int64_t{position} * row_floats();
+  Fill(position, fallback);
+  return fallback;
+}
+
+}  // namespace weir

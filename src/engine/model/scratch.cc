@@ -1,0 +1,63 @@
+#include "engine/model/scratch.h"
+
+#include <algorithm>
+
+#include "engine/kernels/attention.h"
+#include "engine/kernels/matmul.h"
+
+namespace weir {
+namespace {
+
+// Hands out pieces of a buffer that does not exist yet: called twice, first to learn the size.
+class Carver {
+ public:
+  explicit Carver(std::byte* base) : base_(base) {}
+
+  template <typename T>
+  void Take(T*& pointer, int64_t count) {
+    if (base_ != nullptr) pointer = reinterpret_cast<T*>(base_ + bytes_);
+    bytes_ += (count * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
+  }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* base_;
+  int64_t bytes_ = 0;
+};
+
+int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int64_t rows,
+              int64_t unit_columns) {
+  Carver carver(base);
+  const int64_t q = int64_t{config.num_heads} * config.head_dim;
+  carver.Take(scratch.hidden, rows * config.hidden_size);
+  carver.Take(scratch.normed, rows * config.hidden_size);
+  carver.Take(scratch.queries, rows * q);
+  carver.Take(scratch.attended, rows * q);
+  carver.Take(scratch.ffn, rows * config.ffn_size);
+  carver.Take(scratch.normed_tiles, ActivationTileBytes(rows, config.hidden_size));
+  carver.Take(scratch.attended_tiles, ActivationTileBytes(rows, q));
+  carver.Take(scratch.ffn_tiles, ActivationTileBytes(rows, config.ffn_size));
+  carver.Take(scratch.rope_rows, rows * 2 * config.rope_dims);
+  const int64_t widest = std::max<int64_t>({config.hidden_size, config.ffn_size, q});
+  for (ThreadScratch& thread : scratch.threads) {
+    carver.Take(thread.columns, 2 * rows * unit_columns);
+    carver.Take(thread.attention,
+                AttentionScratchFloats(config.head_dim, config.num_heads / config.num_kv_heads));
+    carver.Take(thread.strip, StripScratchBytes(widest));
+  }
+  return carver.bytes();
+}
+
+}  // namespace
+
+Result<Scratch> Scratch::Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns) {
+  Scratch scratch;
+  scratch.threads.resize(static_cast<size_t>(num_threads));
+  scratch.rope.resize(static_cast<size_t>(max_rows));
+  const int64_t bytes = Carve(scratch, nullptr, config, max_rows, unit_columns);
+  WEIR_ASSIGN_OR_RETURN(scratch.buffer, AlignedBuffer::Allocate(static_cast<size_t>(bytes)));
+  Carve(scratch, scratch.buffer.data(), config, max_rows, unit_columns);
+  return scratch;
+}
+
+}  // namespace weir

@@ -1,0 +1,42 @@
+// All memory that one forward pass writes besides the KV cache, sized once.
+//
+// Shapes    beside each member; rows up to ModelOptions::max_rows
+// Owns      one buffer
+// Errors    Create: RESOURCE_EXHAUSTED
+// Threads   shared members are written in disjoint rows or columns; ThreadScratch belongs to one thread
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/model/model_config.h"
+#include "engine/tensor/aligned_buffer.h"
+
+namespace weir {
+
+struct ThreadScratch {
+  float* columns = nullptr;    // [rows, columns of one unit], twice
+  float* attention = nullptr;  // of one attention call
+  unsigned char* strip = nullptr;
+};
+
+struct Scratch {
+  float* hidden = nullptr;    // [rows, hidden]: the residual stream
+  float* normed = nullptr;    // [rows, hidden]
+  float* queries = nullptr;   // [rows, heads * head_dim]
+  float* attended = nullptr;  // [rows, heads * head_dim]
+  float* ffn = nullptr;       // [rows, ffn]
+  unsigned char* normed_tiles = nullptr;
+  unsigned char* attended_tiles = nullptr;
+  unsigned char* ffn_tiles = nullptr;
+  float* rope_rows = nullptr;      // [rows, 2 * rope_dims] for positions beyond the table
+  std::vector<const float*> rope;  // [rows]
+  std::vector<ThreadScratch> threads;
+  AlignedBuffer buffer;
+
+  // `unit_columns`: most columns that one unit of work produces into thread scratch.
+  static Result<Scratch> Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns);
+};
+
+}  // namespace weir

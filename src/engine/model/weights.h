@@ -1,0 +1,47 @@
+// All weights of a llama-architecture model, packed for one kernel table.
+//
+// Owns      one buffer for all matrices; norms as floats
+// Errors    Load: DATA_LOSS (damaged, not finite, changed while read) · UNIMPLEMENTED type · RESOURCE_EXHAUSTED
+// Threads   Load uses the pool; immutable after
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/gguf/model_file.h"
+#include "engine/kernels/packed_matrix.h"
+#include "engine/kernels/thread_pool.h"
+#include "engine/model/model.h"
+#include "engine/model/model_config.h"
+#include "engine/tensor/aligned_buffer.h"
+
+namespace weir {
+
+struct LayerWeights {
+  std::vector<float> attention_norm;
+  std::vector<float> ffn_norm;
+  PackedMatrix q;
+  PackedMatrix k;
+  PackedMatrix v;
+  PackedMatrix o;
+  PackedMatrix gate;
+  PackedMatrix up;
+  PackedMatrix down;
+};
+
+struct Weights {
+  std::vector<LayerWeights> layers;
+  PackedMatrix embedding;
+  PackedMatrix lm_head;  // the embedding when tied
+  std::vector<float> output_norm;
+  std::vector<float> rope_factors;  // divides the frequency of each pair; empty: 1
+  AlignedBuffer buffer;
+
+  static Result<Weights> Load(const ModelFile& file, const ModelConfig& config, const KernelTable& kernels,
+                              ThreadPool& pool, const std::function<void(double)>& on_progress);
+};
+
+ModelCost CostOf(const Weights& weights, const ModelConfig& config);
+
+}  // namespace weir
