@@ -85,4 +85,9 @@ struct KernelTable {
   uint64_t (*probe_read)(const unsigned char* data, int64_t bytes);
 };
 
+// Beside the table, because a CPU may have it or not with any path.
+struct Bf16Probe {
+  int64_t (*run)(int64_t rounds, float* sink);
+};
+
 }  // namespace weir

@@ -10,6 +10,7 @@ namespace weir {
 extern const KernelTable kGenericKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
+extern const Bf16Probe kAvx512Bf16Probe;
 
 namespace {
 
@@ -66,6 +67,10 @@ Result<const KernelTable*> SelectKernels(std::string_view name) {
   if (name.empty()) return fastest;
   return InvalidArgument(fmt::format("{} asks for \"{}\", but this CPU and build offer: {}", source, name,
                                      fmt::join(available, ", ")));
+}
+
+const Bf16Probe* FindBf16Probe() {
+  return HasAvx512Vnni() && __builtin_cpu_supports("avx512bf16") ? &kAvx512Bf16Probe : nullptr;
 }
 
 }  // namespace weir

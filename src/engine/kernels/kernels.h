@@ -21,4 +21,7 @@ bool CpuSupports(std::string_view path);
 // The named path; "" takes the variable WEIR_ISA, and without one the fastest that the CPU has.
 Result<const KernelTable*> SelectKernels(std::string_view path);
 
+// Null when this CPU has no bf16 dot product.
+const Bf16Probe* FindBf16Probe();
+
 }  // namespace weir
