@@ -35,9 +35,9 @@ enum class ClientFailure {
 
 struct ClientRequest {
   std::string method = "POST";
-  std::string path;
-  std::vector<HttpHeader> headers;   // Host, Content-Length and Connection are added
-  std::string body;
+  std::string path{};
+  std::vector<HttpHeader> headers{};   // Host, Content-Length and Connection are added
+  std::string body{};
   Duration connect_timeout = std::chrono::seconds(5);
   Duration timeout = std::chrono::seconds(60);  // from the send to the end of the response
 };

@@ -6,8 +6,8 @@
 //           that io thread only; use IoContext::Post to get there
 // Source    docs/decisions/0002-http-gate.md
 //
-// The gate stands in front of Boost.Beast: it judges the raw bytes of the head, so that no two parsers can disagree on
-// where a request ends. Whatever it refuses is answered once and the connection closed.
+// The gate judges the raw bytes of the head and is the only parser of it, so that no two readings can disagree on where a
+// request ends. Whatever it refuses is answered once and the connection closed.
 #pragma once
 
 #include <cstdint>
@@ -47,9 +47,9 @@ struct HttpRequestHead {
 
 struct HttpResponse {
   int status = 200;
-  std::vector<HttpHeader> headers;   // Content-Length, Date, Connection and Server are added
+  std::vector<HttpHeader> headers{};   // Content-Length, Date, Connection and Server are added
   std::string content_type = "application/json";
-  std::string body;
+  std::string body{};
   bool close = false;
 };
 

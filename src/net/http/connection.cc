@@ -1,0 +1,331 @@
+#include "net/http/connection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <exception>
+#include <utility>
+
+#include "base/log.h"
+#include "net/http/connection_writer.h"
+
+namespace weir {
+
+namespace {
+
+constexpr size_t kMaxPipelinedBytes = 16 << 10;
+constexpr uint64_t kMaxDiscardedBytes = 64 << 10;
+constexpr uint64_t kChunkFramingAllowance = 16 << 10;
+constexpr Duration kDiscardTimeout = std::chrono::seconds(1);
+
+std::string AddressOf(const boost::asio::ip::tcp::socket& socket) {
+  boost::system::error_code error;
+  const auto endpoint = socket.remote_endpoint(error);
+  return error ? std::string() : endpoint.address().to_string();
+}
+
+GateError ChunkFailure(const ChunkedBody& chunks, uint64_t max_body_bytes) {
+  switch (chunks.error()) {
+    case ChunkedBody::Error::kTooLarge:
+      return {413, "request_too_large", fmt::format("the body is larger than {} bytes", max_body_bytes), {}};
+    case ChunkedBody::Error::kOverhead:
+      return {400, "chunk_overhead", std::string(chunks.message()), {}};
+    default:
+      return {400, "bad_request", std::string(chunks.message()), {}};
+  }
+}
+
+}  // namespace
+
+Connection::Connection(boost::asio::ip::tcp::socket socket, ConnectionOwner* owner)
+    : socket_(std::move(socket)), owner_(owner), remote_address_(AddressOf(socket_)) {
+  boost::system::error_code ignored;
+  socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
+}
+
+void Connection::Start() {
+  SetDeadline(MonotonicClock::Get().Now() + owner_->options().head_timeout);
+  Read();
+}
+
+void Connection::CloseIfIdle() {
+  if (state_ == State::kIdle && input_.empty()) Close(false);
+}
+
+void Connection::Read() {
+  socket_.async_read_some(boost::asio::buffer(read_buffer_),
+                          [self = shared_from_this()](const boost::system::error_code& error, size_t count) {
+                            if (self->state_ == State::kClosed) return;
+                            if (error) {
+                              self->OnReadEnded(error != boost::asio::error::eof);
+                            } else {
+                              self->OnRead(count);
+                            }
+                          });
+}
+
+void Connection::OnRead(size_t count) {
+  if (state_ != State::kLingering) {
+    input_.append(read_buffer_.data(), count);
+    Process();
+    if (state_ == State::kBody) SetBodyDeadline();
+  }
+  if (state_ != State::kClosed) Read();
+}
+
+void Connection::OnReadEnded(bool reset) {
+  read_ended_ = true;
+  switch (state_) {
+    case State::kIdle:
+    case State::kHead:
+    case State::kLingering:
+      Close(false);
+      return;
+    case State::kBody:
+      Drop(reset);
+      return;
+    case State::kDiscard:
+    case State::kResponding:
+      // A complete answer that only waits for the socket is still sent.
+      if (reset || !response_ended_) {
+        Drop(reset);
+      } else {
+        keep_alive_ = false;
+        if (request_open_) {
+          state_ = State::kResponding;
+        } else {
+          Close(false);
+        }
+      }
+      return;
+    case State::kClosed:
+      return;
+  }
+}
+
+void Connection::Process() {
+  if (processing_) return;  // an answer from inside a handler; the loop below goes on
+  processing_ = true;
+  const auto self = shared_from_this();
+  bool more = true;
+  while (more) {
+    switch (state_) {
+      case State::kIdle:
+      case State::kHead:
+        more = ProcessHead();
+        break;
+      case State::kBody:
+        more = ProcessBody();
+        break;
+      case State::kDiscard:
+        more = ProcessDiscard();
+        break;
+      case State::kResponding:
+        if (input_.size() > kMaxPipelinedBytes) Drop(true);
+        more = false;
+        break;
+      case State::kLingering:
+      case State::kClosed:
+        input_.clear();
+        more = false;
+        break;
+    }
+  }
+  processing_ = false;
+}
+
+bool Connection::ProcessHead() {
+  if (input_.empty()) return false;
+  if (state_ == State::kIdle) {
+    state_ = State::kHead;
+    first_byte_ = MonotonicClock::Get().Now();
+    gate_ = HeadGate();
+    // The first head must come within the time from accept on.
+    if (num_requests_ > 0) {
+      owner_->OnBusy(*this);
+      SetDeadline(first_byte_ + owner_->options().head_timeout);
+    }
+  }
+  const HeadGate::Scanned scanned = gate_.Scan(input_);
+  if (scanned == HeadGate::Scanned::kNeedMore) return false;
+  head_method_ = input_.starts_with("HEAD ") || input_.starts_with("\r\nHEAD ");
+  if (scanned == HeadGate::Scanned::kRefused) {
+    AnswerGateError(gate_.error());
+    return true;
+  }
+  auto judged = HeadGate::Judge(std::string_view(input_).substr(0, gate_.head_size()));
+  input_.erase(0, gate_.head_size());
+  if (const auto* error = std::get_if<GateError>(&judged)) {
+    AnswerGateError(*error);
+  } else {
+    BeginRequest(std::get<GatedHead>(std::move(judged)));
+  }
+  return true;
+}
+
+void Connection::BeginRequest(GatedHead gated) {
+  HttpRequestHead& head = gated.head;
+  const uint64_t max_body_bytes = owner_->options().max_body_bytes;
+  ++serial_;
+  ++num_requests_;
+  request_open_ = true;
+  response_started_ = response_ended_ = streaming_ = aborted_ = false;
+  minor_version_ = head.minor_version;
+  keep_alive_ = gated.keep_alive;
+  body_.clear();
+  body_received_ = discarded_ = 0;
+  body_left_ = head.content_length.value_or(0);
+  chunks_.reset();
+  if (head.chunked) chunks_.emplace(max_body_bytes, kChunkFramingAllowance);
+  body_done_ = !head.chunked && body_left_ == 0;
+  // A client that already sends its body does not wait.
+  expect_pending_ = gated.expect_continue && !body_done_ && input_.empty();
+  deadline_ = TimePoint{};
+  if (body_left_ > max_body_bytes) {
+    AnswerGateError({413,
+                     "request_too_large",
+                     fmt::format("the body has {} bytes, the limit is {}", body_left_, max_body_bytes),
+                     {}});
+    return;
+  }
+  head.remote_address = remote_address_;
+  head.first_byte = first_byte_;
+  state_ = State::kResponding;  // for a handler that answers from inside
+  std::shared_ptr<HttpExchange> exchange;
+  try {
+    exchange = owner_->handler().OnHead(head, std::make_shared<ConnectionWriter>(weak_from_this(), serial_),
+                                        owner_->io());
+  } catch (const std::exception& error) {
+    LogError("http: the request handler threw: {}", error.what());
+  }
+  if (state_ == State::kClosed || aborted_) return;
+  exchange_ = std::move(exchange);
+  if (!exchange_ && !response_started_) {
+    AnswerGateError({500, "internal_error", "the request could not be handled", {}});
+    return;
+  }
+  AfterHead();
+}
+
+void Connection::AfterHead() {
+  if (body_done_) {
+    FinishBody();
+    return;
+  }
+  body_begin_ = MonotonicClock::Get().Now();
+  if (exchange_) {
+    state_ = State::kBody;
+    if (expect_pending_) {
+      output_ += "HTTP/1.1 100 Continue\r\n\r\n";
+      expect_pending_ = false;
+      ScheduleFlush();
+    }
+    SetBodyDeadline();
+    return;
+  }
+  if (!keep_alive_) return;  // the lingering close drops the body
+  state_ = State::kDiscard;
+  SetDeadline(body_begin_ + kDiscardTimeout);
+}
+
+Connection::Taken Connection::TakeBody(bool keep) {
+  std::string_view rest = input_;
+  Taken taken = Taken::kNeedMore;
+  if (chunks_) {
+    ChunkedBody::Event event = ChunkedBody::Event::kData;
+    while (event == ChunkedBody::Event::kData) {
+      std::string_view data;
+      event = chunks_->Next(rest, data);
+      if (event == ChunkedBody::Event::kData && keep) body_ += data;
+    }
+    body_received_ = chunks_->body_bytes();
+    if (event == ChunkedBody::Event::kDone) taken = Taken::kDone;
+    if (event == ChunkedBody::Event::kError) taken = Taken::kError;
+  } else {
+    const auto count = static_cast<size_t>(std::min<uint64_t>(body_left_, rest.size()));
+    if (keep) body_ += rest.substr(0, count);
+    rest.remove_prefix(count);
+    body_left_ -= count;
+    body_received_ += count;
+    if (body_left_ == 0) taken = Taken::kDone;
+  }
+  discarded_ += input_.size() - rest.size();
+  input_.erase(0, input_.size() - rest.size());
+  return taken;
+}
+
+bool Connection::ProcessBody() {
+  switch (TakeBody(true)) {
+    case Taken::kNeedMore:
+      return false;
+    case Taken::kError:
+      FailBody(ChunkFailure(*chunks_, owner_->options().max_body_bytes));
+      return true;
+    case Taken::kDone:
+      FinishBody();
+      return true;
+  }
+  return false;
+}
+
+bool Connection::ProcessDiscard() {
+  const Taken taken = TakeBody(false);
+  if (taken == Taken::kNeedMore && discarded_ <= kMaxDiscardedBytes) return false;
+  deadline_ = TimePoint{};
+  state_ = State::kResponding;
+  if (taken == Taken::kDone) {
+    body_done_ = true;
+  } else {
+    keep_alive_ = false;
+  }
+  if (!request_open_) {
+    if (keep_alive_) {
+      BecomeIdle();
+    } else {
+      Linger();
+    }
+  }
+  return true;
+}
+
+void Connection::FinishBody() {
+  body_done_ = true;
+  deadline_ = TimePoint{};
+  state_ = State::kResponding;
+  const std::shared_ptr<HttpExchange> exchange = exchange_;
+  if (!exchange || response_ended_) return;
+  std::string body = std::move(body_);
+  body_ = std::string();
+  try {
+    exchange->OnBody(std::move(body));
+  } catch (const std::exception& error) {
+    LogError("http: the request handler threw on the body: {}", error.what());
+    if (request_open_) FailBody({500, "internal_error", "the request could not be handled", {}});
+  }
+}
+
+void Connection::FailBody(const GateError& error) {
+  const std::shared_ptr<HttpExchange> exchange = std::move(exchange_);
+  exchange_.reset();
+  ++serial_;  // what the exchange still writes goes nowhere
+  if (exchange) {
+    try {
+      exchange->OnDisconnect();
+    } catch (const std::exception& thrown) {
+      LogError("http: the request handler threw on a disconnect: {}", thrown.what());
+    }
+  }
+  if (!response_started_) {
+    AnswerGateError(error);
+  } else if (response_ended_) {
+    keep_alive_ = false;
+    state_ = State::kResponding;
+    ScheduleFlush();
+  } else {
+    Close(true);
+  }
+}
+
+}  // namespace weir
