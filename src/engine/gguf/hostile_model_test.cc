@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/rng.h"
 #include "engine/gguf/model_file.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/quantize.h"
@@ -281,6 +282,43 @@ TEST(HostileModel, G9NoticesAFileRewrittenWhileItIsMapped) {
   ASSERT_TRUE(opened.has_value());
   file.Rewrite(std::string(bytes.size(), 'x'));
   EXPECT_EQ((*opened)->CheckUnchanged().code(), StatusCode::kDataLoss);
+}
+
+// What no case above thought of: thousands of damaged files, each opened or refused, none the end of the process. What
+// opens must be readable to its last byte.
+TEST(HostileModel, G9SurvivesRandomDamage) {
+  GgufWriter writer = Small();
+  writer.SetStringArray("tokenizer.ggml.tokens", {"a", "bc", ""});
+  writer.SetInt32Array("tokenizer.ggml.token_type", {1, 1, 3});
+  writer.SetUint32("general.alignment", 32);
+  writer.AddTensor("b.weight", {32}, DType::kF32, std::string(128, '\0'));
+  const std::string whole = writer.Build();
+  const size_t directory_end = whole.size() - 128 - 256;
+  Rng rng(20260101);
+  int opened_files = 0;
+  for (int i = 0; i < 4000; ++i) {
+    std::string bytes = whole;
+    for (uint64_t changes = 1 + rng.NextBelow(3); changes > 0; --changes) {
+      constexpr char kBytes[] = {'\0', '\1', '\x7f', '\x80', '\xff'};
+      bytes[rng.NextBelow(directory_end)] = kBytes[rng.NextBelow(5)];
+    }
+    const TempFile file(bytes);
+    const auto opened = ModelFile::Open(file.path());
+    if (!opened.has_value()) continue;
+    ++opened_files;
+    unsigned sum = 0;
+    for (const TensorInfo& tensor : (*opened)->tensors()) {
+      for (const std::byte byte : tensor.data) sum += static_cast<unsigned>(byte);
+    }
+    for (const MetadataEntry& entry : (*opened)->metadata()) {
+      (void)(*opened)->GetUint(entry.key);
+      (void)(*opened)->GetFloat(entry.key);
+      (void)(*opened)->GetStringArray(entry.key);
+      (void)(*opened)->GetIntArray(entry.key);
+    }
+    EXPECT_LT(sum, 1u << 20);
+  }
+  EXPECT_GT(opened_files, 0);  // otherwise the damage never got as far as the data
 }
 
 TEST(HostileModel, G14RefusesOnePartOfASplitModel) {
