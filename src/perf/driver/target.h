@@ -18,7 +18,7 @@ struct TargetRequest {
   std::string id;
   int64_t seq = 0;
   std::string prompt_id;
-  std::string prompt;                // chat content; one of prompt and prompt_ids is set
+  std::string prompt;  // chat content; one of prompt and prompt_ids is set
   std::vector<int32_t> prompt_ids;
   int max_tokens = 100;
   bool ignore_eos = true;
@@ -33,7 +33,8 @@ class Target {
  public:
   virtual ~Target() = default;
   // `run_start` is the zero of the record's times.
-  virtual void Send(TargetRequest request, TimePoint run_start, std::function<void(RequestRecord)> on_done) = 0;
+  virtual void Send(TargetRequest request, TimePoint run_start,
+                    std::function<void(RequestRecord)> on_done) = 0;
   virtual std::string name() const = 0;
 };
 

@@ -196,7 +196,7 @@ std::optional<double> HeadlineOutputTps(const BenchRun& run, bool is_static) {
   }
   if (!run.steady || run.steady->seconds() <= 0) return std::nullopt;
   return static_cast<double>(TokensInside(run.measured, *run.steady) +
-                             TokensInside(run.fillers, *run.steady)) /
+                             FillerTokensInside(run.fillers, *run.steady)) /
          run.steady->seconds();
 }
 

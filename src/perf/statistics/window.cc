@@ -79,6 +79,14 @@ int64_t TokensInside(std::span<const RequestRecord> records, const Window& windo
   return tokens;
 }
 
+int64_t FillerTokensInside(std::span<const RequestRecord> fillers, const Window& window) {
+  int64_t tokens = 0;
+  for (const RequestRecord& record : fillers) {
+    for (const double at : record.token_times_ms) tokens += Inside(window, at);
+  }
+  return tokens;
+}
+
 int64_t RequestsEndedInside(std::span<const RequestRecord> records, const Window& window) {
   return std::count_if(records.begin(), records.end(), [&](const RequestRecord& record) {
     return record.outcome == Outcome::kOk && Inside(window, record.done_ms);

@@ -27,6 +27,8 @@ std::optional<Window> SteadyWindowOpen(std::span<const RequestRecord> records);
 
 // Output tokens of successful requests that arrived inside the window; without a stream they arrive with the end.
 int64_t TokensInside(std::span<const RequestRecord> records, const Window& window);
+// Tokens of fillers count however the filler ended: the run's own end cuts the last ones off.
+int64_t FillerTokensInside(std::span<const RequestRecord> fillers, const Window& window);
 // Successful requests that ended inside.
 int64_t RequestsEndedInside(std::span<const RequestRecord> records, const Window& window);
 int64_t PromptTokensEndedInside(std::span<const RequestRecord> records, const Window& window);

@@ -1,0 +1,136 @@
+#include "perf/driver/bench_engine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "base/sha256.h"
+
+namespace weir {
+namespace {
+
+int64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+// Room for what one sequence of matrix mode computes: its prompt, the timed tokens, and those that early sequences
+// produce while later prompts are still being computed.
+int MatrixLength(const BenchSpec& spec) {
+  const int prompt = *std::max_element(spec.prompt_lens.begin(), spec.prompt_lens.end());
+  const int batch = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
+  const int prefill_steps = batch * (prompt / 32 + 2);
+  return prompt + spec.gen_len + std::min(prefill_steps, 4096) + 32;
+}
+
+double PeakFor(DType dtype, const MachineLimits& limits) {
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kF16:
+      return limits.fp32_mac_per_s;
+    case DType::kBF16:
+      return limits.bf16_mac_per_s > 0 ? limits.bf16_mac_per_s : limits.fp32_mac_per_s;
+    default:
+      return limits.int8_mac_per_s;
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) {
+  EngineOptions options;
+  options.model_path = spec.model_path;
+  options.num_threads = spec.threads;
+  options.max_num_seqs = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
+  options.max_num_batched_tokens = spec.max_num_batched_tokens;
+  options.max_model_len = spec.max_model_len;
+  options.memory_utilization = spec.memory_utilization;
+  options.bounded_queue = false;  // the driver decides what is in flight
+  options.isa = spec.isa;
+  if (spec.mode == BenchMode::kMatrix) {
+    options.max_model_len = MatrixLength(spec);
+    // Prefill and decode are timed apart here, so nobody waits for a next token while prompts are computed.
+    options.itl_objective = std::chrono::seconds(60);
+  }
+  WEIR_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Create(options));
+  return std::unique_ptr<BenchEngine>(new BenchEngine(std::move(engine)));
+}
+
+int BenchEngine::threads() const { return engine_->model().num_threads(); }
+
+Result<std::vector<int32_t>> BenchEngine::Encode(const std::string& text) const {
+  if (const ChatTemplate* chat = engine_->chat_template()) {
+    return chat->RenderAndEncode({{"user", text, ""}}, true);
+  }
+  const Tokenizer& tokenizer = engine_->tokenizer();
+  return tokenizer.Encode(text, SpecialTokens::kAsText, tokenizer.add_bos_by_default());
+}
+
+MachineLimits BenchEngine::Probe() {
+  const MachineRoofs roofs = ProbeMachine(threads(), engine_->model().cost().weight_bytes);
+  MachineLimits limits{roofs.read_bandwidth_bytes_per_s, roofs.int8_mac_per_s, roofs.bf16_mac_per_s,
+                       roofs.fp32_mac_per_s};
+  best_.read_bandwidth_bytes_per_s =
+      std::max(best_.read_bandwidth_bytes_per_s, limits.read_bandwidth_bytes_per_s);
+  best_.int8_mac_per_s = std::max(best_.int8_mac_per_s, limits.int8_mac_per_s);
+  best_.bf16_mac_per_s = std::max(best_.bf16_mac_per_s, limits.bf16_mac_per_s);
+  best_.fp32_mac_per_s = std::max(best_.fp32_mac_per_s, limits.fp32_mac_per_s);
+  return limits;
+}
+
+LimitInput BenchEngine::limit() const {
+  const ModelCost& cost = engine_->model().cost();
+  LimitInput input;
+  input.read_bandwidth_bytes_per_s = best_.read_bandwidth_bytes_per_s;
+  input.weight_bytes = static_cast<double>(cost.weight_bytes);
+  input.kv_bytes_per_token = static_cast<double>(cost.kv_bytes_per_token);
+  for (const ModelCost::PerType& type : cost.types) {
+    input.work.push_back({static_cast<double>(type.macs_per_token), static_cast<double>(type.lm_head_macs),
+                          PeakFor(type.dtype, best_)});
+  }
+  return input;
+}
+
+Environment BenchEngine::environment() const { return CaptureEnvironment(engine_->model().isa(), threads()); }
+
+Json BenchEngine::ModelDocument(const std::string& path) const {
+  const ModelConfig& config = engine_->model().config();
+  const ModelCost& cost = engine_->model().cost();
+  std::string format;
+  int64_t largest = -1;
+  for (const ModelCost::PerType& type : cost.types) {
+    if (type.weight_bytes > largest) {
+      largest = type.weight_bytes;
+      format = Traits(type.dtype).name;
+    }
+  }
+  const Result<std::string> hash = Sha256File(path);
+  return {{"name", config.name.empty() ? std::filesystem::path(path).filename().string() : config.name},
+          {"architecture", config.architecture},
+          {"parameters", cost.parameters},
+          {"weight_format", format},
+          {"weight_bytes", cost.weight_bytes},
+          {"kv_bytes_per_token", cost.kv_bytes_per_token},
+          {"macs_per_token", cost.macs_per_token},
+          {"max_model_len", engine_->max_model_len()},
+          {"sha256", hash ? Json(*hash) : Json(nullptr)},
+          {"load_format", "gguf"}};
+}
+
+Json BenchEngine::Memory() const {
+  const int64_t blocks = engine_->num_kv_blocks();
+  const int64_t peak = blocks > 0 ? engine_->kv_bytes() / blocks * engine_->peak_kv_blocks() : 0;
+  return {{"process_bytes", ResidentBytes()},
+          {"weights_bytes", engine_->model().cost().weight_bytes},
+          {"kv_pool_bytes", engine_->kv_bytes()},
+          {"kv_peak_bytes", peak},
+          {"scratch_bytes",
+           std::max<int64_t>(0, engine_->model().memory_bytes() - engine_->model().cost().weight_bytes)},
+          {"device_bytes", nullptr}};
+}
+
+}  // namespace weir

@@ -1,0 +1,45 @@
+// The engine under test, with what every part of a benchmark asks of it.
+//
+// Owns      the engine and the target that steps it
+// Threads   one
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/machine.h"
+#include "perf/driver/bench_spec.h"
+#include "perf/driver/engine_target.h"
+#include "perf/recorder/environment.h"
+#include "perf/statistics/physical_limit.h"
+
+namespace weir {
+
+class BenchEngine {
+ public:
+  static Result<std::unique_ptr<BenchEngine>> Create(const BenchSpec& spec);
+
+  Engine& engine() { return *engine_; }
+  EngineTarget& target() { return target_; }
+  int threads() const;
+
+  // Chat prompt as the server would encode it; without a template, the text alone.
+  Result<std::vector<int32_t>> Encode(const std::string& text) const;
+  // Runs the probe of the machine's limits; keeps the better values for limit().
+  MachineLimits Probe();
+  LimitInput limit() const;
+  Environment environment() const;
+  Json ModelDocument(const std::string& path) const;
+  Json Memory() const;
+
+ private:
+  explicit BenchEngine(std::unique_ptr<Engine> engine) : engine_(std::move(engine)), target_(engine_.get()) {}
+
+  std::unique_ptr<Engine> engine_;
+  EngineTarget target_;
+  MachineLimits best_;
+};
+
+}  // namespace weir

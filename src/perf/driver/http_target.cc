@@ -1,0 +1,60 @@
+#include "perf/driver/http_target.h"
+
+#include <memory>
+#include <utility>
+
+#include "perf/driver/http_exchange.h"
+
+namespace weir {
+namespace {
+
+std::string RequestBody(const TargetRequest& request, const std::string& model) {
+  Json body;
+  body["model"] = model;
+  body["messages"] = Json::array({{{"role", "user"}, {"content", request.prompt}}});
+  body["max_tokens"] = request.max_tokens;
+  body["temperature"] = request.temperature;
+  body["seed"] = request.seed;
+  body["stream"] = request.stream;
+  if (request.stream) body["stream_options"] = {{"include_usage", true}};
+  if (request.ignore_eos) body["ignore_eos"] = true;
+  return DumpJson(body);
+}
+
+}  // namespace
+
+void HttpTarget::Send(TargetRequest request, TimePoint run_start,
+                      std::function<void(RequestRecord)> on_done) {
+  ClientRequest http;
+  http.path = options_.base_path + "/v1/chat/completions";
+  http.body = RequestBody(request, options_.model);
+  http.timeout = request.timeout;
+  http.headers = {{"Content-Type", "application/json"},
+                  {"Accept", request.stream ? "text/event-stream" : "application/json"},
+                  {"X-Request-Id", request.id},
+                  {"X-Weir-Ledger", "1"}};
+  if (options_.send_deadline) {
+    const int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(request.timeout).count();
+    http.headers.push_back({"x-request-timeout-ms", std::to_string(ms)});
+  }
+  if (!options_.api_key.empty()) http.headers.push_back({"Authorization", "Bearer " + options_.api_key});
+
+  auto exchange = std::make_shared<HttpExchangeRecord>(request, run_start, options_.knows_ignore_eos);
+  HttpClient::Callbacks callbacks;
+  callbacks.on_head = [exchange](int status, const std::vector<HttpHeader>& headers) {
+    exchange->OnHead(status, headers);
+  };
+  callbacks.on_data = [exchange](std::string_view bytes, TimePoint at) { exchange->OnData(bytes, at); };
+  callbacks.on_done = [exchange, done = std::move(on_done)](ClientResponse response) {
+    done(exchange->Finish(response));
+  };
+  client_->Start(std::move(http), std::move(callbacks));
+}
+
+std::string ApiPath(const Url& url, std::string_view below_v1) {
+  std::string base = url.path == "/" ? "" : url.path;
+  if (base.ends_with("/v1")) base.resize(base.size() - 3);
+  return base + "/v1" + std::string(below_v1);
+}
+
+}  // namespace weir

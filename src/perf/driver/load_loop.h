@@ -1,0 +1,88 @@
+// Sends requests in a closed or an open loop and gathers their records.
+//
+// Owns      nothing but its state; it lives on the client's io thread while it runs
+// Requires  client, target and prompts outlive it; the results are read after done() or after the client is gone
+// Threads   Start, RequestStop, done and num_ended from the owner's thread; all else on the io thread
+// Source    docs/MEASUREMENT.md, "Load test"
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "net/http/client.h"
+#include "perf/driver/target.h"
+#include "perf/statistics/window.h"
+#include "perf/workload/prompts.h"
+
+namespace weir {
+
+struct LoadLoopOptions {
+  std::string id_prefix;
+  int requests = 50;
+  double duration_s = 0;  // 0: no limit
+  int concurrency = 5;    // closed loop
+  double ramp_up_s = 0;
+  std::vector<double> arrivals_s;  // not empty: open loop
+  int max_in_flight = 0;           // open loop; 0: no limit
+  bool wait_when_shed = true;
+  TargetRequest request;  // what all requests share
+  std::function<Prompt(int64_t)> prompt;
+  std::function<void(RequestRecord&)> on_record;  // on the io thread, before it is kept; may be empty
+};
+
+class LoadLoop {
+ public:
+  LoadLoop(LoadLoopOptions options, HttpClient* client, Target* target);
+
+  void Start();
+  // Sends nothing more; what is in flight goes on.
+  void RequestStop() { stopping_.store(true, std::memory_order_relaxed); }
+  bool done() const { return done_.load(std::memory_order_acquire); }
+  int num_ended() const { return num_ended_.load(std::memory_order_relaxed); }
+  int num_planned() const;
+
+  std::vector<RequestRecord>& records() { return records_; }
+  std::vector<InFlightSample>& in_flight_samples() { return samples_; }
+  std::vector<double>& loop_lag_ms() { return lag_ms_; }
+  int64_t num_sent() const { return next_; }
+  TimePoint run_start() const { return start_; }
+  // Requests whose end the run did not wait for become records with the outcome `cancelled`. Only once the client is gone.
+  void CancelRemaining();
+
+ private:
+  bool is_open() const { return !options_.arrivals_s.empty(); }
+  double NowMs() const { return ToMilliseconds(MonotonicClock::Get().Now() - start_); }
+  bool MayStart() const;
+  // Closed loop: the next request of one worker, or its end.
+  void WorkerNext(TimePoint intended);
+  // Open loop: sets the timer of arrival `index`.
+  void ScheduleArrival(size_t index);
+  void Arrive(TimePoint intended);
+  void Send(TimePoint intended);
+  void OnDone(RequestRecord record);
+  void CheckDone();
+  void WatchLag(TimePoint due);
+
+  LoadLoopOptions options_;
+  HttpClient* client_;
+  Target* target_;
+  TimePoint start_{};
+  int64_t next_ = 0;
+  int in_flight_ = 0;
+  int workers_ = 0;                        // closed loop: still sending
+  size_t next_arrival_ = 0;                // open loop
+  std::deque<TimePoint> held_back_;        // open loop: over max_in_flight
+  std::map<int64_t, RequestRecord> open_;  // sent, no outcome yet
+  std::vector<RequestRecord> records_;
+  std::vector<InFlightSample> samples_;
+  std::vector<double> lag_ms_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> done_{false};
+  std::atomic<int> num_ended_{0};
+};
+
+}  // namespace weir
