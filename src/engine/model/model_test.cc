@@ -1,0 +1,201 @@
+#include "engine/model/model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/kernels/kernels.h"
+#include "tests/support/tiny_model.h"
+
+namespace weir {
+namespace {
+
+constexpr int kNumBlocks = 64;
+
+// A tiny model with a cache of its own.
+class Runner {
+ public:
+  Runner(const TinyModelOptions& tiny, const ModelOptions& options) : model_file_(tiny), pool_(kNumBlocks) {
+    auto file = ModelFile::Open(model_file_.path());
+    EXPECT_TRUE(file.has_value()) << file.error().message();
+    auto model = Model::Load(**file, options);
+    EXPECT_TRUE(model.has_value()) << model.error().message();
+    model_ = *std::move(model);
+    auto kv = KvStorage::Create(model_->config().kv_shape(), kNumBlocks);
+    EXPECT_TRUE(kv.has_value());
+    kv_ = *std::move(kv);
+  }
+
+  const Model& model() const { return *model_; }
+  BlockPool& pool() { return pool_; }
+
+  std::vector<float> Forward(const Batch& batch) {
+    std::vector<float> logits(batch.logit_rows.size() * kTinyVocabSize);
+    model_->Forward(
+        batch, kv_,
+        MatrixView<float>(logits.data(), static_cast<int64_t>(batch.logit_rows.size()), kTinyVocabSize));
+    return logits;
+  }
+
+  // Logits of every position of one prompt, taken in pieces of `chunk`.
+  std::vector<float> Run(const std::vector<int32_t>& tokens, int chunk) {
+    BlockTable table;
+    table.Cover(pool_, static_cast<int64_t>(tokens.size()));
+    std::vector<float> all;
+    for (int first = 0; first < static_cast<int>(tokens.size()); first += chunk) {
+      Batch batch;
+      batch.AddSequence(tokens.data(), first, std::min(chunk, static_cast<int>(tokens.size()) - first), table,
+                        true, true);
+      const auto logits = Forward(batch);
+      all.insert(all.end(), logits.begin(), logits.end());
+    }
+    table.Free(pool_);
+    return all;
+  }
+
+ private:
+  TinyModel model_file_;
+  std::unique_ptr<Model> model_;
+  BlockPool pool_;
+  KvStorage kv_;
+};
+
+std::vector<int32_t> Tokens(int count, int seed) {
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < count; ++i) tokens.push_back((i * 37 + seed * 101 + 3) % kTinyVocabSize);
+  return tokens;
+}
+
+ModelOptions Options(std::string_view isa, int threads) {
+  ModelOptions options;
+  options.isa = isa;
+  options.num_threads = threads;
+  options.max_rows = 256;
+  options.max_logit_rows = 256;
+  return options;
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+TEST(ModelTest, LogitsDoNotDependOnChunksThreadsOrPath) {
+  const auto tokens = Tokens(150, 1);
+  for (const DType type :
+       {DType::kQ4_1, DType::kQ4_0, DType::kQ8_0, DType::kF16, DType::kBF16, DType::kF32}) {
+    TinyModelOptions tiny;
+    tiny.weight_type = type;
+    const auto expected = Runner(tiny, Options("generic", 1)).Run(tokens, 150);
+    for (const float v : expected) ASSERT_TRUE(std::isfinite(v));
+    for (const std::string_view path : KnownKernelPaths()) {
+      if (!CpuSupports(path)) continue;
+      for (const int threads : {1, 2}) {
+        Runner runner(tiny, Options(path, threads));
+        for (const int chunk : {1, 7, 16, 100, 150})
+          ASSERT_TRUE(SameBits(runner.Run(tokens, chunk), expected))
+              << Traits(type).name << " " << path << ", " << threads << " threads, chunks of " << chunk;
+      }
+    }
+  }
+}
+
+TEST(ModelTest, ARowDoesNotSeeItsNeighboursInTheBatch) {
+  for (const std::string_view path : KnownKernelPaths()) {
+    if (!CpuSupports(path)) continue;
+    Runner runner({}, Options(path, 2));
+    for (const int others : {1, 2, 7, 32}) {
+      std::vector<std::vector<int32_t>> prompts;
+      std::vector<BlockTable> tables(static_cast<size_t>(others) + 1);
+      Batch batch;
+      for (int i = 0; i <= others; ++i) {
+        prompts.push_back(Tokens(3 + i % 5, i));
+        BlockTable& table = tables[static_cast<size_t>(i)];
+        table.Cover(runner.pool(), static_cast<int64_t>(prompts.back().size()));
+        batch.AddSequence(prompts.back().data(), 0, static_cast<int>(prompts.back().size()), table, true,
+                          true);
+      }
+      const auto together = runner.Forward(batch);
+      for (BlockTable& table : tables) table.Free(runner.pool());
+      size_t at = 0;
+      for (const auto& prompt : prompts) {
+        const auto alone = runner.Run(prompt, static_cast<int>(prompt.size()));
+        ASSERT_EQ(std::memcmp(alone.data(), together.data() + at, alone.size() * sizeof(float)), 0)
+            << path << " beside " << others;
+        at += alone.size();
+      }
+    }
+  }
+}
+
+TEST(ModelTest, DifferentContextsGiveDifferentLogits) {
+  Runner runner({}, Options("", 1));
+  auto a = Tokens(20, 1);
+  auto b = a;
+  b[0] = (b[0] + 1) % kTinyVocabSize;
+  const auto of_a = runner.Run(a, 20);
+  const auto of_b = runner.Run(b, 20);
+  EXPECT_NE(
+      std::memcmp(of_a.data() + 19 * kTinyVocabSize, of_b.data() + 19 * kTinyVocabSize, kTinyVocabSize * 4),
+      0);
+}
+
+TEST(ModelTest, OwnOutputMatrixAndOddShapesWork) {
+  TinyModelOptions tiny;
+  tiny.tied_embeddings = false;
+  tiny.weight_type = DType::kF32;
+  tiny.hidden_size = 40;
+  tiny.num_heads = 2;  // heads of 20: strips straddle them
+  tiny.num_kv_heads = 1;
+  tiny.ffn_size = 50;
+  const auto expected = Runner(tiny, Options("generic", 1)).Run(Tokens(30, 2), 30);
+  for (const std::string_view path : KnownKernelPaths()) {
+    if (!CpuSupports(path)) continue;
+    EXPECT_TRUE(SameBits(Runner(tiny, Options(path, 2)).Run(Tokens(30, 2), 11), expected)) << path;
+  }
+}
+
+TEST(ModelTest, CostCountsEveryMatrixOnce) {
+  Runner runner({}, Options("", 1));
+  const ModelCost& cost = runner.model().cost();
+  const int64_t layer = 64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 128;
+  EXPECT_EQ(cost.macs_per_token, 2 * layer + 64 * kTinyVocabSize);
+  EXPECT_EQ(cost.kv_bytes_per_token, 2 * 2 * 2 * 2 * 16);
+  int64_t lm_head = 0;
+  for (const auto& type : cost.types) lm_head += type.lm_head_macs;
+  EXPECT_EQ(lm_head, 64 * kTinyVocabSize);
+}
+
+TEST(ModelTest, RefusesNonFiniteWeights) {
+  struct Case {
+    const char* tensor;
+    size_t byte;
+    size_t count;
+  };
+  for (const Case& c : {Case{"blk.1.ffn_down.weight", 20, 2}, Case{"blk.0.attn_norm.weight", 8, 4}}) {
+    GgufWriter writer = TinyModelFile();
+    GgufTensor* tensor = writer.FindTensor(c.tensor);
+    ASSERT_NE(tensor, nullptr);
+    tensor->data.replace(c.byte, c.count, c.count, '\xff');
+    const TempFile damaged(writer.Build());
+    const auto file = ModelFile::Open(damaged.path());
+    ASSERT_TRUE(file.has_value()) << file.error().message();
+    const auto model = Model::Load(**file, Options("", 2));
+    ASSERT_FALSE(model.has_value()) << c.tensor;
+    EXPECT_EQ(model.error().code(), StatusCode::kDataLoss);
+    EXPECT_NE(model.error().message().find(c.tensor), std::string::npos) << model.error().message();
+  }
+}
+
+TEST(ModelTest, ForcedPathThatTheCpuLacksIsRefused) {
+  const TinyModel tiny;
+  const auto file = ModelFile::Open(tiny.path());
+  ASSERT_TRUE(file.has_value());
+  const auto model = Model::Load(**file, Options("avx9000", 1));
+  ASSERT_FALSE(model.has_value());
+  EXPECT_EQ(model.error().code(), StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace weir
