@@ -97,7 +97,9 @@ Finding Load(const MachineFacts& facts) {
 
 Finding Model(const MachineFacts& facts) {
   if (!facts.model_error.empty()) {
-    return {FindingLevel::kHint, "model", facts.model_error, "run tools/get_model.sh, or name a .gguf file"};
+    // Without a path nothing was found, and the message itself says what to run.
+    return {FindingLevel::kHint, "model", facts.model_error,
+            facts.model_path.empty() ? "" : "take another file; tools/get_model.sh fetches the default one"};
   }
   std::string text = fmt::format("{}, {} of weights", facts.model_path, Bytes(facts.model_weight_bytes));
   if (!facts.model_obstacle.empty()) {
