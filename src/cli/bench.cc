@@ -1,0 +1,134 @@
+#include "cli/bench.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/default_model.h"
+#include "cli/flags.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/result_output.h"
+#include "perf/driver/bench_spec.h"
+
+namespace weir {
+namespace {
+
+struct BenchFlags {
+  BenchSpec spec;
+  std::string model;
+  std::string output = "benchmark_results.json";
+  bool quick = false;
+  bool allow_invalid = false;
+};
+
+void AddFlags(CLI::App& app, BenchFlags* flags) {
+  BenchSpec& spec = flags->spec;
+  app.add_option("--model", flags->model, "GGUF file (default: the cached default model)");
+  app.add_option("--mode", spec.mode, "study: the direct benchmark; matrix: prefill and decode apart")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, BenchMode>{{"study", BenchMode::kStudy}, {"matrix", BenchMode::kMatrix}}))
+      ->default_str("study");
+  app.add_option("--batch-sizes", spec.batch_sizes, "one row each")->delimiter(',')->capture_default_str();
+  app.add_option("--num-prompts", spec.num_prompts, "measured prompts per row and repeat")
+      ->capture_default_str();
+  app.add_option("--max-tokens", spec.max_tokens, "output tokens of each, forced")->capture_default_str();
+  app.add_option("--max-model-len", spec.max_model_len, "context limit")->capture_default_str();
+  app.add_option("--memory-utilization,--gpu-memory-utilization", spec.memory_utilization,
+                 "share of the memory offered")
+      ->capture_default_str();
+  app.add_option("--output", flags->output, "result file")->capture_default_str();
+  app.add_option("--batching", spec.batching,
+                 "continuous: the next prompt enters when one ends; static: groups")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Batching>{
+          {"continuous", Batching::kContinuous}, {"static", Batching::kStatic}}))
+      ->default_str("continuous");
+  app.add_option("--tail", spec.tail, "fill: keep the batch full to the end; drain: let it empty")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Tail>{{"fill", Tail::kFill}, {"drain", Tail::kDrain}}))
+      ->default_str("fill");
+  app.add_option("--repeats", spec.repeats, "runs per row (default: 5, in matrix mode 3)");
+  app.add_option("--warmup", spec.warmup, "warm-up prompts per row")->capture_default_str();
+  app.add_option("--temperature", spec.temperature, "0 is greedy")->capture_default_str();
+  app.add_option("--seed", spec.seed, "orders the prompts")->capture_default_str();
+  app.add_option("--threads", spec.threads, "compute threads (default: all cores)");
+  app.add_option("--max-num-batched-tokens", spec.max_num_batched_tokens,
+                 "tokens per step (default: automatic)");
+  app.add_option("--isa", spec.isa, "kernel path: generic, avx2, avx512vnni (default: the best)");
+  app.add_option("--prompt-lens", spec.prompt_lens, "matrix mode: prompt tokens")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--gen-len", spec.gen_len, "matrix mode: output tokens")->capture_default_str();
+  app.add_flag("--quick", flags->quick, "batch sizes 1 and 8, one repeat");
+  app.add_flag("--allow-invalid", flags->allow_invalid, "exit 0 even when the verdict is INVALID");
+}
+
+void PrintStudy(const Json& document) {
+  fmt::print("{:>5} {:>14} {:>14} {:>12} {:>12} {:>10} {:>10} {:>7}\n", "batch", "steady tok/s",
+             "whole tok/s", "latency p50", "latency p95", "TTFT p50", "limit", "share");
+  for (const Json& row : document["results"]) {
+    const auto share = JsonNumber(FindJson(row, {"limit", "share_ratio"}));
+    fmt::print("{:>5} {:>14} {:>14} {:>12} {:>12} {:>10} {:>10} {:>7}\n", row["batch_size"].get<int>(),
+               NumberText(&row["output_tps_steady"]), NumberText(&row["output_tps"]),
+               MsText(row, "e2el_ms", "p50"), MsText(row, "e2el_ms", "p95"), MsText(row, "ttft_ms", "p50"),
+               share ? NumberText(FindJson(row, {"limit", "output_tps"})) : "-",
+               share ? fmt::format("{:.0f} %", *share * 100) : "-");
+  }
+  fmt::print("Times in ms, nearest-rank. Steady: THR-OUT-2 (static batches THR-OUT-3); whole: THR-OUT-1.\n");
+}
+
+void PrintMatrix(const Json& document) {
+  fmt::print("{:>7} {:>6} {:>6} {:>14} {:>7} {:>14} {:>7}\n", "prompt", "gen", "batch", "prefill tok/s",
+             "share", "decode tok/s", "share");
+  for (const Json& row : document["matrix"]) {
+    const auto percent = [&](const char* key) {
+      const auto share = JsonNumber(FindJson(row, {key}));
+      return share ? fmt::format("{:.0f} %", *share * 100) : std::string("-");
+    };
+    fmt::print("{:>7} {:>6} {:>6} {:>14} {:>7} {:>14} {:>7}\n", row["pp"].get<int>(), row["tg"].get<int>(),
+               row["pl"].get<int>(), NumberText(&row["speed_pp_tps"]), percent("share_pp_ratio"),
+               NumberText(&row["speed_tg_tps"]), percent("share_tg_ratio"));
+  }
+}
+
+}  // namespace
+
+int RunBench(const std::vector<std::string>& arguments) {
+  CLI::App app("Measures the engine in this process, without HTTP.", "weir bench");
+  BenchFlags flags;
+  AddFlags(app, &flags);
+  const Result<bool> parsed = ParseFlags(app, arguments);
+  if (!parsed) return Fail("bench", parsed.error());
+  if (!*parsed) return 0;
+  BenchSpec& spec = flags.spec;
+  if (flags.quick) {
+    if (app.count("--batch-sizes") == 0) spec.batch_sizes = {1, 8};
+    if (app.count("--repeats") == 0) spec.repeats = 1;
+  } else if (spec.mode == BenchMode::kMatrix && app.count("--repeats") == 0) {
+    spec.repeats = 3;
+  }
+  // Before minutes of work, not after them.
+  if (Status writable = CheckWritable(flags.output); !writable.ok()) return Fail("bench", writable);
+  Result<std::string> model = FindModel(flags.model);
+  if (!model) return Fail("bench", model.error());
+  spec.model_path = *model;
+  spec.command = {"weir", "bench"};
+  spec.command.insert(spec.command.end(), arguments.begin(), arguments.end());
+  spec.stop = &InterruptFlag();
+  Result<Json> document = [&] {
+    ProgressBar bar("bench");
+    return RunBenchmark(spec, [&](double fraction, std::string_view what) { bar.Update(fraction, what); });
+  }();
+  if (!document) return Fail("bench", document.error());
+  if (spec.mode == BenchMode::kMatrix) {
+    PrintMatrix(*document);
+  } else {
+    PrintStudy(*document);
+  }
+  return StoreResult("bench", *document, flags.output, flags.allow_invalid);
+}
+
+}  // namespace weir
