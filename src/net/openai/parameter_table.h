@@ -1,5 +1,4 @@
 // Every request field the API knows: the one table that the validator reads.
-// Source    docs/API.md, "Parameters"
 #pragma once
 
 #include <cstdint>

@@ -101,7 +101,8 @@ std::string ResponseJson::Body(const std::vector<WireChoice>& choices, const Usa
   return DumpJson(body);
 }
 
-std::string ResponseJson::Chunk(const WireChoice& choice, bool is_first) const {
+std::string ResponseJson::Chunk(const WireChoice& choice, bool is_first,
+                                const UsageCounts* usage_so_far) const {
   std::string out = chunk_head_;
   fmt::format_to(std::back_inserter(out), "\"choices\":[{{\"index\":{},", choice.index);
   const bool is_last = !choice.finish_reason.empty();
@@ -123,7 +124,9 @@ std::string ResponseJson::Chunk(const WireChoice& choice, bool is_first) const {
   if (head_.with_token_ids) {
     fmt::format_to(std::back_inserter(out), ",\"token_ids\":[{}]", fmt::join(choice.token_ids, ","));
   }
-  return out + "}]}";
+  out += "}]";
+  if (usage_so_far != nullptr) out += ",\"usage\":" + DumpJson(UsageJson(*usage_so_far));
+  return out + "}";
 }
 
 std::string ResponseJson::UsageChunk(const UsageCounts& usage, const Json& weir) const {

@@ -60,7 +60,7 @@ class ResponseJson {
   std::string Body(const std::vector<WireChoice>& choices, const UsageCounts& usage, const Json& weir,
                    const Json& prompt_token_ids) const;
   // A delta; `is_first` adds the role (chat). A choice with a finish reason is the last of its index.
-  std::string Chunk(const WireChoice& choice, bool is_first) const;
+  std::string Chunk(const WireChoice& choice, bool is_first, const UsageCounts* usage_so_far = nullptr) const;
   // The one before [DONE], with empty choices.
   std::string UsageChunk(const UsageCounts& usage, const Json& weir) const;
 

@@ -1,0 +1,187 @@
+#include "cli/serve_flags.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include "cli/default_model.h"
+#include "cli/flags.h"
+
+namespace weir {
+namespace {
+
+// "10s", "50ms", "2m", or plain seconds.
+Result<Duration> ParseDuration(const std::string& flag, const std::string& text) {
+  size_t used = 0;
+  double value = -1;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  static const std::map<std::string, double> kUnits = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"m", 60}};
+  const auto unit = kUnits.find(text.substr(used));
+  constexpr double kMostSeconds = 86400;
+  if (used == 0 || unit == kUnits.end() || !(value >= 0 && value * unit->second <= kMostSeconds)) {
+    return InvalidArgument(fmt::format("{} is '{}', expected a time like 10s, 500ms or 2m", flag, text))
+        .WithParam(flag);
+  }
+  return FromSeconds(value * unit->second);
+}
+
+template <typename T>
+Result<T> OneOf(const std::string& flag, const std::string& text,
+                const std::vector<std::pair<std::string, T>>& choices) {
+  std::string names;
+  for (const auto& [name, value] : choices) {
+    if (name == text) return value;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  return InvalidArgument(fmt::format("{} is '{}', expected one of: {}", flag, text, names)).WithParam(flag);
+}
+
+// What the API may name: the characters that a model field allows.
+std::string ModelNameOf(const std::string& path) {
+  std::string name = std::filesystem::path(path).filename().string();
+  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  for (char& c : name) {
+    const bool ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                    std::string_view("._:/-").find(c) != std::string_view::npos;
+    if (!ok) c = '-';
+  }
+  if (name.size() > 128) name.resize(128);
+  return name.empty() ? "model" : name;
+}
+
+struct Texts {
+  std::string scheduler = "continuous", queue = "bounded", on_disconnect = "cancel";
+  std::string ttft = "10s", itl = "50ms", drain = "30s", request_time = "600s";
+  std::string log_level = "info";
+  std::string control_port = "auto";
+};
+
+void DeclareFlags(CLI::App& app, ServeSpec* spec, Texts* texts) {
+  EngineOptions& engine = spec->engine;
+  ServerOptions& server = spec->server;
+  app.add_option("--model", engine.model_path,
+                 "GGUF file; without it the default model of tools/get_model.sh");
+  app.add_option("--served-model-name", server.model_name, "name in the API; without it the file's name");
+  app.add_option("--host", server.host, "address to listen on")->capture_default_str();
+  app.add_option("--port", server.port, "port for clients; 0 takes a free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  app.add_option("--control-port", texts->control_port,
+                 "port for operators; 'auto': --port + 1 or a free one, or 'off'");
+  app.add_option("--max-num-seqs", engine.max_num_seqs, "most sequences in one step; 0: automatic");
+  app.add_option("--max-num-batched-tokens", engine.max_num_batched_tokens,
+                 "most tokens in one step; 0: automatic");
+  app.add_option("--max-model-len", engine.max_model_len,
+                 "longest prompt and answer together; 0: the model's own");
+  app.add_option("--memory-utilization,--gpu-memory-utilization", engine.memory_utilization,
+                 "share of the memory for weights and KV cache")
+      ->capture_default_str();
+  app.add_option("--max-num-queued-reqs", engine.max_num_queued_reqs,
+                 "most waiting sequences; -1: 4 x --max-num-seqs");
+  app.add_option("--max-num-queued-tokens", engine.max_num_queued_tokens,
+                 "most waiting prompt tokens; -1: what can be computed within --ttft-objective");
+  app.add_option("--threads", engine.num_threads, "threads that compute; 0: all cores")
+      ->check(CLI::Range(0, 4096));
+  app.add_option("--ttft-objective", texts->ttft, "longest predicted wait of an accepted request");
+  app.add_option("--itl-objective", texts->itl, "longest step");
+  app.add_option("--max-request-time", texts->request_time, "deadline of a request that brings none");
+  app.add_option("--scheduler", texts->scheduler, "continuous, or sequential: one request after another");
+  app.add_option("--queue", texts->queue, "bounded, or unbounded: nothing is ever refused");
+  app.add_option("--on-disconnect", texts->on_disconnect,
+                 "cancel, or ignore: work on for clients that have left");
+  app.add_option("--allowed-host", server.allowed_hosts, "further names that clients may use in Host");
+  app.add_flag("--insecure-no-auth", server.insecure_no_auth,
+               "listen beyond this machine although no key is asked for");
+  app.add_option("--drain-timeout", texts->drain, "how long running requests may take after SIGTERM");
+  app.add_option("--log-level", texts->log_level, "debug, info, warning, error or off");
+}
+
+Status Interpret(const Texts& texts, ServeSpec* spec) {
+  WEIR_ASSIGN_OR_RETURN(spec->engine.policy,
+                        OneOf<SchedulerPolicy>("--scheduler", texts.scheduler,
+                                               {{"continuous", SchedulerPolicy::kContinuous},
+                                                {"sequential", SchedulerPolicy::kSequential}}));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.bounded_queue,
+                        OneOf<bool>("--queue", texts.queue, {{"bounded", true}, {"unbounded", false}}));
+  WEIR_ASSIGN_OR_RETURN(
+      spec->engine.cancel_on_disconnect,
+      OneOf<bool>("--on-disconnect", texts.on_disconnect, {{"cancel", true}, {"ignore", false}}));
+  WEIR_ASSIGN_OR_RETURN(spec->log_level, OneOf<LogLevel>("--log-level", texts.log_level,
+                                                         {{"debug", LogLevel::kDebug},
+                                                          {"info", LogLevel::kInfo},
+                                                          {"warning", LogLevel::kWarning},
+                                                          {"error", LogLevel::kError},
+                                                          {"off", LogLevel::kOff}}));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.ttft_objective, ParseDuration("--ttft-objective", texts.ttft));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
+  WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,
+                        ParseDuration("--max-request-time", texts.request_time));
+  WEIR_ASSIGN_OR_RETURN(spec->drain_timeout, ParseDuration("--drain-timeout", texts.drain));
+  return OkStatus();
+}
+
+Status InterpretControlPort(const std::string& text, ServerOptions* server) {
+  server->has_control = text != "off";
+  server->control_port_may_move = text == "auto";
+  if (text == "off") return OkStatus();
+  if (text == "auto") {
+    server->control_port = server->port == 0 || server->port == 65535 ? 0 : server->port + 1;
+    return OkStatus();
+  }
+  size_t used = 0;
+  int port = -1;
+  try {
+    port = std::stoi(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  if (used == text.size() && used > 0 && port >= 0 && port <= 65535) {
+    server->control_port = port;
+    return OkStatus();
+  }
+  return InvalidArgument(
+             fmt::format("--control-port is '{}', expected a port from 0 to 65535, auto or off", text))
+      .WithParam("--control-port");
+}
+
+}  // namespace
+
+Result<std::optional<ServeSpec>> ReadServeFlags(const std::vector<std::string>& arguments) {
+  ServeSpec spec;
+  Texts texts;
+  CLI::App app("serve a model over an OpenAI-compatible API", "weir serve");
+  DeclareFlags(app, &spec, &texts);
+  WEIR_ASSIGN_OR_RETURN(const bool go_on, ParseFlags(app, arguments));
+  if (!go_on) return std::optional<ServeSpec>();
+  WEIR_RETURN_IF_ERROR(Interpret(texts, &spec));
+  WEIR_RETURN_IF_ERROR(InterpretControlPort(texts.control_port, &spec.server));
+  WEIR_ASSIGN_OR_RETURN(spec.engine.model_path, FindModel(spec.engine.model_path));
+  ServerOptions& server = spec.server;
+  if (server.model_name.empty()) server.model_name = ModelNameOf(spec.engine.model_path);
+  if (server.model_name != ModelNameOf(server.model_name)) {
+    return InvalidArgument(
+               fmt::format("--served-model-name is '{}', expected at most 128 letters, digits and . _ : / -",
+                           server.model_name))
+        .WithParam("--served-model-name");
+  }
+  server.cancel_on_disconnect = spec.engine.cancel_on_disconnect;
+  server.bounded_queue = spec.engine.bounded_queue;
+  server.sequential = spec.engine.policy == SchedulerPolicy::kSequential;
+  return std::optional<ServeSpec>(std::move(spec));
+}
+
+std::string BrokenModeSwitches(const ServeSpec& spec) {
+  std::string out;
+  if (spec.server.sequential) out += " --scheduler sequential";
+  if (!spec.server.bounded_queue) out += " --queue unbounded";
+  if (!spec.server.cancel_on_disconnect) out += " --on-disconnect ignore";
+  return out;
+}
+
+}  // namespace weir

@@ -1,0 +1,101 @@
+// One POST to /v1/chat/completions or /v1/completions, from its head to its closed ledger.
+//
+// Requires  created when the head is complete; the engine outlives it
+// Owns      the reservation until it is submitted, then the reader's end of every sequence
+// Errors    answered in the API's form; after the head of a stream went out, as an error event
+// Threads   one io thread
+//
+// It closes once, when the response is written or the client has left, and every sequence has had its final event.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/http/server.h"
+#include "server/choice.h"
+#include "server/deadline_headers.h"
+#include "server/generation_plan.h"
+#include "server/server_context.h"
+#include "server/status_http.h"
+
+namespace weir {
+
+class GenerationExchange final : public HttpExchange,
+                                 public std::enable_shared_from_this<GenerationExchange> {
+ public:
+  // Asks for a place by the body's announced length. Null: refused, and answered already.
+  static std::shared_ptr<HttpExchange> Start(ServerContext* context, const HttpRequestHead& head,
+                                             bool is_chat, std::string request_id,
+                                             std::shared_ptr<ResponseWriter> writer, IoContext& io);
+  ~GenerationExchange() override;
+
+  void OnBody(std::string body) override;
+  void OnDisconnect() override;
+  void OnResponseWritten() override;
+
+ private:
+  struct Sequence {
+    std::unique_ptr<Choice> choice;
+    std::shared_ptr<RequestStream> stream;  // null: had its final event
+    TimePoint last_token{};
+    int num_tokens = 0;      // computed, wanted or not
+    bool has_chunk = false;  // the first one names the role
+  };
+
+  GenerationExchange(ServerContext* context, const HttpRequestHead& head, bool is_chat,
+                     std::string request_id, std::shared_ptr<ResponseWriter> writer, IoContext& io);
+  Status Reserve(const HttpRequestHead& head, Duration* retry_after);
+
+  // generation_submit.cc
+  Status Parse(const std::string& body);
+  void TakeFields(const GenerationFields& fields);
+  Status Submit(Duration* retry_after);
+  void SetDeadlines(Request* request) const;
+  void PredictTtft();
+
+  // generation_answer.cc
+  void OnNews(size_t index);
+  void TakeEvents(Sequence* sequence);
+  void AppendChunks(Sequence* sequence, std::string* out);
+  void StartStream();
+  void WriteStream(std::string bytes);
+  void Finish();
+  void SendBody();
+  void EndStream();
+  void Fail(const Status& status, Duration retry_after);
+  void CancelAll();
+  void KeepAlive();
+  UsageCounts Usage() const;
+  void TakeLedger(Sequence* sequence);
+  std::vector<HttpHeader> Headers(const Ledger& ledger) const;
+  void CloseIfOver();
+  void Close();
+
+  ServerContext* context_;
+  Engine* engine_;
+  std::shared_ptr<ResponseWriter> writer_;
+  IoContext& io_;
+  ClosedRequest record_;  // its ledger is this request's own until Submit(), and again after the final event
+  ClientDeadlines deadlines_;
+  Reservation reservation_;
+  bool is_chat_;
+  bool wants_ledger_ = false;
+  bool include_usage_ = false;
+  bool continuous_usage_ = false;
+  ChoiceOptions choice_options_;
+  std::optional<GenerationPlan> plan_;
+  std::optional<ResponseJson> json_;
+  std::vector<Sequence> sequences_;
+  int num_open_ = 0;       // sequences without a final event
+  bool answered_ = false;  // the last byte of the response was given to the writer
+  bool written_ = false;
+  bool client_left_ = false;
+  bool closed_ = false;
+  Ledger until_submit_;  // what may be told while the engine writes the ledger
+  TimePoint last_write_{};
+  std::shared_ptr<void> keep_alive_timer_;
+};
+
+}  // namespace weir

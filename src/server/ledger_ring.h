@@ -1,0 +1,42 @@
+// The last requests that ended, for whoever joins them with what a client measured.
+//
+// Owns      at most `capacity` records; the oldest goes first
+// Threads   any; one short lock
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mutex.h"
+#include "server/closed_request.h"
+
+namespace weir {
+
+class LedgerRing {
+ public:
+  static constexpr size_t kCapacity = 65536;
+
+  explicit LedgerRing(size_t capacity = kCapacity) : capacity_(capacity) {}
+
+  // Numbers the record and returns the number.
+  uint64_t Add(ClosedRequest request);
+  // The newest of that id.
+  std::optional<ClosedRequest> Find(std::string_view id) const;
+  // Records with a number above `since`, oldest first, at most `limit`.
+  std::vector<ClosedRequest> After(uint64_t since, size_t limit) const;
+
+ private:
+  const ClosedRequest& At(uint64_t number) const REQUIRES(mutex_) {
+    return records_[(number - 1) % capacity_];
+  }
+
+  size_t capacity_;
+  mutable Mutex mutex_;
+  std::vector<ClosedRequest> records_ GUARDED_BY(mutex_);  // grows to capacity_, then wraps
+  uint64_t last_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,151 @@
+#include "server/read_only_routes.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "base/utf8.h"
+#include "base/version.h"
+#include "net/openai/response_json.h"
+#include "server/status_http.h"
+
+namespace weir {
+namespace {
+
+HttpResponse JsonResponse(const Json& body, int status = 200) {
+  HttpResponse response;
+  response.status = status;
+  response.body = DumpJson(body);
+  return response;
+}
+
+HttpResponse Models(const std::string* id, ServerContext* context) {
+  const Engine* engine = context->engine.load(std::memory_order_acquire);
+  if (engine == nullptr) return ToResponse(ToHttpError(context->Availability()));
+  const std::string& name = context->options.model_name;
+  const Json model = ModelJson(name, context->created_s, engine->max_model_len());
+  if (id == nullptr) {
+    HttpResponse response;
+    response.body = ModelListBody({model});
+    return response;
+  }
+  if (*id == name) return JsonResponse(model);
+  return ToResponse(ToHttpError(NotFound(fmt::format("there is no model \"{}\" here; this server has \"{}\"",
+                                                     QuoteForMessage(*id), name))
+                                    .WithReason("model_not_found")
+                                    .WithParam("model")));
+}
+
+HttpResponse Ready(const ServerContext& context) {
+  const Status available = context.Availability();
+  if (available.ok()) return JsonResponse({{"ready", true}});
+  const bool is_draining = available.reason() == "draining";
+  HttpResponse response =
+      JsonResponse({{"ready", false}, {"reason", is_draining ? "draining" : "loading"}}, 503);
+  response.headers.push_back({"Retry-After", "1"});
+  return response;
+}
+
+HttpResponse VersionInfo(const ServerContext& context) {
+  const ServerOptions& options = context.options;
+  Json body = {{"version", Version()},
+               {"commit", Commit()},
+               {"compiler", Compiler()},
+               {"build_type", BuildType()},
+               {"model", options.model_name},
+               {"boot_id", BootId()},
+               {"control_port", options.has_control ? Json(context.control_port.load()) : Json(nullptr)},
+               {"modes",
+                {{"scheduler", options.sequential ? "sequential" : "continuous"},
+                 {"queue", options.bounded_queue ? "bounded" : "unbounded"},
+                 {"on_disconnect", options.cancel_on_disconnect ? "cancel" : "ignore"},
+                 {"insecure_no_auth", options.insecure_no_auth}}}};
+  if (const Engine* engine = context.engine.load(std::memory_order_acquire)) {
+    const EngineOptions& chosen = engine->options();
+    body["kernels"] = engine->model().isa();
+    body["threads"] = chosen.num_threads;
+    body["max_num_seqs"] = chosen.max_num_seqs;
+    body["max_num_batched_tokens"] = chosen.max_num_batched_tokens;
+    body["max_num_queued_reqs"] = chosen.max_num_queued_reqs;
+    body["max_model_len"] = engine->max_model_len();
+    body["kv_blocks"] = {{"total", engine->num_kv_blocks()}, {"free", engine->num_free_kv_blocks()}};
+  }
+  return JsonResponse(body);
+}
+
+HttpResponse Metrics(ServerContext* context) {
+  HttpResponse response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body =
+      context->metrics.Render(context->engine.load(std::memory_order_acquire), context->NumConnections());
+  return response;
+}
+
+HttpResponse OneLedger(const std::string& id, const ServerContext& context) {
+  const std::optional<ClosedRequest> found = context.ring.Find(id);
+  if (found) return JsonResponse(ToJson(*found));
+  return ToResponse(RouterError(404, "unknown_request",
+                                fmt::format("no closed request has the id \"{}\"", QuoteForMessage(id))));
+}
+
+// A number in the query, or `otherwise`.
+uint64_t QueryNumber(std::string_view query, std::string_view name, uint64_t otherwise) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    if (!pair.starts_with(name) || pair.size() <= name.size() || pair[name.size()] != '=') continue;
+    const std::string_view text = pair.substr(name.size() + 1);
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size()) return value;
+  }
+  return otherwise;
+}
+
+// One line per request, oldest first; `since` is the number of the last one already known.
+HttpResponse ManyLedgers(const std::string& query, const ServerContext& context) {
+  HttpResponse response;
+  response.content_type = "application/x-ndjson";
+  response.headers.push_back({"X-Weir-Boot-Id", BootId()});
+  const uint64_t limit = QueryNumber(query, "limit", LedgerRing::kCapacity);
+  for (const ClosedRequest& request : context.ring.After(QueryNumber(query, "since", 0), limit)) {
+    response.body += DumpJson(ToJson(request));
+    response.body += '\n';
+  }
+  return response;
+}
+
+}  // namespace
+
+HttpResponse AnswerReadOnly(const Route& route, const std::string& rest, const std::string& query,
+                            ServerContext* context) {
+  switch (route.id) {
+    case RouteId::kModels:
+      return Models(nullptr, context);
+    case RouteId::kModel:
+      return Models(&rest, context);
+    case RouteId::kHealth:
+      return JsonResponse({{"status", "ok"}});
+    case RouteId::kReady:
+      return Ready(*context);
+    case RouteId::kMetrics:
+      return Metrics(context);
+    case RouteId::kVersion:
+      return VersionInfo(*context);
+    case RouteId::kIsSleeping:
+      return JsonResponse({{"is_sleeping", false}});
+    case RouteId::kLedger:
+    case RouteId::kDebugRequest:
+      return OneLedger(rest, *context);
+    case RouteId::kDebugRequests:
+      return ManyLedgers(query, *context);
+    default:
+      break;
+  }
+  return ToResponse(ToHttpError(Internal("the route has no handler")));
+}
+
+}  // namespace weir

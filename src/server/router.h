@@ -1,0 +1,33 @@
+// Decides from a request's head what becomes of it: one router per listener, one route table for both.
+//
+// Errors    in the API's form: 403 host_not_allowed and origin_not_allowed, 404 unknown_url, 405 with Allow, 415
+// Threads   io threads of its listener
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "net/http/server.h"
+#include "server/route_table.h"
+#include "server/server_context.h"
+#include "server/status_http.h"
+
+namespace weir {
+
+class Router final : public HttpHandler {
+ public:
+  Router(ServerContext* context, Listener listener) : context_(context), listener_(listener) {}
+
+  std::shared_ptr<HttpExchange> OnHead(const HttpRequestHead& head, std::shared_ptr<ResponseWriter> writer,
+                                       IoContext& io) override;
+  std::string GateErrorBody(int status, std::string_view code, std::string_view message) override;
+
+ private:
+  std::optional<HttpError> Refuse(const HttpRequestHead& head, const RouteMatch& match) const;
+
+  ServerContext* context_;
+  Listener listener_;
+};
+
+}  // namespace weir
