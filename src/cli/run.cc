@@ -31,7 +31,7 @@ int RunStudyCommand(const std::vector<std::string>& arguments) {
   const Result<bool> parsed = ParseFlags(app, arguments);
   if (!parsed) return Fail("run", parsed.error());
   if (!*parsed) return 0;
-  const Result<std::string> path = ModelOrDefault(model);
+  const Result<std::string> path = FindModel(model);
   if (!path) return Fail("run", path.error());
 
   spec.model_path = *path;
