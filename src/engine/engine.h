@@ -34,8 +34,8 @@ enum class SchedulerPolicy { kContinuous, kSequential };
 struct EngineOptions {
   std::string model_path;
   int num_threads = 0;                       // 0: all cores
-  int max_num_seqs = 0;                      // 0: automatic
-  int max_num_batched_tokens = 0;            // 0: automatic
+  int max_num_seqs = 0;                      // 0: automatic, which is 32
+  int max_num_batched_tokens = 0;            // 0: automatic, which is 512; never below max_num_seqs
   int max_model_len = 0;                     // 0: the model's own
   double memory_utilization = 0.9;           // share of the machine's memory offered to weights and KV cache
   int64_t kv_cache_bytes = 0;                // 0: what memory_utilization leaves, at most max_num_seqs full contexts

@@ -82,6 +82,8 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   SchedulerLimits limits{.max_num_seqs = s.options.max_num_seqs,
                          .max_num_batched_tokens = s.options.max_num_batched_tokens,
                          .itl_objective = s.options.itl_objective};
+  // What the door believes to be slots must be slots.
+  if (options.policy == SchedulerPolicy::kSequential) limits.max_num_seqs = 1;
   ModelOptions model_options{.num_threads = options.num_threads,
                              .max_rows = limits.max_num_batched_tokens,
                              .max_logit_rows = limits.max_num_seqs + limits.max_prompt_logit_rows,
@@ -96,7 +98,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
       const int num_blocks,
       PlanKvBlocks(ReadMachineMemory(), {.bytes_per_block = shape.bytes_per_block(),
                                          .tokens_per_context = s.max_model_len,
-                                         .max_num_seqs = limits.max_num_seqs,
+                                         .max_num_seqs = s.options.max_num_seqs,
                                          .model_bytes = s.model->memory_bytes(),
                                          .requested_bytes = options.kv_cache_bytes,
                                          .memory_utilization = options.memory_utilization}));

@@ -22,7 +22,10 @@ void Engine::State::ChargeStep(TimePoint forward_started, TimePoint forward_ende
     const int own_prefill = entry.is_decode ? 0 : entry.num_scheduled_tokens;
     if (const int others_prefill = plan.num_prefill_tokens - own_prefill; others_prefill > 0) {
       // Modelled: the step without the others' prompts, by its prediction.
-      const Duration without = cost.Predict(plan.num_tokens - others_prefill, plan.kv_tokens_read);
+      const int64_t own_kv =
+          entry.is_decode ? 0 : KvTokensRead(sequence.num_computed_tokens, entry.num_scheduled_tokens);
+      const Duration without = cost.Predict(plan.num_tokens - others_prefill,
+                                            plan.kv_tokens_read - plan.prefill_kv_tokens_read + own_kv);
       if (without > Duration::zero()) stall = std::clamp(actual - without, Duration::zero(), actual);
     }
     ledger.EnterSplit(Stage::kSample, forward_ended, Stage::kStallPrefill, stall);

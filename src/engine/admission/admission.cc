@@ -63,7 +63,9 @@ std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot&
     return Refuse("queue_full", SecondsForSlots(load, 1));
   }
   if (!IsIdle(load)) {
-    if (load.num_waiting >= std::min(limits.max_num_queued_reqs, kMaxQueuedInAnyMode)) {
+    // Who finds a free slot runs from the next step on; a burst on a quiet engine is no queue.
+    const int num_free_slots = std::max(0, load.max_num_seqs - load.num_running);
+    if (load.num_waiting >= std::min(limits.max_num_queued_reqs + num_free_slots, kMaxQueuedInAnyMode)) {
       return Refuse("queue_full", SecondsForSlots(load, 1));
     }
     const int64_t excess_tokens = load.queued_tokens + prompt_tokens - limits.max_num_queued_tokens;

@@ -28,7 +28,7 @@ struct LoadSnapshot {
 
 struct AdmissionLimits {
   bool bounded = true;                 // false: the reference study's server, which takes everything
-  int max_num_queued_reqs = 0;
+  int max_num_queued_reqs = 0;         // beyond those for whom a slot is free already
   int64_t max_num_queued_tokens = 0;
   Duration ttft_objective = std::chrono::seconds(10);
 };

@@ -75,6 +75,14 @@ TEST(AdmissionTest, RefusesAtTheBoundOnRequests) {
   EXPECT_EQ(refusal->retry_after, milliseconds(500));
 }
 
+TEST(AdmissionTest, FreeSlotsAreNotCountedAsQueue) {
+  AdmissionLimits limits = Limits();
+  limits.max_num_queued_reqs = 0;
+  EXPECT_FALSE(Decide(limits, Busy(1, 2, 100), 10, std::nullopt));
+  EXPECT_TRUE(Decide(limits, Busy(1, 3, 100), 10, std::nullopt));
+  EXPECT_TRUE(Decide(limits, Busy(4, 0, 0), 10, std::nullopt));
+}
+
 TEST(AdmissionTest, RefusesAtTheBoundOnTokens) {
   EXPECT_FALSE(Decide(Limits(), Busy(1, 1, 9000), 1000, std::nullopt));
   const auto refusal = Decide(Limits(), Busy(1, 1, 9000), 3000, std::nullopt);

@@ -17,8 +17,11 @@ void StepPlan::Add(Sequence* sequence, int count, bool is_first) {
                      .is_decode = is_decode,
                      .is_first = is_first});
   num_tokens += count;
-  if (!is_decode) num_prefill_tokens += count;
-  kv_tokens_read += KvTokensRead(sequence->num_computed_tokens, count);
+  const int64_t kv = KvTokensRead(sequence->num_computed_tokens, count);
+  kv_tokens_read += kv;
+  if (is_decode) return;
+  num_prefill_tokens += count;
+  prefill_kv_tokens_read += kv;
 }
 
 void StepPlan::Clear() {
@@ -27,6 +30,7 @@ void StepPlan::Clear() {
   num_tokens = 0;
   num_prefill_tokens = 0;
   kv_tokens_read = 0;
+  prefill_kv_tokens_read = 0;
 }
 
 }  // namespace weir

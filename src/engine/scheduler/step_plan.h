@@ -29,6 +29,7 @@ struct StepPlan {
   int num_tokens = 0;
   int num_prefill_tokens = 0;
   int64_t kv_tokens_read = 0;
+  int64_t prefill_kv_tokens_read = 0;  // part of it
   std::vector<Sequence*> preempted;
 
   bool empty() const { return entries.empty(); }
