@@ -41,7 +41,7 @@ void ClientConnection::Connect(std::unique_ptr<ClientCall> call) {
     return;
   }
   socket_.set_option(tcp::no_delay(true), error);
-  StartTimer(call_->request.connect_timeout, "no connection within the connect timeout");
+  SetDeadline(call_->request.connect_timeout, "no connection within the connect timeout");
   socket_.async_connect(
       owner_->endpoint(),
       [self = shared_from_this()](const boost::system::error_code& failed) { self->OnConnected(failed); });
@@ -72,7 +72,7 @@ void ClientConnection::BeginExchange() {
   call_->response.phase = ClientPhase::kFirstByte;
   parser_.emplace(call_->request.method == "HEAD");
   written_ = 0;
-  StartTimer(call_->request.timeout, "no complete response within the timeout");
+  SetDeadline(call_->request.timeout, "no complete response within the timeout");
   WriteSome();
 }
 
@@ -185,7 +185,7 @@ void ClientConnection::OnEof(TimePoint at) {
 }
 
 void ClientConnection::Succeed(TimePoint at) {
-  timer_.reset();
+  deadline_ = TimePoint{};
   call_->response.phase = ClientPhase::kDone;
   call_->response.done = at;
   // A request that is still being sent has no clear end on this connection.
@@ -219,13 +219,31 @@ void ClientConnection::FailWith(const boost::system::error_code& error, const ch
        Now());
 }
 
-void ClientConnection::StartTimer(Duration delay, const char* message) {
+// One timer per connection, moved lazily: a kept connection does not leave an entry behind for every request.
+void ClientConnection::SetDeadline(Duration delay, const char* message) {
+  deadline_ = Now() + delay;
+  deadline_message_ = message;
+  ArmTimer();
+}
+
+void ClientConnection::ArmTimer() {
+  if (closed_ || deadline_ == TimePoint{} || (timer_ && timer_at_ <= deadline_)) return;
   timer_ = std::make_shared<TimerQueue::Entry>();
-  timer_->function = [weak = weak_from_this(), message] {
-    const auto self = weak.lock();
-    if (self && self->call_ && !self->closed_) self->Fail(ClientFailure::kTimeout, message, Now());
+  timer_->function = [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->OnTimer();
   };
-  owner_->io().timers().Add(Now() + delay, timer_);
+  timer_at_ = deadline_;
+  owner_->io().timers().Add(timer_at_, timer_);
+}
+
+void ClientConnection::OnTimer() {
+  timer_.reset();
+  const TimePoint now = Now();
+  if (call_ && !closed_ && now >= deadline_) {
+    Fail(ClientFailure::kTimeout, deadline_message_, now);
+  } else if (call_) {
+    ArmTimer();
+  }
 }
 
 void ClientConnection::Close() {

@@ -45,7 +45,7 @@ class ClientConnectionOwner {
 
 class ClientConnection final : public std::enable_shared_from_this<ClientConnection> {
  public:
-  ClientConnection(ClientConnectionOwner* owner);
+  explicit ClientConnection(ClientConnectionOwner* owner);
 
   void Connect(std::unique_ptr<ClientCall> call);
   void Reuse(std::unique_ptr<ClientCall> call);
@@ -62,7 +62,9 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
   void Succeed(TimePoint at);
   void Fail(ClientFailure failure, std::string message, TimePoint at);
   void FailWith(const boost::system::error_code& error, const char* what);
-  void StartTimer(Duration delay, const char* message);
+  void SetDeadline(Duration delay, const char* message);
+  void ArmTimer();
+  void OnTimer();
 
   ClientConnectionOwner* owner_;
   boost::asio::ip::tcp::socket socket_;
@@ -72,6 +74,9 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
   bool kept_ = false;  // carried a request before this one
   bool closed_ = false;
   std::shared_ptr<TimerQueue::Entry> timer_;
+  TimePoint timer_at_{};
+  TimePoint deadline_{};  // zero: none
+  const char* deadline_message_ = "";
 };
 
 }  // namespace weir

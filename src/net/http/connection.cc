@@ -15,7 +15,10 @@ namespace weir {
 namespace {
 
 constexpr size_t kMaxPipelinedBytes = 16 << 10;
+constexpr int kSendBufferBytes = 128 << 10;
 constexpr uint64_t kMaxDiscardedBytes = 64 << 10;
+// Room for a client that sends its whole body before it reads the refusal.
+constexpr uint64_t kMaxLingeringBytes = 8 << 20;
 constexpr uint64_t kChunkFramingAllowance = 16 << 10;
 constexpr Duration kDiscardTimeout = std::chrono::seconds(1);
 
@@ -42,6 +45,8 @@ Connection::Connection(boost::asio::ip::tcp::socket socket, ConnectionOwner* own
     : socket_(std::move(socket)), owner_(owner), remote_address_(AddressOf(socket_)) {
   boost::system::error_code ignored;
   socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  // The kernel would otherwise take megabytes for a client that does not read.
+  socket_.set_option(boost::asio::socket_base::send_buffer_size(kSendBufferBytes), ignored);
   socket_.non_blocking(true, ignored);
 }
 
@@ -57,17 +62,22 @@ void Connection::CloseIfIdle() {
 void Connection::Read() {
   socket_.async_read_some(boost::asio::buffer(read_buffer_),
                           [self = shared_from_this()](const boost::system::error_code& error, size_t count) {
-                            if (self->state_ == State::kClosed) return;
-                            if (error) {
-                              self->OnReadEnded(error != boost::asio::error::eof);
-                            } else {
-                              self->OnRead(count);
-                            }
+                            self->Guarded([&] {
+                              if (self->state_ == State::kClosed) return;
+                              if (error) {
+                                self->OnReadEnded(error != boost::asio::error::eof);
+                              } else {
+                                self->OnRead(count);
+                              }
+                            });
                           });
 }
 
 void Connection::OnRead(size_t count) {
-  if (state_ != State::kLingering) {
+  if (state_ == State::kLingering) {
+    discarded_ += count;
+    if (discarded_ > kMaxLingeringBytes) Close(true);
+  } else {
     input_.append(read_buffer_.data(), count);
     Process();
     if (state_ == State::kBody) SetBodyDeadline();
@@ -123,7 +133,11 @@ void Connection::Process() {
         more = ProcessDiscard();
         break;
       case State::kResponding:
-        if (input_.size() > kMaxPipelinedBytes) Drop(true);
+        if (response_ended_ && !keep_alive_) {
+          input_.clear();  // the answer is on its way, and nothing after it counts
+        } else if (input_.size() > kMaxPipelinedBytes) {
+          Drop(true);
+        }
         more = false;
         break;
       case State::kLingering:
@@ -194,14 +208,20 @@ void Connection::BeginRequest(GatedHead gated) {
   head.first_byte = first_byte_;
   state_ = State::kResponding;  // for a handler that answers from inside
   std::shared_ptr<HttpExchange> exchange;
+  bool threw = false;
   try {
     exchange = owner_->handler().OnHead(head, std::make_shared<ConnectionWriter>(weak_from_this(), serial_),
                                         owner_->io());
   } catch (const std::exception& error) {
     LogError("http: the request handler threw: {}", error.what());
+    threw = true;
   }
   if (state_ == State::kClosed || aborted_) return;
   exchange_ = std::move(exchange);
+  if (threw && response_started_ && !response_ended_) {
+    Close(true);
+    return;
+  }
   if (!exchange_ && !response_started_) {
     AnswerGateError({500, "internal_error", "the request could not be handled", {}});
     return;

@@ -11,6 +11,7 @@
 #include <array>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -94,6 +95,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void DecideKeepAlive(bool close);
   void Close(bool reset);
   void PostDrop();
+  void Guarded(const std::function<void()>& work);
   void SetDeadline(TimePoint when);
   void SetBodyDeadline();
   void ArmTimer();
@@ -140,6 +142,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   size_t output_sent_ = 0;
   bool flush_scheduled_ = false;
   bool waiting_writable_ = false;
+  bool blocked_ = false;  // output has waited for the socket since last_progress_
   TimePoint last_write_done_{};
   TimePoint last_progress_{};
 

@@ -124,7 +124,7 @@ void Connection::ScheduleFlush() {
   flush_scheduled_ = true;
   boost::asio::post(owner_->io().context(), [self = shared_from_this()] {
     self->flush_scheduled_ = false;
-    self->Flush();
+    self->Guarded([&] { self->Flush(); });
   });
 }
 
@@ -146,6 +146,7 @@ bool Connection::DrainOutput() {
   if (output_sent_ == output_.size()) {
     output_.clear();
     output_sent_ = 0;
+    blocked_ = false;
     if (output_.capacity() > kKeptOutputBytes) output_.shrink_to_fit();
   } else if (output_sent_ > output_.size() / 2) {
     output_.erase(0, output_sent_);
@@ -174,12 +175,15 @@ void Connection::Flush() {
 void Connection::WaitWritable() {
   if (waiting_writable_) return;
   waiting_writable_ = true;
-  if (last_progress_ == TimePoint{}) last_progress_ = MonotonicClock::Get().Now();
+  if (!blocked_) {
+    blocked_ = true;
+    last_progress_ = MonotonicClock::Get().Now();
+  }
   ArmTimer();
   socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
                      [self = shared_from_this()](const boost::system::error_code& error) {
                        self->waiting_writable_ = false;
-                       if (!error) self->Flush();
+                       if (!error) self->Guarded([&] { self->Flush(); });
                      });
 }
 
@@ -213,6 +217,7 @@ void Connection::BecomeIdle() {
 void Connection::Linger() {
   state_ = State::kLingering;
   input_.clear();
+  discarded_ = 0;
   if (read_ended_) {
     Close(false);
     return;
@@ -253,6 +258,16 @@ void Connection::Close(bool reset) {
   owner_->OnClosed(*this);
 }
 
+// Out of memory, say: this connection ends, the others go on.
+void Connection::Guarded(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    LogError("http: a connection failed: {}", error.what());
+    Drop(true);
+  }
+}
+
 void Connection::SetDeadline(TimePoint when) {
   deadline_ = when;
   ArmTimer();
@@ -276,7 +291,7 @@ void Connection::ArmTimer() {
   if (next == TimePoint{} || (timer_ && timer_at_ <= next)) return;
   timer_ = std::make_shared<TimerQueue::Entry>();
   timer_->function = [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->OnTimer();
+    if (const auto self = weak.lock()) self->Guarded([&] { self->OnTimer(); });
   };
   timer_at_ = next;
   owner_->io().timers().Add(next, timer_);

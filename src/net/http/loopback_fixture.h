@@ -10,8 +10,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -107,7 +109,7 @@ inline int StatusOf(const std::string& bytes) {
 }
 
 // Routes: /hello, /echo (the body), /now (answers from the head, never reads the body), /hang (never answers),
-// /stream (three chunks), /flood (writes until the client counts as gone), /abort (breaks a stream), /large (1 MiB).
+// /null and /throw (mistakes), /split (headers that do not belong), /stream (three chunks), /flood (writes until the client counts as gone), /abort (breaks a stream), /large (1 MiB).
 class TestHandler final : public HttpHandler {
  public:
   struct Counts {
@@ -131,6 +133,7 @@ class TestHandler final : public HttpHandler {
       return nullptr;
     }
     if (head.path == "/null") return nullptr;
+    if (head.path == "/throw") throw std::runtime_error("from the head");
     return std::make_shared<Exchange>(this, head.path, std::move(writer), &io);
   }
 
@@ -170,6 +173,10 @@ class TestHandler final : public HttpHandler {
       } else if (path_ == "/flood") {
         writer_->StartStream({.content_type = "text/event-stream"});
         Flood();
+      } else if (path_ == "/throw-later") {
+        throw std::runtime_error("from the body");
+      } else if (path_ == "/split") {
+        writer_->Send({.status = 204, .headers = {{"Evil", "1\r\nX: 2"}, {"Evil:", "1"}, {"Good", "1"}}});
       } else if (path_ != "/hang") {
         writer_->Send({.status = 404, .body = "no such route"});
       }

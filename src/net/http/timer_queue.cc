@@ -1,6 +1,9 @@
 #include "net/http/timer_queue.h"
 
+#include <exception>
 #include <utility>
+
+#include "base/log.h"
 
 namespace weir {
 
@@ -37,7 +40,11 @@ void TimerQueue::RunDue() {
     items_.erase(items_.begin());
     if (const std::shared_ptr<Entry> entry = item.entry.lock()) {
       const std::function<void()> function = std::move(entry->function);
-      if (function) function();
+      try {
+        if (function) function();
+      } catch (const std::exception& error) {
+        LogError("http: a timer's function threw: {}", error.what());
+      }
     }
   }
   Arm();
