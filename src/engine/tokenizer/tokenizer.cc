@@ -12,6 +12,28 @@
 #include "engine/tokenizer/vocabulary.h"
 
 namespace weir {
+namespace {
+
+constexpr size_t kMaxTextBytes = std::numeric_limits<int32_t>::max();
+
+Status TooLong(size_t bytes) {
+  return InvalidArgument(
+      fmt::format("text of {} bytes is too long to encode, at most {} are allowed", bytes, kMaxTextBytes));
+}
+
+Status CheckText(std::string_view text) {
+  if (text.size() > kMaxTextBytes) return TooLong(text.size());
+  for (size_t position = 0; position < text.size();) {
+    const size_t start = position;
+    if (NextCodePoint(text, &position) < 0) {
+      return InvalidArgument(fmt::format("text is not valid UTF-8: byte 0x{:02x} at offset {}; send UTF-8",
+                                         static_cast<uint8_t>(text[start]), start));
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
 
 struct Tokenizer::State {
   Vocabulary vocabulary;
@@ -34,6 +56,24 @@ struct Tokenizer::State {
     }
     vocabulary.merges().MergeAll(scratch);
     ids->insert(ids->end(), scratch->begin(), scratch->end());
+  }
+
+  // Neighbouring parts of a text with one answer to "may it name special tokens?".
+  struct Region {
+    size_t end = 0;
+    bool parses = false;
+  };
+
+  // Cuts the text at the tokens that `matcher` finds and encodes what lies between them.
+  void EncodeBetween(std::string_view text, const SpecialMatcher& matcher, std::vector<TokenId>* ids) const {
+    std::vector<TokenId> scratch;
+    for (size_t position = 0; position < text.size();) {
+      const SpecialMatcher::Match match = matcher.Find(text, position);
+      const size_t end = match.bytes > 0 ? match.begin : text.size();
+      EncodePlain(text.substr(position, end - position), &scratch, ids);
+      if (match.bytes > 0) ids->push_back(match.id);
+      position = end + match.bytes;
+    }
   }
 
   void EncodePlain(std::string_view text, std::vector<TokenId>* scratch, std::vector<TokenId>* ids) const {
@@ -71,30 +111,43 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(TokenizerParts parts) {
 
 Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, SpecialTokens special,
                                                bool add_bos) const {
-  constexpr size_t kMaxBytes = std::numeric_limits<int32_t>::max();
-  if (text.size() > kMaxBytes) {
-    return InvalidArgument(fmt::format("text of {} bytes is too long to encode, at most {} are allowed",
-                                       text.size(), kMaxBytes));
-  }
-  for (size_t position = 0; position < text.size();) {
-    const size_t start = position;
-    if (NextCodePoint(text, &position) < 0) {
-      return InvalidArgument(fmt::format("text is not valid UTF-8: byte 0x{:02x} at offset {}; send UTF-8",
-                                         static_cast<uint8_t>(text[start]), start));
-    }
-  }
+  WEIR_RETURN_IF_ERROR(CheckText(text));
   std::vector<TokenId> ids;
-  std::vector<TokenId> scratch;
   if (add_bos && state_->vocabulary.bos().has_value()) ids.push_back(*state_->vocabulary.bos());
-  const SpecialMatcher& matcher =
-      special == SpecialTokens::kParse ? state_->all_special : state_->user_defined;
-  for (size_t position = 0; position < text.size();) {
-    const SpecialMatcher::Match match = matcher.Find(text, position);
-    const size_t end = match.bytes > 0 ? match.begin : text.size();
-    state_->EncodePlain(text.substr(position, end - position), &scratch, &ids);
-    if (match.bytes > 0) ids.push_back(match.id);
-    position = end + match.bytes;
+  state_->EncodeBetween(text, special == SpecialTokens::kParse ? state_->all_special : state_->user_defined,
+                        &ids);
+  return ids;
+}
+
+Result<std::vector<TokenId>> Tokenizer::EncodeParts(std::span<const MarkedText> parts, bool add_bos) const {
+  std::string text;
+  std::vector<State::Region> regions;
+  for (const MarkedText& part : parts) {
+    if (part.text.size() > kMaxTextBytes - text.size()) return TooLong(text.size() + part.text.size());
+    text += part.text;
+    const bool parses = part.special == SpecialTokens::kParse;
+    if (regions.empty() || regions.back().parses != parses) regions.push_back({0, parses});
+    regions.back().end = text.size();
   }
+  WEIR_RETURN_IF_ERROR(CheckText(text));
+  std::vector<TokenId> ids;
+  if (add_bos && state_->vocabulary.bos().has_value()) ids.push_back(*state_->vocabulary.bos());
+  // Special tokens first, each inside one region; what lies between them is one plain text whatever it came from.
+  size_t plain_begin = 0;
+  size_t begin = 0;
+  for (const State::Region& region : regions) {
+    while (region.parses) {
+      const SpecialMatcher::Match match =
+          state_->all_special.Find(std::string_view(text).substr(0, region.end), begin);
+      if (match.bytes == 0) break;
+      state_->EncodeBetween(std::string_view(text).substr(plain_begin, match.begin - plain_begin),
+                            state_->user_defined, &ids);
+      ids.push_back(match.id);
+      begin = plain_begin = match.begin + match.bytes;
+    }
+    begin = region.end;
+  }
+  state_->EncodeBetween(std::string_view(text).substr(plain_begin), state_->user_defined, &ids);
   return ids;
 }
 

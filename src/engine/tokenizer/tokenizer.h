@@ -34,6 +34,12 @@ enum class SpecialTokens {
             // prompts
 };
 
+// A part of a text, and whether it may name special tokens.
+struct MarkedText {
+  std::string_view text;
+  SpecialTokens special = SpecialTokens::kAsText;
+};
+
 class Tokenizer {
  public:
   static Result<std::unique_ptr<Tokenizer>> Create(const ModelFile& file);
@@ -42,6 +48,9 @@ class Tokenizer {
   ~Tokenizer();
 
   Result<std::vector<TokenId>> Encode(std::string_view text, SpecialTokens special, bool add_bos) const;
+  // The parts as one text: pieces and merges span them as if it had never been cut, but a special token counts only where
+  // all of it lies in parts that may name one.
+  Result<std::vector<TokenId>> EncodeParts(std::span<const MarkedText> parts, bool add_bos) const;
   // The bytes of one token ("" for control tokens when skip_special); may be a part of a UTF-8 character.
   std::string_view TokenBytes(TokenId id, bool skip_special) const;
   // Bytes that are no UTF-8 become U+FFFD.

@@ -1,0 +1,77 @@
+// A parsed template. Depth of every expression and nesting of every block are bounded when they are made, so walking and
+// destroying them is bounded too.
+//
+// Threads   immutable after parsing
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/tokenizer/jinja_value.h"
+
+namespace weir {
+
+struct JinjaExpression {
+  enum class Kind {
+    kLiteral,      // literal
+    kName,         // name
+    kList,         // children; a tuple when named "tuple"
+    kDict,         // children: key, value, key, value ...
+    kAttribute,    // children[0] . name
+    kSubscript,    // children[0] [ children[1] ]
+    kSlice,        // children[0] [ children[1] : children[2] : children[3] ], missing ones null
+    kCall,         // children[0] ( the others, named )
+    kFilter,       // children[0] | name ( the others, named )
+    kTest,         // children[0] is name ( the others )
+    kNot,          // children[0]
+    kNegate,       // children[0]
+    kPlus,         // children[0]
+    kBinary,       // children[0] name children[1]
+    kAnd,          // children[0], children[1]
+    kOr,           // children[0], children[1]
+    kCompare,      // children[0] operators[0] children[1] operators[1] children[2] ...
+    kConditional,  // children[0] if children[1] else children[2], the last may be null
+  };
+
+  Kind kind = Kind::kLiteral;
+  int line = 1;
+  int depth = 1;
+  std::string name;
+  JinjaValue literal;
+  std::vector<std::unique_ptr<JinjaExpression>> children;
+  std::vector<std::pair<std::string, std::unique_ptr<JinjaExpression>>> named;
+  std::vector<std::string> operators;
+};
+
+using JinjaExpressionPtr = std::unique_ptr<JinjaExpression>;
+
+struct JinjaStatement;
+using JinjaBody = std::vector<JinjaStatement>;
+
+struct JinjaMacro {
+  std::string name;
+  std::vector<std::pair<std::string, JinjaExpressionPtr>> parameters;  // default may be null
+  JinjaBody body;
+};
+
+struct JinjaStatement {
+  enum class Kind { kText, kOutput, kIf, kFor, kSet, kSetBlock, kMacro, kBreak, kContinue };
+
+  Kind kind = Kind::kText;
+  int line = 1;
+  JinjaText text;
+  JinjaExpressionPtr expression;  // output, iterated value, value of a set
+  // if: one condition per branch, null for else.
+  std::vector<std::pair<JinjaExpressionPtr, JinjaBody>> branches;
+  // for and set: the names assigned; "ns.x" assigns an attribute of a namespace.
+  std::vector<std::string> targets;
+  std::string attribute;
+  JinjaExpressionPtr condition;  // for ... if
+  JinjaBody body;
+  JinjaBody else_body;
+  std::unique_ptr<JinjaMacro> macro;
+};
+
+}  // namespace weir

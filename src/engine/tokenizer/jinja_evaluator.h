@@ -1,0 +1,93 @@
+// Walks a parsed template with one set of variables and collects the text.
+//
+// Requires  the body and the budget outlive the evaluator
+// Errors    INVALID_ARGUMENT, reason "template_error", with the line: wrong kinds, raise_exception, a budget spent
+// Threads   one rendering, one thread
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/tokenizer/jinja_arguments.h"
+#include "engine/tokenizer/jinja_ast.h"
+#include "engine/tokenizer/jinja_heap.h"
+
+namespace weir {
+
+class JinjaEvaluator {
+ public:
+  explicit JinjaEvaluator(JinjaHeap* heap) : heap_(*heap) {}
+
+  // A name that the template may read, and shadow.
+  void SetGlobal(std::string_view name, JinjaValue value) { SetEntry(&globals_, name, std::move(value)); }
+  Result<JinjaText> Render(const JinjaBody& body);
+
+ private:
+  // What a body did: ran through, or met break or continue.
+  enum class Flow { kNext, kBreak, kContinue };
+
+  // Text being collected, charged while it exists.
+  class Capture;
+
+  // jinja_evaluator.cc
+  Result<JinjaValue> Evaluate(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateHere(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateName(const JinjaExpression& node) const;
+  Result<JinjaValue> EvaluateList(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateDict(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateAttribute(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateSubscript(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateSlice(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateCall(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateComparison(const JinjaExpression& node);
+  Result<JinjaValue> EvaluateConditional(const JinjaExpression& node);
+  Result<JinjaArguments> EvaluateArguments(const JinjaExpression& node);
+  Result<JinjaValue> ReadAttribute(const JinjaValue& object, std::string_view name);
+  Result<JinjaValue> ReadLoop(const JinjaLoop& loop, std::string_view name);
+  Result<JinjaValue> Call(const JinjaValue& callee, const JinjaArguments& arguments);
+  Result<JinjaValue> CallFunction(JinjaFunction function, const JinjaArguments& arguments);
+  Result<JinjaValue> CallRange(const JinjaArguments& arguments);
+
+  // jinja_statements.cc
+  Result<Flow> Execute(const JinjaBody& body, Capture* out);
+  Result<Flow> ExecuteOne(const JinjaStatement& node, Capture* out);
+  Result<Flow> ExecuteIf(const JinjaStatement& node, Capture* out);
+  Result<Flow> ExecuteFor(const JinjaStatement& node, Capture* out);
+  Status ExecuteSet(const JinjaStatement& node);
+  Status Bind(const std::vector<std::string>& targets, const JinjaValue& value);
+  Result<JinjaValue> CallMacro(const JinjaMacro& macro, const JinjaArguments& arguments);
+
+  // The variables that "set" writes: those of the innermost loop or macro, else the template's.
+  JinjaEntries& Innermost() { return scopes_.size() > frame_begin_ ? scopes_.back() : globals_; }
+  Status EnterLevel();
+
+  JinjaHeap& heap_;
+  JinjaEntries globals_;
+  std::vector<JinjaEntries> scopes_;  // of loops and macros, innermost last
+  size_t frame_begin_ = 0;            // scopes before this belong to a macro's caller
+  int level_ = 0;                     // of evaluation, bounded so that the stack is
+  int macro_depth_ = 0;
+};
+
+class JinjaEvaluator::Capture {
+ public:
+  explicit Capture(JinjaHeap* heap) : heap_(*heap) {}
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+  ~Capture() { heap_.budget()->Release(held_); }
+
+  Status Append(const JinjaText& text);
+  JinjaText Take() { return std::move(text_); }
+
+ private:
+  JinjaHeap& heap_;
+  JinjaText text_;
+  size_t held_ = 0;
+};
+
+// Adds "chat template, line N" to an error that has no line yet.
+Status JinjaErrorAtLine(const Status& error, int line);
+
+}  // namespace weir

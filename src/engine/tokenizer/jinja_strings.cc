@@ -1,0 +1,203 @@
+#include "engine/tokenizer/jinja_strings.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/utf8.h"
+#include "engine/tokenizer/char_class.h"
+
+namespace weir {
+namespace {
+
+// What str.strip() and str.split() call white space.
+bool IsPythonSpace(int32_t code_point) {
+  return (code_point >= 0x1C && code_point <= 0x1F) || ClassOf(code_point) == CharClass::kSpace;
+}
+
+bool StartsWord(int32_t code_point) {
+  return code_point == '-' || code_point == '(' || code_point == '{' || code_point == '[' ||
+         code_point == '<' || IsPythonSpace(code_point);
+}
+
+// Where the character that ends at `end` begins.
+size_t CharacterStart(std::string_view text, size_t end) {
+  size_t start = end - 1;
+  while (start > 0 && (static_cast<uint8_t>(text[start]) & 0xC0) == 0x80) --start;
+  return start;
+}
+
+}  // namespace
+
+JinjaText StripText(const JinjaText& text, std::string_view characters, TextSide side) {
+  const std::string_view all = text.str();
+  const auto strips = [&](size_t position, size_t bytes) {
+    if (characters.empty()) {
+      size_t next = position;
+      return IsPythonSpace(NextCodePoint(all, &next));
+    }
+    return characters.find(all.substr(position, bytes)) != std::string_view::npos;
+  };
+  size_t begin = 0;
+  size_t end = all.size();
+  while (side != TextSide::kRight && begin < end) {
+    size_t next = begin;
+    NextCodePoint(all, &next);
+    if (!strips(begin, next - begin)) break;
+    begin = next;
+  }
+  while (side != TextSide::kLeft && begin < end) {
+    const size_t start = CharacterStart(all, end);
+    if (!strips(start, end - start)) break;
+    end = start;
+  }
+  return text.Substr(begin, end - begin);
+}
+
+JinjaText ChangeCase(const JinjaText& text, TextCase wanted) {
+  JinjaText out;
+  bool at_start = true;  // of a word for titles, of the text for capitals
+  size_t position = 0;
+  for (const JinjaText::Run& run : text.runs()) {
+    std::string changed;
+    for (const size_t end = position + run.bytes; position < end;) {
+      const int32_t code_point = NextCodePoint(text.str(), &position);
+      const bool upper = wanted == TextCase::kUpper || (wanted != TextCase::kLower && at_start);
+      if (upper && code_point == 0xDF) {
+        changed += wanted == TextCase::kUpper ? "SS" : "Ss";
+      } else {
+        AppendUtf8(upper ? utf8proc_toupper(code_point) : utf8proc_tolower(code_point), &changed);
+      }
+      at_start = (wanted == TextCase::kTitle && ClassOf(code_point) != CharClass::kLetter) ||
+                 (wanted == TextCase::kWordTitle && StartsWord(code_point));
+    }
+    out.Append(changed, run.from_template);
+  }
+  return out;
+}
+
+Result<JinjaText> ReplaceText(const JinjaText& text, std::string_view from, const JinjaText& to,
+                              int64_t count, JinjaHeap* heap) {
+  if (from.empty()) return JinjaError("replace() needs a text to look for");
+  std::vector<size_t> places;
+  for (size_t at = text.str().find(from); at != std::string::npos;
+       at = text.str().find(from, at + from.size())) {
+    if (count >= 0 && std::cmp_equal(places.size(), count)) break;
+    places.push_back(at);
+  }
+  WEIR_RETURN_IF_ERROR(heap->SpendOnBytes(text.size()));
+  WEIR_RETURN_IF_ERROR(heap->Spend(places.size() / 16));
+  WEIR_RETURN_IF_ERROR(
+      heap->Room(text.footprint() + places.size() * (to.footprint() + 2 * sizeof(JinjaText::Run))));
+  JinjaText out;
+  size_t run_begin = 0;
+  size_t next_place = 0;
+  size_t position = 0;
+  // One pass over the runs, because cutting each part out of the whole would look at all runs for each.
+  for (const JinjaText::Run& run : text.runs()) {
+    const size_t run_end = run_begin + run.bytes;
+    while (position < run_end) {
+      const bool more = next_place < places.size();
+      const size_t stop = more ? std::min(run_end, places[next_place]) : run_end;
+      out.Append(std::string_view(text.str()).substr(position, stop - position), run.from_template);
+      position = std::max(position, stop);
+      if (!more || stop != places[next_place] || position >= run_end) break;
+      out.Append(to);
+      position += from.size();
+      ++next_place;
+    }
+    run_begin = run_end;
+  }
+  return out;
+}
+
+Result<std::vector<JinjaText>> SplitText(const JinjaText& text, std::string_view separator, int64_t count,
+                                         JinjaHeap* heap) {
+  std::vector<JinjaText> parts;
+  const std::string_view all = text.str();
+  // Each part looks through the runs before it, and costs an object.
+  const uint64_t part_steps = 1 + text.runs().size() / 16;
+  uint64_t part_bytes = 0;
+  const auto add = [&](size_t begin, size_t end) -> Status {
+    WEIR_RETURN_IF_ERROR(heap->Spend(part_steps));
+    part_bytes += sizeof(JinjaText) + (end - begin) + sizeof(JinjaText::Run);
+    WEIR_RETURN_IF_ERROR(heap->Room(part_bytes));
+    parts.push_back(text.Substr(begin, end - begin));
+    return OkStatus();
+  };
+  const auto full = [&] { return count >= 0 && std::cmp_greater_equal(parts.size(), count); };
+  WEIR_RETURN_IF_ERROR(heap->SpendOnBytes(all.size()));
+  if (!separator.empty()) {
+    size_t begin = 0;
+    for (size_t at = all.find(separator); at != std::string_view::npos && !full();
+         at = all.find(separator, begin)) {
+      WEIR_RETURN_IF_ERROR(add(begin, at));
+      begin = at + separator.size();
+    }
+    WEIR_RETURN_IF_ERROR(add(begin, all.size()));
+    return parts;
+  }
+  size_t word = std::string_view::npos;
+  for (size_t position = 0; position < all.size();) {
+    const size_t start = position;
+    if (IsPythonSpace(NextCodePoint(all, &position))) {
+      if (word != std::string_view::npos) WEIR_RETURN_IF_ERROR(add(word, start));
+      word = std::string_view::npos;
+    } else if (word == std::string_view::npos) {
+      word = start;
+      if (!full()) continue;
+      parts.push_back(StripText(text.Substr(word), "", TextSide::kRight));
+      return parts;
+    }
+  }
+  if (word != std::string_view::npos) WEIR_RETURN_IF_ERROR(add(word, all.size()));
+  return parts;
+}
+
+Result<JinjaText> JoinText(const std::vector<JinjaText>& parts, const JinjaText& separator, JinjaHeap* heap) {
+  uint64_t bytes = parts.size() * separator.footprint();
+  for (const JinjaText& part : parts) bytes += part.footprint();
+  WEIR_RETURN_IF_ERROR(heap->Room(bytes));
+  JinjaText out;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0) out.Append(separator);
+    out.Append(parts[i]);
+  }
+  return out;
+}
+
+Result<JinjaText> ConcatenateText(const JinjaText& a, const JinjaText& b, JinjaHeap* heap) {
+  WEIR_RETURN_IF_ERROR(heap->Room(a.footprint() + b.footprint()));
+  JinjaText out = a;
+  out.Append(b);
+  return out;
+}
+
+Result<JinjaText> RepeatText(const JinjaText& text, int64_t count, JinjaHeap* heap) {
+  if (count <= 0 || text.empty()) return JinjaText();
+  const uint64_t room = JinjaBudget::kMaxLiveBytes / text.footprint();
+  WEIR_RETURN_IF_ERROR(heap->Room(std::cmp_greater(count, room)
+                                      ? JinjaBudget::kMaxLiveBytes + 1
+                                      : text.footprint() * static_cast<uint64_t>(count)));
+  WEIR_RETURN_IF_ERROR(heap->Spend(static_cast<uint64_t>(count) / 16));
+  JinjaText out;
+  for (int64_t i = 0; i < count; ++i) out.Append(text);
+  return out;
+}
+
+int64_t CountCharacters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; });
+}
+
+std::vector<size_t> CharacterOffsets(std::string_view text) {
+  std::vector<size_t> offsets;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<uint8_t>(text[i]) & 0xC0) != 0x80) offsets.push_back(i);
+  }
+  offsets.push_back(text.size());
+  return offsets;
+}
+
+}  // namespace weir
