@@ -13,6 +13,7 @@
 namespace weir {
 namespace {
 
+constexpr size_t kMaxWarnings = 4;
 constexpr std::string_view kNotMeasuredText = "not measured";
 
 std::string TextAt(const Json& document, std::string_view key) {
@@ -33,6 +34,11 @@ int StoreResult(std::string_view command, const Json& document, const std::strin
     LogWarning("the run is not in the index of runs: {}", indexed.message());
   }
   fmt::print("Verdict: {}\n", Validity::Line(document["validity"]));
+  const std::vector<std::string> warnings = Validity::Warnings(document["validity"]);
+  for (size_t i = 0; i < warnings.size() && i < kMaxWarnings; ++i) fmt::print("  {}\n", warnings[i]);
+  if (warnings.size() > kMaxWarnings) {
+    fmt::print("  and {} more, in the file\n", warnings.size() - kMaxWarnings);
+  }
   if (FindJson(document, {"interrupted"}) != nullptr) {
     fmt::print("Interrupted. What was measured until then is in {}\n", path);
     return ExitCode(Cancelled(""));

@@ -271,12 +271,7 @@ void CheckBenchRow(const BenchRowInput& input, const Json& row, Validity* validi
         "V-05", "run", drift, 0.10, 0.25,
         batch + fmt::format("drift: first and last repeats differ by {:.0f} %, limit 25 %", drift * 100));
   }
-  for (const auto& [percentile, needed] : {std::pair{"p90", 10}, {"p95", 20}, {"p99", 100}}) {
-    if (ok >= needed) continue;
-    validity->AddBelow(
-        "V-10", "latency", static_cast<double>(ok), needed, std::nullopt,
-        batch + fmt::format("{} of {} values, {} are needed: it equals the maximum", percentile, ok, needed));
-  }
+  validity->AddPercentileCounts(ok, batch);
   if (const auto share = JsonNumber(FindJson(row, {"limit", "share_ratio"}))) {
     validity->AddAbove("V-14", "limit", *share, 1.0, 1.05,
                        batch + fmt::format("share of the physical limit is {:.0f} %", *share * 100));

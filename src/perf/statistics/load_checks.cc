@@ -95,11 +95,7 @@ void CheckCounts(const LoadRowInput& input, const Json& row, Validity* validity)
     validity->AddAbove(
         "V-08", "run", share, 0.005, std::nullopt,
         fmt::format("token-count: {} of {} answers have another length than asked for", differ, ok));
-    for (const auto& [percentile, needed] : {std::pair{"p90", 10}, {"p95", 20}, {"p99", 100}}) {
-      validity->AddBelow(
-          "V-10", "latency", static_cast<double>(ok), needed, std::nullopt,
-          fmt::format("{} of {} values, {} are needed: it equals the maximum", percentile, ok, needed));
-    }
+    validity->AddPercentileCounts(ok, "");
   }
   validity->AddAbove("V-17", "latency", static_cast<double>(failed), 0, std::nullopt,
                      fmt::format("{} requests failed: percentiles of successes describe survivors", failed));

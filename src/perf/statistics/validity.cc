@@ -102,20 +102,46 @@ Json Validity::VoidPointers(size_t num_results) const {
   return pointers;
 }
 
+void Validity::AddPercentileCounts(int64_t count, const std::string& prefix) {
+  std::string names;
+  for (const auto& [name, needed] : {std::pair{"p90", 10}, {"p95", 20}, {"p99", 100}}) {
+    if (count < needed) names += fmt::format("{}{}", names.empty() ? "" : ", ", name);
+  }
+  AddBelow("V-10", "latency", static_cast<double>(count), 100, std::nullopt,
+           fmt::format("{}{} of {} values {} the maximum", prefix, names.empty() ? "p99" : names, count,
+                       names.empty() ? "is below" : "may equal"));
+}
+
 std::string Validity::Line(const Json& validity) {
   const std::string word = JsonString(FindJson(validity, {"verdict"})).value_or("");
   const Json* checks = FindJson(validity, {"checks"});
-  if (word == "VALID" || checks == nullptr || !checks->is_array()) return word;
+  if (word != "INVALID" || checks == nullptr || !checks->is_array()) return word;
   std::string reasons;
   for (const Json& check : *checks) {
-    // A warning verdict may rest on a failed check of a smaller scope; both count as its reasons.
-    const std::string its = JsonString(FindJson(check, {"verdict"})).value_or("");
-    if (its == "VALID" || (word == "INVALID" && its != "INVALID")) continue;
+    if (JsonString(FindJson(check, {"verdict"})).value_or("") != "INVALID") continue;
     reasons +=
         fmt::format("{}{} {}", reasons.empty() ? "" : "; ", JsonString(FindJson(check, {"id"})).value_or(""),
                     JsonString(FindJson(check, {"reason"})).value_or(""));
   }
   return fmt::format("{}({})", word, reasons);
+}
+
+std::vector<std::string> Validity::Warnings(const Json& validity) {
+  std::vector<std::string> lines;
+  const Json* checks = FindJson(validity, {"checks"});
+  if (checks == nullptr || !checks->is_array()) return lines;
+  const bool invalid = JsonString(FindJson(validity, {"verdict"})).value_or("") == "INVALID";
+  for (const Json& check : *checks) {
+    const std::string its = JsonString(FindJson(check, {"verdict"})).value_or("");
+    // What made the run INVALID stands in the verdict's own line already.
+    if (its == "VALID" || (its == "INVALID" && invalid)) continue;
+    lines.push_back(fmt::format(
+        "{} {}: {}{}", its, JsonString(FindJson(check, {"id"})).value_or(""),
+        JsonString(FindJson(check, {"reason"})).value_or(""),
+        its == "INVALID" ? fmt::format(" (voids {})", JsonString(FindJson(check, {"scope"})).value_or(""))
+                         : ""));
+  }
+  return lines;
 }
 
 }  // namespace weir

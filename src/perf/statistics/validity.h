@@ -39,8 +39,12 @@ class Validity {
   Json ToJson() const;
   // JSON pointers of the values that failed checks void, for `num_results` rows.
   Json VoidPointers(size_t num_results) const;
+  // V-10: percentiles for which `count` values are too few.
+  void AddPercentileCounts(int64_t count, const std::string& prefix);
   // "INVALID(V-01 client-bound: ...)", or the bare word.
   static std::string Line(const Json& validity);
+  // The checks that warn, one line each.
+  static std::vector<std::string> Warnings(const Json& validity);
 
  private:
   std::vector<ValidityCheck> checks_;
