@@ -117,7 +117,9 @@ TEST(HeadGateTest, NeverReadsMoreThanOneLengthFromAnyOneByteChange) {
       // Either the length field was renamed, or its digits are those that were sent.
       const std::string* length = gated->head.Find("content-length");
       ASSERT_EQ(gated->head.content_length.has_value(), length != nullptr);
-      if (length != nullptr) EXPECT_EQ(std::to_string(*gated->head.content_length), *length);
+      if (length != nullptr) {
+        EXPECT_EQ(std::to_string(*gated->head.content_length), *length);
+      }
     }
   }
 }
