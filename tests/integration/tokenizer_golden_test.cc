@@ -5,12 +5,14 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/utf8.h"
 #include "engine/gguf/model_file.h"
+#include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/detokenizer.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -54,13 +56,19 @@ class TokenizerGoldenTest : public testing::Test {
     Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::Create(**file);
     ASSERT_TRUE(tokenizer.has_value()) << tokenizer.error().message();
     tokenizer_ = std::move(*tokenizer).release();
+    file_ = std::move(*file).release();
   }
-  static void TearDownTestSuite() { delete tokenizer_; }
+  static void TearDownTestSuite() {
+    delete tokenizer_;
+    delete file_;
+  }
 
-  static Tokenizer* tokenizer_;
+  static const Tokenizer* tokenizer_;
+  static const ModelFile* file_;
 };
 
-Tokenizer* TokenizerGoldenTest::tokenizer_ = nullptr;
+const Tokenizer* TokenizerGoldenTest::tokenizer_ = nullptr;
+const ModelFile* TokenizerGoldenTest::file_ = nullptr;
 
 TEST_F(TokenizerGoldenTest, EncodesEveryStringLikeTheReference) {
   const std::vector<GoldenCase> cases = ReadCases();
@@ -112,6 +120,49 @@ TEST_F(TokenizerGoldenTest, NamesTheSpecialTokensOfTheModel) {
   EXPECT_TRUE(tokenizer_->is_special(2));
   EXPECT_EQ(tokenizer_->TokenText(2), "<|im_end|>");
   EXPECT_EQ(tokenizer_->TokenBytes(2, true), "");
+}
+
+std::string Unescape(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      out.push_back(text[i]);
+      continue;
+    }
+    const char c = text[++i];
+    out.push_back(c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c);
+  }
+  return out;
+}
+
+TEST_F(TokenizerGoldenTest, EncodesConversationsThroughTheTemplateInTheFile) {
+  const Result<std::string_view> source = file_->GetString("tokenizer.chat_template");
+  ASSERT_TRUE(source.has_value()) << source.error().message();
+  const Result<std::unique_ptr<ChatTemplate>> made = ChatTemplate::Create(*source, *tokenizer_);
+  ASSERT_TRUE(made.has_value()) << made.error().message();
+  std::ifstream file(WEIR_SOURCE_DIR "/tests/golden/chat_template/conversations.tsv");
+  int num_cases = 0;
+  for (std::string line; std::getline(file, line);) {
+    line.push_back('\t');  // so that an empty last field counts
+    std::vector<std::string> fields;
+    std::istringstream in(line);
+    for (std::string field; std::getline(in, field, '\t');) fields.push_back(Unescape(field));
+    if (fields[0] != "smollm2.jinja") continue;
+    std::vector<ChatMessage> messages;
+    bool has_special = false;
+    for (size_t i = 3; i + 1 < fields.size(); i += 2) {
+      messages.push_back({fields[i], fields[i + 1], ""});
+      has_special = has_special || fields[i + 1].find("<|") != std::string::npos;
+    }
+    const Result<std::vector<TokenId>> ids = (*made)->RenderAndEncode(messages, fields[1] == "1");
+    ASSERT_TRUE(ids.has_value()) << ids.error().message();
+    EXPECT_EQ(tokenizer_->Decode(*ids, false), fields[2]);
+    // Where no message names a special token, marking who wrote what changes nothing.
+    const auto whole = tokenizer_->Encode(fields[2], SpecialTokens::kParse, false);
+    EXPECT_EQ(*ids == *whole, !has_special) << QuoteForMessage(fields[2], 500);
+    ++num_cases;
+  }
+  EXPECT_GE(num_cases, 20);
 }
 
 }  // namespace

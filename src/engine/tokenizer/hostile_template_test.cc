@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <string>
 
 #include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/jinja_budget.h"
@@ -104,8 +105,8 @@ TEST_F(HostileTemplate, J1AnswersSoon) {
             "{% set s = 'ab' * 1000000 %}{% for i in range(100000) %}{{ 'x' in s }}{{ s == s }}{% endfor %}"),
         std::string("{% for i in range(1000000) %}{% set x = messages[0]['content'] ~ i %}{% endfor %}")}) {
     EXPECT_NE(Fail(source), "");
-    // Far above what it takes; the budget, not the clock, ends it.
-    printf("%f ms %s\n", milliseconds_, source.substr(0, 60).c_str());
+    // Several times what an idle machine takes; the budget, not the clock, ends it.
+    EXPECT_LE(milliseconds_, 250.0) << source.substr(0, 80);
   }
 #endif
 }

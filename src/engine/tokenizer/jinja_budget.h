@@ -1,6 +1,7 @@
 // What one rendering may spend. Counted, not timed, so a template that fails once fails always.
 //
-// Units     a step is one node evaluated, one item visited, or 256 bytes of text handled; memory in bytes
+// Units     a step is one node evaluated, half a turn of a loop, 256 bytes of text copied or searched, or 16 bytes of text
+//           looked at one by one; memory in bytes
 // Threads   one object per rendering
 #pragma once
 

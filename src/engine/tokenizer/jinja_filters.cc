@@ -46,14 +46,16 @@ Result<JinjaText> TextOf(const JinjaValue& value, JinjaHeap* heap) {
 template <TextCase kWanted>
 Result<JinjaValue> Case(const JinjaValue& value, const JinjaArguments&, JinjaHeap* heap) {
   WEIR_ASSIGN_OR_RETURN(const JinjaText text, TextOf(value, heap));
-  return heap->NewString(ChangeCase(text, kWanted));
+  WEIR_ASSIGN_OR_RETURN(JinjaText changed, ChangeCase(text, kWanted, heap));
+  return heap->NewString(std::move(changed));
 }
 
 Result<JinjaValue> Trim(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap) {
   WEIR_ASSIGN_OR_RETURN(const JinjaText text, TextOf(value, heap));
   const JinjaText* characters = arguments.Text(0, "chars");
-  return heap->NewString(
-      StripText(text, characters == nullptr ? std::string_view() : characters->str(), TextSide::kBoth));
+  const std::string_view wanted = characters == nullptr ? std::string_view() : characters->str();
+  WEIR_ASSIGN_OR_RETURN(JinjaText stripped, StripText(text, wanted, TextSide::kBoth, heap));
+  return heap->NewString(std::move(stripped));
 }
 
 Result<JinjaValue> Length(const JinjaValue& value, const JinjaArguments&, JinjaHeap* heap) {
@@ -156,14 +158,15 @@ Result<JinjaValue> Items(const JinjaValue& value, const JinjaArguments& argument
   return CallJinjaMethod(value, "items", arguments, heap);
 }
 
-Result<JinjaValue> Int(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap*) {
+Result<JinjaValue> Int(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap) {
   int64_t integer = 0;
   if (value.AsInt(&integer)) return JinjaValue::Of(integer);
   if (const double* number = value.Get<double>(); number != nullptr && std::fabs(*number) < 9.2e18) {
     return JinjaValue::Of(static_cast<int64_t>(*number));
   }
   if (const JinjaText* text = value.text()) {
-    const std::string trimmed = StripText(*text, "", TextSide::kBoth).str();
+    WEIR_ASSIGN_OR_RETURN(const JinjaText stripped, StripText(*text, "", TextSide::kBoth, heap));
+    const std::string& trimmed = stripped.str();
     const auto [end, error] = std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), integer);
     if (error == std::errc() && end == trimmed.data() + trimmed.size()) return JinjaValue::Of(integer);
   }
@@ -171,11 +174,12 @@ Result<JinjaValue> Int(const JinjaValue& value, const JinjaArguments& arguments,
   return fallback == nullptr ? JinjaValue::Of(int64_t{0}) : *fallback;
 }
 
-Result<JinjaValue> Float(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap*) {
+Result<JinjaValue> Float(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap) {
   double number = 0;
   if (value.AsDouble(&number)) return JinjaValue::Of(number);
   if (const JinjaText* text = value.text()) {
-    const std::string trimmed = StripText(*text, "", TextSide::kBoth).str();
+    WEIR_ASSIGN_OR_RETURN(const JinjaText stripped, StripText(*text, "", TextSide::kBoth, heap));
+    const std::string& trimmed = stripped.str();
     const auto [end, error] = std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), number);
     if (error == std::errc() && end == trimmed.data() + trimmed.size()) return JinjaValue::Of(number);
   }

@@ -43,6 +43,7 @@ class Writer {
     WEIR_RETURN_IF_ERROR(CheckSize());
     if (AppendScalar(value, kPythonWords, &out_) || value.is_undefined()) return OkStatus();
     if (const JinjaText* text = value.text()) {
+      WEIR_RETURN_IF_ERROR(heap_.SpendOnCharacters(text->size()));
       Quote(*text);
     } else if (const auto* items = value.list()) {
       out_.Append(value.is_tuple() ? "(" : "[", true);
@@ -71,6 +72,7 @@ class Writer {
     WEIR_RETURN_IF_ERROR(CheckSize());
     if (AppendScalar(value, kJsonWords, &out_)) return OkStatus();
     if (const JinjaText* text = value.text()) {
+      WEIR_RETURN_IF_ERROR(heap_.SpendOnCharacters(text->size()));
       JsonString(*text);
     } else if (const auto* items = value.list()) {
       for (size_t i = 0; i < items->size(); ++i) {

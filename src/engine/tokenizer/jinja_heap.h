@@ -24,6 +24,8 @@ class JinjaHeap {
   // Work on this many bytes or items beyond the node itself.
   Status Spend(uint64_t steps);
   Status SpendOnBytes(uint64_t bytes) { return Spend(bytes / 256); }
+  // Work that looks at every character by itself.
+  Status SpendOnCharacters(uint64_t bytes) { return Spend(bytes / 16); }
   // Call before building something of this size.
   Status Room(uint64_t bytes) const;
 

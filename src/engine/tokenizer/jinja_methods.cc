@@ -98,7 +98,9 @@ Result<JinjaValue> CallTextMethod(const JinjaValue& object, std::string_view nam
     const TextSide side = name == "strip"    ? TextSide::kBoth
                           : name == "lstrip" ? TextSide::kLeft
                                              : TextSide::kRight;
-    return heap->NewString(StripText(text, first == nullptr ? std::string_view() : first->str(), side));
+    WEIR_ASSIGN_OR_RETURN(JinjaText stripped,
+                          StripText(text, first == nullptr ? std::string_view() : first->str(), side, heap));
+    return heap->NewString(std::move(stripped));
   }
   if (name == "startswith" || name == "endswith") return HasAffix(text, name, arguments);
   if (name == "split") return Split(text, arguments, heap);
@@ -109,7 +111,9 @@ Result<JinjaValue> CallTextMethod(const JinjaValue& object, std::string_view nam
                                                               {"title", TextCase::kTitle},
                                                               {"capitalize", TextCase::kCapitalize}};
   for (const auto& [method, wanted] : kCases) {
-    if (name == method) return heap->NewString(ChangeCase(text, wanted));
+    if (name != method) continue;
+    WEIR_ASSIGN_OR_RETURN(JinjaText changed, ChangeCase(text, wanted, heap));
+    return heap->NewString(std::move(changed));
   }
   if (name == "replace") {
     const JinjaText* from = arguments.Text(0, "old");

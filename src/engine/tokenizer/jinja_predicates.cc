@@ -82,7 +82,8 @@ Result<bool> ApplyJinjaTest(std::string_view name, const JinjaValue& value, cons
   }
   if ((name == "lower" || name == "upper") && value.text() != nullptr) {
     const TextCase wanted = name == "lower" ? TextCase::kLower : TextCase::kUpper;
-    return ChangeCase(*value.text(), wanted).str() == value.text()->str();
+    WEIR_ASSIGN_OR_RETURN(const JinjaText changed, ChangeCase(*value.text(), wanted, heap));
+    return changed.str() == value.text()->str();
   }
   return JinjaError(
       fmt::format("the test \"{}\" is unknown; known: {}divisibleby, equalto, in, lower, upper and "

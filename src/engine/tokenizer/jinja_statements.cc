@@ -101,7 +101,7 @@ Result<JinjaEvaluator::Flow> JinjaEvaluator::ExecuteFor(const JinjaStatement& no
   }
   if (items->items.empty()) return Execute(node.else_body, out);
   for (size_t i = 0; i < items->items.size(); ++i) {
-    WEIR_RETURN_IF_ERROR(heap_.Spend(1));
+    WEIR_RETURN_IF_ERROR(heap_.Spend(2));
     // A fresh scope each time: what one turn sets, the next does not see.
     scopes_.emplace_back();
     const JinjaLoop loop{items, i};

@@ -30,7 +30,8 @@ size_t CharacterStart(std::string_view text, size_t end) {
 
 }  // namespace
 
-JinjaText StripText(const JinjaText& text, std::string_view characters, TextSide side) {
+Result<JinjaText> StripText(const JinjaText& text, std::string_view characters, TextSide side,
+                            JinjaHeap* heap) {
   const std::string_view all = text.str();
   const auto strips = [&](size_t position, size_t bytes) {
     if (characters.empty()) {
@@ -52,10 +53,13 @@ JinjaText StripText(const JinjaText& text, std::string_view characters, TextSide
     if (!strips(start, end - start)) break;
     end = start;
   }
+  WEIR_RETURN_IF_ERROR(heap->SpendOnCharacters(all.size() - (end - begin)));
+  WEIR_RETURN_IF_ERROR(heap->SpendOnBytes(all.size()));
   return text.Substr(begin, end - begin);
 }
 
-JinjaText ChangeCase(const JinjaText& text, TextCase wanted) {
+Result<JinjaText> ChangeCase(const JinjaText& text, TextCase wanted, JinjaHeap* heap) {
+  WEIR_RETURN_IF_ERROR(heap->SpendOnCharacters(text.size()));
   JinjaText out;
   bool at_start = true;  // of a word for titles, of the text for capitals
   size_t position = 0;
@@ -87,7 +91,7 @@ Result<JinjaText> ReplaceText(const JinjaText& text, std::string_view from, cons
     places.push_back(at);
   }
   WEIR_RETURN_IF_ERROR(heap->SpendOnBytes(text.size()));
-  WEIR_RETURN_IF_ERROR(heap->Spend(places.size() / 16));
+  WEIR_RETURN_IF_ERROR(heap->Spend(places.size() / 2));
   WEIR_RETURN_IF_ERROR(
       heap->Room(text.footprint() + places.size() * (to.footprint() + 2 * sizeof(JinjaText::Run))));
   JinjaText out;
@@ -117,7 +121,7 @@ Result<std::vector<JinjaText>> SplitText(const JinjaText& text, std::string_view
   std::vector<JinjaText> parts;
   const std::string_view all = text.str();
   // Each part looks through the runs before it, and costs an object.
-  const uint64_t part_steps = 1 + text.runs().size() / 16;
+  const uint64_t part_steps = 2 + text.runs().size() / 16;
   uint64_t part_bytes = 0;
   const auto add = [&](size_t begin, size_t end) -> Status {
     WEIR_RETURN_IF_ERROR(heap->Spend(part_steps));
@@ -127,7 +131,8 @@ Result<std::vector<JinjaText>> SplitText(const JinjaText& text, std::string_view
     return OkStatus();
   };
   const auto full = [&] { return count >= 0 && std::cmp_greater_equal(parts.size(), count); };
-  WEIR_RETURN_IF_ERROR(heap->SpendOnBytes(all.size()));
+  WEIR_RETURN_IF_ERROR(separator.empty() ? heap->SpendOnCharacters(all.size())
+                                         : heap->SpendOnBytes(all.size()));
   if (!separator.empty()) {
     size_t begin = 0;
     for (size_t at = all.find(separator); at != std::string_view::npos && !full();
@@ -147,7 +152,8 @@ Result<std::vector<JinjaText>> SplitText(const JinjaText& text, std::string_view
     } else if (word == std::string_view::npos) {
       word = start;
       if (!full()) continue;
-      parts.push_back(StripText(text.Substr(word), "", TextSide::kRight));
+      WEIR_ASSIGN_OR_RETURN(JinjaText last, StripText(text.Substr(word), "", TextSide::kRight, heap));
+      parts.push_back(std::move(last));
       return parts;
     }
   }

@@ -18,8 +18,9 @@ enum class TextSide { kBoth, kLeft, kRight };
 enum class TextCase { kUpper, kLower, kTitle, kWordTitle, kCapitalize };
 
 // Python's strip: white space when `characters` is empty.
-JinjaText StripText(const JinjaText& text, std::string_view characters, TextSide side);
-JinjaText ChangeCase(const JinjaText& text, TextCase wanted);
+Result<JinjaText> StripText(const JinjaText& text, std::string_view characters, TextSide side,
+                            JinjaHeap* heap);
+Result<JinjaText> ChangeCase(const JinjaText& text, TextCase wanted, JinjaHeap* heap);
 // `count` < 0 replaces all.
 Result<JinjaText> ReplaceText(const JinjaText& text, std::string_view from, const JinjaText& to,
                               int64_t count, JinjaHeap* heap);
