@@ -45,7 +45,6 @@ struct IsaMatMul {
   int32_t accumulate;  // y += instead of y =
   float* y;            // y[row * y_stride + matrix row - first matrix row of first_strip]
   int64_t y_stride;
-  unsigned char* scratch;  // of one thread: an unpacked strip
 };
 
 struct IsaAttention {
@@ -61,6 +60,10 @@ struct IsaAttention {
   const uint16_t* values;  // of the layer and KV head
   int64_t block_stride;    // elements from one block to the next
   const int32_t* block_table;
+  const uint16_t*
+      next_keys;  // of the call that will probably follow: a hint, with next_num_blocks 0 for none
+  const int32_t* next_block_table;
+  int32_t next_num_blocks;
   float* scratch;  // attention_scratch floats
 };
 

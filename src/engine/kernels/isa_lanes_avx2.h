@@ -82,3 +82,16 @@ static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
   sum4 = _mm_add_epi32(sum4, _mm_shuffle_epi32(sum4, 0xb1));
   return _mm_cvtsi128_si32(sum4);
 }
+// Halves are folded onto each other, 8 then 4 then 2 then 1: the same order on every path.
+static inline float SumLanes(Lanes a) {
+  const __m256 eight = _mm256_add_ps(a.low, a.high);
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+static inline float MaxLanes(Lanes a) {
+  const __m256 eight = _mm256_max_ps(a.low, a.high);
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}

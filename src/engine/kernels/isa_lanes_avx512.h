@@ -2,7 +2,7 @@
 #pragma once
 
 using Lanes = __m512;
-enum { kTileQueries = 6, kTileColumns = 4 };
+enum { kTileQueries = 3, kTileColumns = 4 };
 
 static inline Lanes Load(const float* p) { return _mm512_loadu_ps(p); }
 static inline void Store(float* p, Lanes v) { _mm512_storeu_ps(p, v); }
@@ -44,4 +44,17 @@ static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtsepi32_epi8(ia));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtsepi32_epi8(ib));
   return _mm512_reduce_add_epi32(_mm512_add_epi32(ia, ib));
+}
+// Halves are folded onto each other, 8 then 4 then 2 then 1: the same order on every path.
+static inline float SumLanes(Lanes a) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+static inline float MaxLanes(Lanes a) {
+  const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }

@@ -113,3 +113,14 @@ static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
   }
   return static_cast<int32_t>(sum);
 }
+// Halves are folded onto each other, 8 then 4 then 2 then 1: the order that vector registers have.
+static inline float SumLanes(Lanes a) {
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
+  return a.v[0];
+}
+static inline float MaxLanes(Lanes a) {
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
+  return a.v[0];
+}

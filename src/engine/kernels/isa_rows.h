@@ -6,22 +6,6 @@
 // Every path computes with 16 lanes, whatever its registers hold, so all paths give the same bits.
 #pragma once
 
-static inline float SumLanes(Lanes v) {
-  float lane[16];
-  Store(lane, v);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
-  return lane[0];
-}
-
-static inline float MaxLanes(Lanes v) {
-  float lane[16];
-  Store(lane, v);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
-  return lane[0];
-}
-
 // Loads 1 to 15 values; the rest are zero.
 static inline Lanes LoadPart(const float* x, int n) {
   float lane[16];

@@ -1,5 +1,5 @@
 // How rows are split into tiles, and the outer loops of the matrix product, included inside the anonymous namespace of
-// the vector ISA files. The file has defined before: kStripRows, kUnpackedBlockBytes, UnpackStrip<Format>,
+// the vector ISA files. The file has defined before: kStripRows,
 // MultiplyBlocks<Format, T> and MultiplyFloats<Format, T>.
 //
 // Threads   pure functions
@@ -7,9 +7,7 @@
 // 9 rows become 5 + 4, never 8 + 1: a lone row would read all weights for itself.
 #pragma once
 
-enum { kUnpackFromRows = 16 };
-
-template <int Format, int T, bool Unpacked>
+template <int Format, int T>
 static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32_t first_row, float* y,
                         int32_t valid) {
   if constexpr (Format >= kPackedF16) {
@@ -18,12 +16,11 @@ static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32
   } else {
     const unsigned char* tile =
         args.activations + static_cast<int64_t>(first_row) * (args.in / 32) * kActivationBlockBytes;
-    MultiplyBlocks<Format, T, Unpacked>(strip, tile, args.in / 32, y, args.y_stride, valid,
-                                        args.accumulate != 0);
+    MultiplyBlocks<Format, T>(strip, tile, args.in / 32, y, args.y_stride, valid, args.accumulate != 0);
   }
 }
 
-template <int Format, bool Unpacked>
+template <int Format>
 static void AllTiles(const IsaMatMul& args, const unsigned char* strip, float* y, int32_t valid) {
   const int32_t num_tiles = (args.rows + kMaxTileRows - 1) / kMaxTileRows;
   const int32_t small = args.rows / num_tiles;
@@ -34,28 +31,28 @@ static void AllTiles(const IsaMatMul& args, const unsigned char* strip, float* y
     float* out = y + row * args.y_stride;
     switch (tile_rows) {
       case 1:
-        TileProduct<Format, 1, Unpacked>(args, strip, row, out, valid);
+        TileProduct<Format, 1>(args, strip, row, out, valid);
         break;
       case 2:
-        TileProduct<Format, 2, Unpacked>(args, strip, row, out, valid);
+        TileProduct<Format, 2>(args, strip, row, out, valid);
         break;
       case 3:
-        TileProduct<Format, 3, Unpacked>(args, strip, row, out, valid);
+        TileProduct<Format, 3>(args, strip, row, out, valid);
         break;
       case 4:
-        TileProduct<Format, 4, Unpacked>(args, strip, row, out, valid);
+        TileProduct<Format, 4>(args, strip, row, out, valid);
         break;
       case 5:
-        TileProduct<Format, 5, Unpacked>(args, strip, row, out, valid);
+        TileProduct<Format, 5>(args, strip, row, out, valid);
         break;
       case 6:
-        TileProduct<Format, 6, Unpacked>(args, strip, row, out, valid);
+        TileProduct<Format, 6>(args, strip, row, out, valid);
         break;
       case 7:
-        TileProduct<Format, 7, Unpacked>(args, strip, row, out, valid);
+        TileProduct<Format, 7>(args, strip, row, out, valid);
         break;
       default:
-        TileProduct<Format, 8, Unpacked>(args, strip, row, out, valid);
+        TileProduct<Format, 8>(args, strip, row, out, valid);
         break;
     }
     row += tile_rows;
@@ -70,14 +67,7 @@ static void StripRange(const IsaMatMul& args) {
     float* y = args.y + static_cast<int64_t>(s - args.first_strip) * kStripRows;
     const int32_t left = args.out - s * kStripRows;
     const int32_t valid = left < kStripRows ? left : static_cast<int32_t>(kStripRows);
-    if constexpr (Format < kPackedF16) {
-      if (args.rows >= kUnpackFromRows) {
-        UnpackStrip<Format>(strip, args.in / 32, args.scratch);
-        AllTiles<Format, true>(args, args.scratch, y, valid);
-        continue;
-      }
-    }
-    AllTiles<Format, false>(args, strip, y, valid);
+    AllTiles<Format>(args, strip, y, valid);
   }
 }
 

@@ -15,8 +15,7 @@ void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_
 }
 
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,
-                    int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate,
-                    unsigned char* scratch) {
+                    int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate) {
   IsaMatMul args;
   args.format = matrix.format;
   args.in = matrix.in;
@@ -32,7 +31,6 @@ void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, cons
   args.accumulate = accumulate ? 1 : 0;
   args.y = y;
   args.y_stride = y_stride;
-  args.scratch = scratch;
   kernels.matmul(&args);
 }
 

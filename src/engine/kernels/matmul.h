@@ -33,7 +33,6 @@ void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_
 
 // y[row * y_stride + i] (+)= row i of the strips' rows times activation row.
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,
-                    int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate,
-                    unsigned char* scratch);
+                    int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate);
 
 }  // namespace weir

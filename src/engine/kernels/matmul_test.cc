@@ -59,12 +59,11 @@ std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stor
   if (matrix->quantized())
     for (int r = 0; r < rows; ++r)
       QuantizeRow(kernels, x.data() + int64_t{r} * stored.in, r, 0, stored.in, input);
-  std::vector<unsigned char> scratch(static_cast<size_t>(StripScratchBytes(stored.in)));
   std::vector<float> y(static_cast<size_t>(rows) * static_cast<size_t>(stored.out),
                        accumulate ? 0.5f : -77.0f);
   for (int s = 0; s < matrix->num_strips(); ++s)
     MultiplyStrips(kernels, *matrix, input, s, s + 1, y.data() + int64_t{s} * matrix->strip_rows, stored.out,
-                   accumulate, scratch.data());
+                   accumulate);
   return y;
 }
 

@@ -11,7 +11,6 @@ namespace weir {
 namespace {
 
 constexpr int kColumns = 32;  // of a block
-constexpr int kWidestStrip = 16;
 
 bool IsNibble(int32_t format) { return format == kPackedNibbleMin || format == kPackedNibbleSymmetric; }
 bool HasOwnMin(int32_t format) { return format == kPackedNibbleMin || format == kPackedByteMin; }
@@ -223,10 +222,6 @@ void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t r
       out[b * kColumns + k] = static_cast<float>(code) * scale + min;
     }
   }
-}
-
-int64_t StripScratchBytes(int64_t in) {
-  return (in / kColumns + 1) * (kColumns * kWidestStrip + 2 * 4 * kWidestStrip);
 }
 
 }  // namespace weir

@@ -45,7 +45,4 @@ Status PackStrips(const KernelTable& kernels, std::span<const std::byte> source,
 // One row as floats: the embedding of a token.
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out);
 
-// Bytes that one thread needs beside a product: one unpacked strip.
-int64_t StripScratchBytes(int64_t in);
-
 }  // namespace weir

@@ -99,7 +99,7 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
     const auto multiply = [&](const PackedMatrix& matrix, int index, int columns, float* y, int64_t stride) {
       const int first = index * columns / matrix.strip_rows;
       const int last = ((index + 1) * columns + matrix.strip_rows - 1) / matrix.strip_rows;
-      MultiplyStrips(*kernels_, matrix, input, first, last, y, stride, false, thread.strip);
+      MultiplyStrips(*kernels_, matrix, input, first, last, y, stride, false);
     };
     if (unit < q_units) {
       multiply(layer.q, unit, q_unit, scratch_.queries + int64_t{unit} * q_unit,
@@ -196,6 +196,12 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     args.values = kv.values(layer_index) + unit.kv_head * kv.block_elements();
     args.block_stride = config_.num_kv_heads * kv.block_elements();
     args.block_table = batch.block_ids.data() + unit.sequence->first_block;
+    // Threads take turns, so this one probably claims the unit that many further on.
+    const AttentionUnit& next = attention_units_[std::min(static_cast<size_t>(index + pool_->num_threads()),
+                                                          attention_units_.size() - 1)];
+    args.next_keys = kv.keys(layer_index) + next.kv_head * kv.block_elements();
+    args.next_block_table = batch.block_ids.data() + next.sequence->first_block;
+    args.next_num_blocks = std::min(4, next.sequence->num_blocks);
     args.scratch = scratch_.threads[static_cast<size_t>(thread)].attention;
     kernels_->attention(&args);
     if (!quantize_here || !layer.o.quantized()) return;
@@ -219,8 +225,8 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
     float* up = gate + int64_t{num_rows} * kFfnUnitColumns;
     const int first = unit * strips_per_unit;
     const int last = std::min(first + strips_per_unit, layer.gate.num_strips());
-    MultiplyStrips(*kernels_, layer.gate, input, first, last, gate, kFfnUnitColumns, false, thread.strip);
-    MultiplyStrips(*kernels_, layer.up, input, first, last, up, kFfnUnitColumns, false, thread.strip);
+    MultiplyStrips(*kernels_, layer.gate, input, first, last, gate, kFfnUnitColumns, false);
+    MultiplyStrips(*kernels_, layer.up, input, first, last, up, kFfnUnitColumns, false);
     const int first_column = unit * kFfnUnitColumns;
     const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
     for (int row = 0; row < num_rows; ++row) {
@@ -236,11 +242,10 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
 void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input) {
   const int per_unit = StripsPerUnit(matrix.num_strips(), pool_->num_threads());
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
-  pool_->Run(units, [&](int unit, int thread) {
+  pool_->Run(units, [&](int unit, int) {
     const int first = unit * per_unit;
     MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
-                   scratch_.hidden + int64_t{first} * matrix.strip_rows, config_.hidden_size, true,
-                   scratch_.threads[static_cast<size_t>(thread)].strip);
+                   scratch_.hidden + int64_t{first} * matrix.strip_rows, config_.hidden_size, true);
   });
 }
 
@@ -253,11 +258,10 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
   const int per_unit = std::min(16, StripsPerUnit(matrix.num_strips(), pool_->num_threads()));
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
-  pool_->Run(units, [&](int unit, int thread) {
+  pool_->Run(units, [&](int unit, int) {
     const int first = unit * per_unit;
     MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
-                   logits.data + int64_t{first} * matrix.strip_rows, logits.stride, false,
-                   scratch_.threads[static_cast<size_t>(thread)].strip);
+                   logits.data + int64_t{first} * matrix.strip_rows, logits.stride, false);
   });
 }
 

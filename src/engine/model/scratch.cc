@@ -38,12 +38,10 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.attended_tiles, ActivationTileBytes(rows, q));
   carver.Take(scratch.ffn_tiles, ActivationTileBytes(rows, config.ffn_size));
   carver.Take(scratch.rope_rows, rows * 2 * config.rope_dims);
-  const int64_t widest = std::max<int64_t>({config.hidden_size, config.ffn_size, q});
   for (ThreadScratch& thread : scratch.threads) {
     carver.Take(thread.columns, 2 * rows * unit_columns);
     carver.Take(thread.attention,
                 AttentionScratchFloats(config.head_dim, config.num_heads / config.num_kv_heads));
-    carver.Take(thread.strip, StripScratchBytes(widest));
   }
   return carver.bytes();
 }

@@ -18,7 +18,6 @@ namespace weir {
 struct ThreadScratch {
   float* columns = nullptr;    // [rows, columns of one unit], twice
   float* attention = nullptr;  // of one attention call
-  unsigned char* strip = nullptr;
 };
 
 struct Scratch {

@@ -13,7 +13,7 @@ namespace {
 
 #include "engine/kernels/isa_attention.h"
 
-enum { kStripRows = 8, kVectorBytes = 32, kUnpackedBlockBytes = 8 * 32 + 2 * 32 };
+enum { kStripRows = 8, kVectorBytes = 32 };
 // Bytes ahead of the stream that are asked for: one row alone lives on bandwidth, and 8-row strips are short.
 enum { kPrefetchBytes = 2048 };
 
@@ -24,33 +24,12 @@ constexpr int BlockBytes(int format) {
 }
 
 __m256i LoadVector(const unsigned char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-void StoreVector(unsigned char* p, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+
 __m256 LoadHalf8(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-
 __m256i LowNibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 __m256i HighNibbles(__m256i v) { return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15)); }
-
-template <int Format>
-void UnpackStrip(const unsigned char* strip, int32_t blocks, unsigned char* out) {
-  for (int32_t b = 0; b < blocks; ++b, strip += BlockBytes(Format), out += kUnpackedBlockBytes) {
-    constexpr int code_vectors = IsNibble(Format) ? 4 : 8;
-    for (int v = 0; v < code_vectors; ++v) {
-      const __m256i codes = LoadVector(strip + v * kVectorBytes);
-      if constexpr (IsNibble(Format)) {
-        StoreVector(out + v * kVectorBytes, LowNibbles(codes));
-        StoreVector(out + (v + 4) * kVectorBytes, HighNibbles(codes));
-      } else {
-        StoreVector(out + v * kVectorBytes, codes);
-      }
-    }
-    const uint16_t* scales = reinterpret_cast<const uint16_t*>(strip + code_vectors * kVectorBytes);
-    float* out_scales = reinterpret_cast<float*>(out + 8 * kVectorBytes);
-    _mm256_storeu_ps(out_scales, LoadHalf8(scales));
-    if constexpr (HasOwnMin(Format)) _mm256_storeu_ps(out_scales + 8, LoadHalf8(scales + 8));
-  }
-}
 
 // The eight code vectors of a block times one row's codes, as eight int32 sums. How many products may meet in int16
 // depends on the largest code: 8 for nibbles, 4 for codes up to 31, 1 for whole bytes.
@@ -92,7 +71,7 @@ inline void StoreRows(float* out, __m256 acc, int32_t valid, bool accumulate) {
   for (int32_t i = 0; i < valid; ++i) out[i] = accumulate ? out[i] + lane[i] : lane[i];
 }
 
-template <int Format, int T, bool Unpacked>
+template <int Format, int T>
 void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32_t blocks, float* y,
                     int64_t y_stride, int32_t valid, bool accumulate) {
   __m256 acc[T];
@@ -107,7 +86,7 @@ void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32
     const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * T);
     const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
     __m256i codes[8];
-    if constexpr (IsNibble(Format) && !Unpacked) {
+    if constexpr (IsNibble(Format)) {
 #pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) {
         const __m256i packed = LoadVector(block + v * kVectorBytes);
@@ -118,18 +97,11 @@ void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32
 #pragma GCC unroll 8
       for (int v = 0; v < 8; ++v) codes[v] = LoadVector(block + v * kVectorBytes);
     }
-    __m256 scale;
+    const uint16_t* scales =
+        reinterpret_cast<const uint16_t*>(block + (IsNibble(Format) ? 4 : 8) * kVectorBytes);
+    const __m256 scale = LoadHalf8(scales);
     __m256 minimum = _mm256_setzero_ps();
-    if constexpr (Unpacked) {
-      const float* scales = reinterpret_cast<const float*>(block + 8 * kVectorBytes);
-      scale = _mm256_loadu_ps(scales);
-      if constexpr (HasOwnMin(Format)) minimum = _mm256_loadu_ps(scales + 8);
-    } else {
-      const uint16_t* scales =
-          reinterpret_cast<const uint16_t*>(block + (IsNibble(Format) ? 4 : 8) * kVectorBytes);
-      scale = LoadHalf8(scales);
-      if constexpr (HasOwnMin(Format)) minimum = LoadHalf8(scales + 8);
-    }
+    if constexpr (HasOwnMin(Format)) minimum = LoadHalf8(scales + 8);
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) {
       __m256i sums = BlockSums<Format>(codes, activation + 8 * t);
@@ -140,7 +112,7 @@ void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32
       if constexpr (HasOwnMin(Format))
         acc[t] = _mm256_fmadd_ps(minimum, _mm256_set1_ps(activation_scales[T + t]), acc[t]);
     }
-    block += Unpacked ? static_cast<int>(kUnpackedBlockBytes) : BlockBytes(Format);
+    block += BlockBytes(Format);
     tile += T * kActivationBlockBytes;
   }
 #pragma GCC unroll 8
@@ -180,12 +152,12 @@ int64_t ProbeInt8(int64_t rounds, int32_t* sink) {
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i b = _mm256_set1_epi32(sink[1]);
   for (int64_t i = 0; i < rounds; ++i) {
-    // Without this the products would be hoisted out of the loop.
-    asm volatile("" : "+x"(b));
 #pragma GCC unroll 6
-    for (int j = 0; j < 6; ++j)
-      sums[j] = _mm256_add_epi32(
-          sums[j], _mm256_madd_epi16(_mm256_maddubs_epi16(a, _mm256_xor_si256(b, sums[j])), ones));
+    for (int j = 0; j < 6; ++j) {
+      // Without this the equal products would be computed once.
+      asm volatile("" : "+x"(b));
+      sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
+    }
   }
   __m256i sum = sums[0];
   for (int j = 1; j < 6; ++j) sum = _mm256_add_epi32(sum, sums[j]);

@@ -13,7 +13,7 @@ namespace {
 
 #include "engine/kernels/isa_attention.h"
 
-enum { kStripRows = 16, kVectorBytes = 64, kUnpackedBlockBytes = 8 * 64 + 2 * 64 };
+enum { kStripRows = 16, kVectorBytes = 64 };
 
 constexpr bool IsNibble(int format) { return format == kPackedNibbleMin || format == kPackedNibbleSymmetric; }
 constexpr bool HasOwnMin(int format) { return format == kPackedNibbleMin || format == kPackedByteMin; }
@@ -26,27 +26,7 @@ __m512i LoadVector(const unsigned char* p) { return _mm512_loadu_si512(p); }
 __m512i LowNibbles(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
 __m512i HighNibbles(__m512i v) { return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15)); }
 
-template <int Format>
-void UnpackStrip(const unsigned char* strip, int32_t blocks, unsigned char* out) {
-  for (int32_t b = 0; b < blocks; ++b, strip += BlockBytes(Format), out += kUnpackedBlockBytes) {
-    constexpr int code_vectors = IsNibble(Format) ? 4 : 8;
-    for (int v = 0; v < code_vectors; ++v) {
-      const __m512i codes = LoadVector(strip + v * kVectorBytes);
-      if constexpr (IsNibble(Format)) {
-        _mm512_storeu_si512(out + v * kVectorBytes, LowNibbles(codes));
-        _mm512_storeu_si512(out + (v + 4) * kVectorBytes, HighNibbles(codes));
-      } else {
-        _mm512_storeu_si512(out + v * kVectorBytes, codes);
-      }
-    }
-    const uint16_t* scales = reinterpret_cast<const uint16_t*>(strip + code_vectors * kVectorBytes);
-    float* out_scales = reinterpret_cast<float*>(out + 8 * kVectorBytes);
-    _mm512_storeu_ps(out_scales, LoadHalf(scales));
-    if constexpr (HasOwnMin(Format)) _mm512_storeu_ps(out_scales + 16, LoadHalf(scales + 16));
-  }
-}
-
-// Code vector v (columns 4v to 4v+3 of the block) of a packed or unpacked block. Symmetric codes start the integer sum
+// Code vector v (columns 4v to 4v+3 of the block) of a block. Symmetric codes start the integer sum
 // below zero instead of being shifted: exact, and free.
 template <int T>
 inline __attribute__((always_inline)) void Accumulate(__m512i (&sums)[T], __m512i codes,
@@ -56,7 +36,7 @@ inline __attribute__((always_inline)) void Accumulate(__m512i (&sums)[T], __m512
     sums[t] = _mm512_dpbusd_epi32(sums[t], codes, _mm512_set1_epi32(activation[8 * t + v]));
 }
 
-template <int Format, int T, bool Unpacked>
+template <int Format, int T>
 void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32_t blocks, float* y,
                     int64_t y_stride, int32_t valid, bool accumulate) {
   __m512 acc[T];
@@ -76,7 +56,7 @@ void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32
       else
         sums[t] = _mm512_setzero_si512();
     }
-    if constexpr (IsNibble(Format) && !Unpacked) {
+    if constexpr (IsNibble(Format)) {
 #pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) {
         const __m512i codes = LoadVector(block + v * kVectorBytes);
@@ -87,18 +67,11 @@ void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32
 #pragma GCC unroll 8
       for (int v = 0; v < 8; ++v) Accumulate<T>(sums, LoadVector(block + v * kVectorBytes), activation, v);
     }
-    __m512 scale;
+    const uint16_t* scales =
+        reinterpret_cast<const uint16_t*>(block + (IsNibble(Format) ? 4 : 8) * kVectorBytes);
+    const __m512 scale = LoadHalf(scales);
     __m512 minimum = _mm512_setzero_ps();
-    if constexpr (Unpacked) {
-      const float* scales = reinterpret_cast<const float*>(block + 8 * kVectorBytes);
-      scale = _mm512_loadu_ps(scales);
-      if constexpr (HasOwnMin(Format)) minimum = _mm512_loadu_ps(scales + 16);
-    } else {
-      const uint16_t* scales =
-          reinterpret_cast<const uint16_t*>(block + (IsNibble(Format) ? 4 : 8) * kVectorBytes);
-      scale = LoadHalf(scales);
-      if constexpr (HasOwnMin(Format)) minimum = LoadHalf(scales + 16);
-    }
+    if constexpr (HasOwnMin(Format)) minimum = LoadHalf(scales + 16);
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) {
       const __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(activation_scales[t]));
@@ -106,7 +79,7 @@ void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32
       if constexpr (HasOwnMin(Format))
         acc[t] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(activation_scales[T + t]), acc[t]);
     }
-    block += Unpacked ? static_cast<int>(kUnpackedBlockBytes) : BlockBytes(Format);
+    block += BlockBytes(Format);
     tile += T * kActivationBlockBytes;
   }
   const __mmask16 mask = static_cast<__mmask16>((1u << valid) - 1);
