@@ -14,6 +14,8 @@ namespace {
 
 using boost::asio::ip::tcp;
 
+constexpr size_t kMaxCollectedBytes = 64 << 20;  // of a body that no on_data takes
+
 TimePoint Now() { return MonotonicClock::Get().Now(); }
 
 bool WouldBlock(const boost::system::error_code& error) {
@@ -142,6 +144,7 @@ bool ClientConnection::TakeBytes(std::string_view bytes, TimePoint at) {
     response.first_byte = at;
     response.phase = ClientPhase::kHeaders;
   }
+  bool too_large = false;
   ResponseParser::Sink sink;
   sink.on_head = [&] {
     response.phase = ClientPhase::kBody;
@@ -152,8 +155,10 @@ bool ClientConnection::TakeBytes(std::string_view bytes, TimePoint at) {
   sink.on_body = [&](std::string_view data) {
     if (call_->callbacks.on_data) {
       call_->callbacks.on_data(data, at);
-    } else {
+    } else if (response.body.size() + data.size() <= kMaxCollectedBytes) {
       response.body += data;
+    } else {
+      too_large = true;
     }
   };
   ResponseParser::State state = ResponseParser::State::kMalformed;
@@ -162,6 +167,11 @@ bool ClientConnection::TakeBytes(std::string_view bytes, TimePoint at) {
   } catch (const std::exception& error) {
     LogError("http client: a callback threw: {}", error.what());
     Fail(ClientFailure::kMalformed, fmt::format("a callback threw: {}", error.what()), at);
+    return false;
+  }
+  if (too_large) {
+    Fail(ClientFailure::kMalformed,
+         fmt::format("the response body is larger than {} bytes", kMaxCollectedBytes), at);
     return false;
   }
   if (state == ResponseParser::State::kMalformed) {

@@ -147,6 +147,14 @@ TEST(HttpClientTest, RefusesMalformedResponses) {
             ClientFailure::kMalformed);
 }
 
+TEST(HttpClientTest, StopsCollectingAnEndlessBody) {
+  const ClientResponse response =
+      CallOnce({{"HTTP/1.1 200 OK\r\n\r\n" + std::string((64 << 20) + 1, 'x')}}, std::chrono::seconds(30));
+  EXPECT_EQ(response.failure, ClientFailure::kMalformed);
+  EXPECT_EQ(response.phase, ClientPhase::kBody);
+  EXPECT_LE(response.body.size(), size_t{64} << 20);
+}
+
 TEST(HttpClientTest, TellsTheFailuresApartWithTheirPhase) {
   HttpClient nobody({"127.0.0.1", 1, "/"});
   const ClientResponse refused = nobody.Call({.method = "GET", .path = "/"});

@@ -1,6 +1,7 @@
 #include "net/http/server.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "net/http/loopback_fixture.h"
 
@@ -308,6 +309,28 @@ TEST_F(ServerTest, NamesHostAndPortWhenThePortIsTaken) {
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().code(), StatusCode::kUnavailable);
   EXPECT_THAT(second.error().message(), HasSubstr("127.0.0.1 port " + std::to_string(options.port)));
+}
+
+TEST_F(ServerTest, AcceptsAgainAfterDescriptorsRanOut) {
+  Listen();
+  ExpectServes();
+  ASSERT_TRUE(Eventually([&] { return server_->num_connections() == 0; }));
+  const int free_descriptor = dup(STDIN_FILENO);
+  ASSERT_GE(free_descriptor, 0);
+  close(free_descriptor);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  // The client's socket takes the last descriptor; accepting would need one more.
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(free_descriptor) + 1;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
+  RawSocket socket(server_->port());
+  socket.Send(kHello);
+  const std::string early = socket.Receive("hello", milliseconds(250));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(socket.connected());
+  EXPECT_EQ(early, "");
+  EXPECT_EQ(StatusOf(socket.Receive("hello")), 200);
 }
 
 TEST_F(ServerTest, LeavesOutHeadersThatWouldBreakTheFraming) {
