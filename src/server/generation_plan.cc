@@ -146,11 +146,19 @@ Result<GenerationPlan> PlanChat(const ChatRequest& request, const Engine& engine
   for (const WireMessage& message : request.messages) bytes += message.content.size();
   WEIR_RETURN_IF_ERROR(CheckBytes(bytes, engine, "messages"));
   ledger->Enter(Stage::kTemplate, Now());
-  PlannedPrompt prompt;
-  WEIR_ASSIGN_OR_RETURN(prompt.tokens, chat_template->RenderAndEncode(ToChatMessages(request.messages),
-                                                                      request.add_generation_prompt));
+  WEIR_ASSIGN_OR_RETURN(
+      const std::vector<RenderedPiece> pieces,
+      chat_template->Render(ToChatMessages(request.messages), request.add_generation_prompt));
   ledger->Enter(Stage::kTokenize, Now());
-  ledger->templated = ledger->tokenized = ledger->last_change();
+  ledger->templated = ledger->last_change();
+  std::vector<MarkedText> parts;
+  for (const RenderedPiece& piece : pieces) {
+    parts.push_back({piece.text, piece.from_template ? SpecialTokens::kParse : SpecialTokens::kAsText});
+  }
+  PlannedPrompt prompt;
+  // A template writes the first token itself where the model wants one.
+  WEIR_ASSIGN_OR_RETURN(prompt.tokens, engine.tokenizer().EncodeParts(parts, false));
+  ledger->tokenized = Now();
   if (prompt.tokens.empty()) {
     return InvalidArgument("the messages render to no token")
         .WithReason("invalid_value")

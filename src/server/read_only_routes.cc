@@ -51,7 +51,8 @@ HttpResponse Ready(const ServerContext& context) {
 
 HttpResponse VersionInfo(const ServerContext& context) {
   const ServerOptions& options = context.options;
-  Json body = {{"version", Version()},
+  Json body = {{"name", "weir"},
+               {"version", Version()},
                {"commit", Commit()},
                {"compiler", Compiler()},
                {"build_type", BuildType()},

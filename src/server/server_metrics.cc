@@ -1,6 +1,7 @@
 #include "server/server_metrics.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <cmath>
 #include <utility>
@@ -16,6 +17,13 @@ double Seconds(const Ledger& ledger, std::initializer_list<Stage> stages) {
   Duration sum{};
   for (Stage stage : stages) sum += ledger.stage(stage);
   return ToSeconds(sum);
+}
+
+// Of the whole process, user and system.
+double CpuSeconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 bool IsSet(TimePoint time) { return time != TimePoint{}; }
@@ -82,6 +90,7 @@ ServerMetrics::ServerMetrics(const std::string& model_name)
       gauge("weir:queue_limit_tokens", "Most prompt tokens that may wait; -1: by the TTFT objective.");
   step_age_ = gauge("weir:watchdog_last_step_age_seconds", "Time since the last step ended.");
   connections_ = gauge("weir:http_connections", "Open connections of the data listener.");
+  cpu_seconds_ = registry_.AddCounter("process_cpu_seconds_total", "CPU time of this process.");
   log_dropped_ = counter("weir:log_dropped_total", "Log lines dropped because the sink was slow.");
   step_seconds_ = histogram("weir:step_seconds", "Duration of one step.", kItlBuckets);
   step_batch_ = histogram("weir:step_batch_size", "Sequences in one step.", kBatchBuckets);
@@ -201,6 +210,8 @@ void ServerMetrics::SetGauges(const Engine& engine) {
 std::string ServerMetrics::Render(const Engine* engine, int num_connections) {
   if (engine != nullptr) SetGauges(*engine);
   connections_->Set(num_connections);
+  if (const double used = CpuSeconds(); used > cpu_seconds_->value())
+    cpu_seconds_->Add(used - cpu_seconds_->value());
   const auto dropped = static_cast<double>(LogDropped());
   if (dropped > log_dropped_->value()) log_dropped_->Add(dropped - log_dropped_->value());
   return registry_.Render();
