@@ -13,6 +13,8 @@ constexpr double kKvWeight = 0.01;
 constexpr double kAccident = 8.0;
 // So many accidents one after another are no accident: the machine has changed, or the first steps were odd.
 constexpr int kMaxRefused = 16;
+// A machine can be made slower by others, never faster: so far below its prediction, what was learnt was the accident.
+constexpr double kMistaken = 4.0;
 // Below this relative spread of token counts a slope would be noise.
 constexpr double kMinSpread = 0.05;
 
@@ -99,6 +101,7 @@ bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual)
     if (++range.num_refused < kMaxRefused) return false;
     range = Range{};
   }
+  if (range.num_observed > 0 && kMistaken * seconds < At(range, num_tokens, kv)) range = Range{};
   range.num_refused = 0;
   Learn(range, num_tokens, kv, seconds);
   return true;

@@ -54,6 +54,13 @@ TEST(CostModelTest, BelievesAChangeThatStays) {
   EXPECT_NEAR(ToSeconds(model.Predict(8, 100)), 0.050, 0.005);
 }
 
+TEST(CostModelTest, ForgetsWhatABusyMachineTaughtIt) {
+  CostModel model;
+  for (int i = 0; i < 5; ++i) model.Observe(8, 100, FromSeconds(0.200));
+  model.Observe(8, 100, FromSeconds(0.005));
+  EXPECT_NEAR(ToSeconds(model.Predict(8, 100)), 0.005, 1e-4);
+}
+
 TEST(CostModelTest, FollowsASlowDrift) {
   CostModel model;
   for (int i = 0; i < 50; ++i) model.Observe(8, 100, FromSeconds(0.004));
