@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
 
 #include "base/file.h"
+#include "cli/choice_flag.h"
 #include "cli/command.h"
 #include "cli/default_model.h"
 #include "cli/flags.h"
@@ -28,10 +28,9 @@ struct BenchFlags {
 void AddFlags(CLI::App& app, BenchFlags* flags) {
   BenchSpec& spec = flags->spec;
   app.add_option("--model", flags->model, "GGUF file (default: the cached default model)");
-  app.add_option("--mode", spec.mode, "study: the direct benchmark; matrix: prefill and decode apart")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, BenchMode>{{"study", BenchMode::kStudy}, {"matrix", BenchMode::kMatrix}}))
-      ->default_str("study");
+  AddChoice<BenchMode>(app, "--mode", &spec.mode,
+                       {{"study", BenchMode::kStudy}, {"matrix", BenchMode::kMatrix}},
+                       "study: the direct benchmark; matrix: prefill and decode apart");
   app.add_option("--batch-sizes", spec.batch_sizes, "one row each")->delimiter(',')->capture_default_str();
   app.add_option("--num-prompts", spec.num_prompts, "measured prompts per row and repeat")
       ->capture_default_str();
@@ -41,15 +40,11 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
                  "share of the memory offered")
       ->capture_default_str();
   app.add_option("--output", flags->output, "result file")->capture_default_str();
-  app.add_option("--batching", spec.batching,
-                 "continuous: the next prompt enters when one ends; static: groups")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Batching>{
-          {"continuous", Batching::kContinuous}, {"static", Batching::kStatic}}))
-      ->default_str("continuous");
-  app.add_option("--tail", spec.tail, "fill: keep the batch full to the end; drain: let it empty")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Tail>{{"fill", Tail::kFill}, {"drain", Tail::kDrain}}))
-      ->default_str("fill");
+  AddChoice<Batching>(app, "--batching", &spec.batching,
+                      {{"continuous", Batching::kContinuous}, {"static", Batching::kStatic}},
+                      "continuous: the next prompt enters when one ends; static: groups");
+  AddChoice<Tail>(app, "--tail", &spec.tail, {{"fill", Tail::kFill}, {"drain", Tail::kDrain}},
+                  "fill: keep the batch full to the end; drain: let it empty");
   app.add_option("--repeats", spec.repeats, "runs per row (default: 5, in matrix mode 3)");
   app.add_option("--warmup", spec.warmup, "warm-up prompts per row")->capture_default_str();
   app.add_option("--temperature", spec.temperature, "0 is greedy")->capture_default_str();

@@ -5,9 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdlib>
-#include <map>
 
 #include "base/file.h"
+#include "cli/choice_flag.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
@@ -67,19 +67,18 @@ void AddFlags(CLI::App& app, LoadFlags* flags) {
   app.add_flag("--ignore-eos,!--no-ignore-eos", spec.ignore_eos, "force the full length (default: on)");
   app.add_flag("--stream,!--no-stream", spec.stream, "stream the answers (default: on)");
   app.add_option("--request-rate", flags->request_rate, "requests per second: switches to the open loop");
-  app.add_option("--arrival", spec.arrival, "open loop: poisson, constant or gamma")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, ArrivalProcess>{{"poisson", ArrivalProcess::kPoisson},
-                                                {"constant", ArrivalProcess::kConstant},
-                                                {"gamma", ArrivalProcess::kGamma}}))
-      ->default_str("poisson");
+  AddChoice<ArrivalProcess>(app, "--arrival", &spec.arrival,
+                            {{"poisson", ArrivalProcess::kPoisson},
+                             {"constant", ArrivalProcess::kConstant},
+                             {"gamma", ArrivalProcess::kGamma}},
+                            "open loop: how arrivals are spaced");
   app.add_option("--burstiness", spec.burstiness, "gamma shape: 1 is Poisson, below 1 comes in bursts")
       ->capture_default_str();
   app.add_option("--max-in-flight", spec.max_in_flight,
                  "open loop: most requests at once (default: no limit)");
-  app.add_option("--on-shed", spec.on_shed, "wait: pause for Retry-After; next: go on (default: by loop)")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, OnShed>{{"wait", OnShed::kWait}, {"next", OnShed::kNext}}));
+  AddChoice<OnShed>(
+      app, "--on-shed", &spec.on_shed, {{"wait", OnShed::kWait}, {"next", OnShed::kNext}},
+      "wait: pause for Retry-After; next: go on (default: wait in a closed loop, next in an open one)");
   app.add_option("--warmup", spec.warmup, "warm-up requests, never measured")->capture_default_str();
   app.add_option("--slo", flags->slo, "what counts as good, in ms: ttft=500,tpot=50,e2el=5000");
   app.add_option("--temperature", spec.temperature, "0 is greedy")->capture_default_str();

@@ -88,7 +88,8 @@ void ServerSide::Discover() {
       control_url_ = *url;
     } else if (const auto port = JsonNumber(FindJson(version_, {"control_port"})); port && *port > 0) {
       control_url_ = fmt::format("http://{}:{}", url_.host, static_cast<int>(*port));
-    } else if (is_weir_) {
+    } else if (is_weir_ && FindJson(version_, {"control_port"}) == nullptr) {
+      // An older server that does not say; one that says null has no control listener.
       control_url_ = fmt::format("http://{}:{}", url_.host, url_.port + 1);
     }
   }
