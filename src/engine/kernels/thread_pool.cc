@@ -38,7 +38,7 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::Create(int num_threads) {
 }
 
 ThreadPool::~ThreadPool() {
-  stopping_ = true;
+  stopping_.store(true);
   phase_.fetch_add(1, std::memory_order_release);
   phase_.notify_all();
   for (std::thread& worker : workers_) worker.join();
@@ -52,42 +52,44 @@ void ThreadPool::RunErased(int num_units, Call call, const void* body) {
   call_ = call;
   body_ = body;
   num_units_ = num_units;
-  next_unit_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int32_t>(workers_.size()), std::memory_order_relaxed);
+  num_done_.store(0, std::memory_order_relaxed);
+  const uint64_t phase = (claims_.load(std::memory_order_relaxed) >> 32) + 1;
+  claims_.store(phase << 32 | static_cast<uint32_t>(num_units), std::memory_order_release);
   phase_.fetch_add(1, std::memory_order_release);
   phase_.notify_all();
   Work(0);
   for (int spins = 0;; ++spins) {
-    const int32_t running = running_.load(std::memory_order_acquire);
-    if (running == 0) return;
+    const int32_t done = num_done_.load(std::memory_order_acquire);
+    if (done == num_units) return;
     if (spins < kSpins)
       Pause();
     else
-      running_.wait(running, std::memory_order_acquire);
+      num_done_.wait(done, std::memory_order_acquire);
   }
 }
 
 void ThreadPool::Work(int thread) {
-  while (true) {
-    const int32_t unit = next_unit_.fetch_add(1, std::memory_order_relaxed);
-    if (unit >= num_units_) return;
-    call_(body_, unit, thread);
+  uint64_t claim = claims_.load(std::memory_order_acquire);
+  while (static_cast<uint32_t>(claim) != 0) {
+    if (!claims_.compare_exchange_weak(claim, claim - 1, std::memory_order_acq_rel)) continue;
+    // The phase cannot end before this unit is counted, so its members hold still.
+    call_(body_, num_units_ - static_cast<int>(static_cast<uint32_t>(claim)), thread);
+    num_done_.fetch_add(1, std::memory_order_acq_rel);
+    if (thread != 0) num_done_.notify_one();
+    claim = claims_.load(std::memory_order_acquire);
   }
 }
 
 void ThreadPool::WorkerLoop(int thread) {
-  uint32_t seen = 0;
-  while (true) {
+  while (!stopping_.load()) {
+    const uint32_t seen = phase_.load(std::memory_order_acquire);
+    Work(thread);
     for (int spins = 0; phase_.load(std::memory_order_acquire) == seen; ++spins) {
       if (spins < kSpins)
         Pause();
       else
         phase_.wait(seen, std::memory_order_acquire);
     }
-    ++seen;
-    if (stopping_) return;
-    Work(thread);
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
   }
 }
 

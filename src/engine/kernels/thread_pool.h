@@ -5,7 +5,8 @@
 // Errors    Create: RESOURCE_EXHAUSTED when the system gives no thread
 // Threads   units are claimed one at a time, so a disturbed core simply does fewer
 //
-// Workers spin briefly between phases (a phase lasts tens of microseconds), then sleep: nothing spins while idle, and an
+// A phase ends when its units are done, not when every worker has come by: one that the system has put aside is not
+// waited for unless it holds a unit. Workers spin briefly between phases (a phase lasts tens of microseconds), then sleep: nothing spins while idle, and an
 // oversubscribed machine is not stalled by its own waiting threads.
 #pragma once
 
@@ -47,13 +48,15 @@ class ThreadPool {
   void WorkerLoop(int thread);
 
   std::vector<std::thread> workers_;
+  // Of the running phase: written before `claims_`, read only by who holds a unit of it.
   Call call_ = nullptr;
   const void* body_ = nullptr;
   int num_units_ = 0;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};
+  // Phase number in the upper half, units not yet claimed in the lower: a late worker cannot claim from the wrong phase.
+  alignas(64) std::atomic<uint64_t> claims_{0};
+  alignas(64) std::atomic<int32_t> num_done_{0};
   alignas(64) std::atomic<uint32_t> phase_{0};
-  alignas(64) std::atomic<int32_t> next_unit_{0};
-  alignas(64) std::atomic<int32_t> running_{0};
 };
 
 }  // namespace weir

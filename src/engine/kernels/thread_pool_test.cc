@@ -45,5 +45,18 @@ TEST(ThreadPoolTest, WhatUnitsWroteIsSeenAfterRun) {
   }
 }
 
+TEST(ThreadPoolTest, ManyShortPhasesOnFarTooManyThreads) {
+  auto pool = ThreadPool::Create(16);
+  ASSERT_TRUE(pool.has_value());
+  std::atomic<int> sum{0};
+  int expected = 0;
+  for (int round = 0; round < 3000; ++round) {
+    const int units = 2 + round % 5;
+    (*pool)->Run(units, [&](int unit, int) { sum += unit + 1; });
+    expected += units * (units + 1) / 2;
+    ASSERT_EQ(sum.load(), expected);
+  }
+}
+
 }  // namespace
 }  // namespace weir

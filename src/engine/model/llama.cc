@@ -66,6 +66,7 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
 void LlamaModel::Embed(const Batch& batch) {
   pool_->Run(batch.num_rows(), [&](int row, int) {
     const size_t r = static_cast<size_t>(row);
+    DCHECK(batch.tokens[r] >= 0 && batch.tokens[r] < config_.vocab_size);
     UnpackRow(*kernels_, weights_.embedding, batch.tokens[r],
               scratch_.hidden + int64_t{row} * config_.hidden_size);
     scratch_.rope[r] = rope_.Row(batch.positions[r], scratch_.rope_rows + int64_t{row} * rope_.row_floats());
@@ -104,7 +105,7 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
     if (unit < q_units) {
       multiply(layer.q, unit, q_unit, scratch_.queries + int64_t{unit} * q_unit,
                int64_t{config_.num_heads} * dim);
-      for (int i = 0; i < q_unit / dim; ++i) FinishQueryHead(layer, unit * q_unit / dim + i, rows, thread);
+      for (int i = 0; i < q_unit / dim; ++i) FinishQueryHead(unit * q_unit / dim + i, rows);
       return;
     }
     const bool is_key = unit - q_units < kv_units;
@@ -120,7 +121,7 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   });
 }
 
-void LlamaModel::FinishQueryHead(const LayerWeights&, int head, int num_rows, const ThreadScratch&) {
+void LlamaModel::FinishQueryHead(int head, int num_rows) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
   const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
   for (int row = 0; row < num_rows; ++row) {

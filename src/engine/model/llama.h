@@ -46,7 +46,7 @@ class LlamaModel final : public Model {
   void Embed(const Batch& batch);
   void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm);
   void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index);
-  void FinishQueryHead(const LayerWeights& layer, int head, int num_rows, const ThreadScratch& thread);
+  void FinishQueryHead(int head, int num_rows);
   void StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys, int stride);
   void StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head, const float* values,
                       int stride);
