@@ -22,38 +22,38 @@ int Code(const unsigned char* codes, int format, int row, int k) {
   return format == kPackedByteSymmetric ? static_cast<signed char>(byte) : byte;
 }
 
-void QuantizedElement(const IsaMatMul& args, const unsigned char* strip, int row_in_strip, int row,
-                      float* y) {
+// One matrix row times a tile of activation rows: each block's codes are taken apart once.
+void QuantizedTile(const IsaMatMul& args, const unsigned char* strip, int row_in_strip, int first_row,
+                   int tile_rows, float* y) {
   const bool nibbles = args.format == kPackedNibbleMin || args.format == kPackedNibbleSymmetric;
   const bool own_min = args.format == kPackedNibbleMin || args.format == kPackedByteMin;
   const int code_bytes = (nibbles ? 16 : 32) * kStripRows;
   const int block_bytes = code_bytes + (own_min ? 4 : 2) * kStripRows;
-  // The tile that the row lies in: ceil(rows / 8) tiles, the larger ones first.
-  const int num_tiles = (args.rows + kMaxTileRows - 1) / kMaxTileRows;
-  const int small = args.rows / num_tiles;
-  const int num_large = args.rows % num_tiles;
-  const int in_large = num_large * (small + 1);
-  const int tile_rows = row < in_large ? small + 1 : small;
-  const int t = row < in_large ? row % tile_rows : (row - in_large) % tile_rows;
   const int blocks = args.in / 32;
   const unsigned char* tile =
-      args.activations + static_cast<int64_t>(row - t) * blocks * kActivationBlockBytes;
-  float acc = 0.0f;
+      args.activations + static_cast<int64_t>(first_row) * blocks * kActivationBlockBytes;
+  float acc[kMaxTileRows] = {};
   for (int b = 0; b < blocks; ++b) {
     const unsigned char* block = strip + static_cast<int64_t>(b) * block_bytes;
     const uint16_t* scales = reinterpret_cast<const uint16_t*>(block + code_bytes);
-    const unsigned char* activation = tile + static_cast<int64_t>(b) * tile_rows * kActivationBlockBytes;
-    const signed char* codes = reinterpret_cast<const signed char*>(activation) + 32 * t;
-    const float* activation_scales = reinterpret_cast<const float*>(activation + 32 * tile_rows);
-    int32_t sum = 0;
-    for (int k = 0; k < 32; ++k) sum += Code(block, args.format, row_in_strip, k) * codes[k];
-    acc = __builtin_fmaf(static_cast<float>(sum),
-                         HalfBitsToFloat(scales[row_in_strip]) * activation_scales[t], acc);
-    if (own_min)
-      acc = __builtin_fmaf(HalfBitsToFloat(scales[kStripRows + row_in_strip]),
-                           activation_scales[tile_rows + t], acc);
+    const float scale = HalfBitsToFloat(scales[row_in_strip]);
+    const float min = own_min ? HalfBitsToFloat(scales[kStripRows + row_in_strip]) : 0.0f;
+    int16_t weights[32];
+    for (int k = 0; k < 32; ++k) weights[k] = static_cast<int16_t>(Code(block, args.format, row_in_strip, k));
+    const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * tile_rows);
+    for (int t = 0; t < tile_rows; ++t) {
+      const signed char* codes = reinterpret_cast<const signed char*>(tile) + 32 * t;
+      int32_t sum = 0;
+      for (int k = 0; k < 32; ++k) sum += weights[k] * codes[k];
+      acc[t] = __builtin_fmaf(static_cast<float>(sum), scale * activation_scales[t], acc[t]);
+      if (own_min) acc[t] = __builtin_fmaf(min, activation_scales[tile_rows + t], acc[t]);
+    }
+    tile += tile_rows * kActivationBlockBytes;
   }
-  *y = args.accumulate ? *y + acc : acc;
+  for (int t = 0; t < tile_rows; ++t) {
+    float* out = y + t * args.y_stride;
+    *out = args.accumulate ? *out + acc[t] : acc[t];
+  }
 }
 
 void FloatElement(const IsaMatMul& args, const unsigned char* strip, int row_in_strip, int row, float* y) {
@@ -73,16 +73,25 @@ void FloatElement(const IsaMatMul& args, const unsigned char* strip, int row_in_
 
 void MatMul(const IsaMatMul* pointer) {
   const IsaMatMul& args = *pointer;
+  if (args.rows <= 0) return;
+  // ceil(rows / 8) tiles, the larger ones first.
+  const int num_tiles = (args.rows + kMaxTileRows - 1) / kMaxTileRows;
+  const int small = args.rows / num_tiles;
+  const int num_large = args.rows % num_tiles;
   for (int s = args.first_strip; s < args.last_strip; ++s) {
     const unsigned char* strip = args.strips + s * args.strip_bytes;
-    for (int r = 0; r < kStripRows && s * kStripRows + r < args.out; ++r)
-      for (int row = 0; row < args.rows; ++row) {
-        float* y = args.y + row * args.y_stride + static_cast<int64_t>(s - args.first_strip) * kStripRows + r;
-        if (args.format >= kPackedF16)
-          FloatElement(args, strip, r, row, y);
-        else
-          QuantizedElement(args, strip, r, row, y);
+    for (int r = 0; r < kStripRows && s * kStripRows + r < args.out; ++r) {
+      float* y = args.y + static_cast<int64_t>(s - args.first_strip) * kStripRows + r;
+      if (args.format >= kPackedF16) {
+        for (int row = 0; row < args.rows; ++row) FloatElement(args, strip, r, row, y + row * args.y_stride);
+        continue;
       }
+      for (int tile = 0, row = 0; tile < num_tiles; ++tile) {
+        const int tile_rows = tile < num_large ? small + 1 : small;
+        QuantizedTile(args, strip, r, row, tile_rows, y + row * args.y_stride);
+        row += tile_rows;
+      }
+    }
   }
 }
 
