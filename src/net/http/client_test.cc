@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "net/http/loopback_fixture.h"
+#include "tests/support/loopback_fixture.h"
 
 namespace weir {
 namespace {

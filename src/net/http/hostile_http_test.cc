@@ -1,7 +1,7 @@
 // Requests that try to be read in two ways. The bytes "GET /smuggled" follow each of them and must never become a request.
 #include <gmock/gmock.h>
 
-#include "net/http/loopback_fixture.h"
+#include "tests/support/loopback_fixture.h"
 
 namespace weir {
 namespace {

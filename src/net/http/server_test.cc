@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
-#include "net/http/loopback_fixture.h"
+#include "tests/support/loopback_fixture.h"
 
 namespace weir {
 namespace {
