@@ -77,7 +77,8 @@ Result<std::unique_ptr<Engine>> Load(const EngineOptions& options, const Signals
 
 void PrintAddresses(const ServeSpec& spec, const InferenceServer& server) {
   const std::string host = spec.server.host == "0.0.0.0" ? "127.0.0.1" : spec.server.host;
-  fmt::print("weir serves {} at http://{}:{}\n", spec.server.model_name, host, server.port());
+  fmt::print("weir listens at http://{}:{} and loads {}\n", host, server.port(), spec.engine.model_path);
+  fmt::print("  model       {}\n", spec.server.model_name);
   if (server.control_port() != 0) {
     fmt::print("  control     http://{}:{}\n", host, server.control_port());
   } else {

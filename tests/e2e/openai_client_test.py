@@ -87,9 +87,9 @@ class OpenAiClientTest(unittest.TestCase):
     def test_bodies_pass_the_clients_own_validation(self):
         raw = self.client.chat.completions.with_raw_response.create(
             model=MODEL, messages=HELLO, max_tokens=4, temperature=0)
-        ChatCompletion.model_validate(json.loads(raw.text()))
+        ChatCompletion.model_validate(raw.http_response.json())
         raw = self.client.completions.with_raw_response.create(model=MODEL, prompt="Hello", max_tokens=4, logprobs=2)
-        Completion.model_validate(json.loads(raw.text()))
+        Completion.model_validate(raw.http_response.json())
 
     def test_streamed_chunks_join_to_the_whole_answer(self):
         whole = self.chat(max_tokens=24)

@@ -197,17 +197,21 @@ TEST(ServerLoopbackTest, WorksOnForDepartedClientsWhenToldToIgnoreThem) {
   options.policy = SchedulerPolicy::kSequential;
   Loopback loopback(options);
   loopback.Start();
+  std::atomic<bool> has_data{false};
   {
     const std::unique_ptr<HttpClient> client = loopback.NewClient();
-    client->Start(Loopback::Request("/v1/completions", Completion(300), {{"X-Request-Id", "leaver"}}), {});
+    HttpClient::Callbacks callbacks;
+    callbacks.on_data = [&](std::string_view, TimePoint) { has_data = true; };
+    client->Start(Loopback::Request("/v1/completions", Completion(1900, true), {{"X-Request-Id", "leaver"}}),
+                  std::move(callbacks));
     const TimePoint end = Now() + seconds(10);
-    while (loopback.server().num_active() == 0 && Now() < end) std::this_thread::sleep_for(milliseconds(1));
-    std::this_thread::sleep_for(milliseconds(20));
+    while (!has_data && Now() < end) std::this_thread::sleep_for(milliseconds(1));
+    ASSERT_TRUE(has_data);
   }
   loopback.WaitUntilIdle();
   const Json ledger = Parsed(loopback.Get("/debug/requests/leaver", true).body);
   EXPECT_EQ(ledger["outcome"], "cancelled");
-  EXPECT_EQ(ledger["output_tokens"], 300);
+  EXPECT_EQ(ledger["output_tokens"], 1900);
 }
 
 TEST(ServerLoopbackTest, SixtyFourClientsMeetAQueueOfSixteen) {
