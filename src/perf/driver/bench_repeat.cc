@@ -109,6 +109,8 @@ class Repeat {
       run_.fillers.push_back(std::move(record));
     } else {
       ++ended_;
+      // Cut off by Ctrl-C: neither a success nor a failure.
+      if (record.outcome == Outcome::kCancelled) return;
       if (spec_.on_record) spec_.on_record(record);
       run_.measured.push_back(std::move(record));
     }

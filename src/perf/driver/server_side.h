@@ -28,6 +28,7 @@ class ServerSide {
   Result<std::string> FirstModel();
   // Reads /version and looks for the control listener.
   void Discover();
+  bool has_control() const { return control_ != nullptr; }
   bool is_weir() const { return is_weir_; }
   const Json& version() const { return version_; }
 
