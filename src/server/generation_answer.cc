@@ -22,16 +22,14 @@ void GenerationExchange::OnNews(size_t index) {
   if (sequence.stream == nullptr) return;
   const std::shared_ptr<GenerationExchange> self =
       shared_from_this();  // the stream's context holds us, and may go
-  TakeEvents(&sequence);
-  if (record_.is_stream && !client_left_ && !answered_) {
-    std::string out;
-    AppendChunks(&sequence, &out);
-    if (!out.empty()) WriteStream(std::move(out));
-  }
+  std::string out;
+  TakeEvents(&sequence, &out);
+  if (!out.empty()) WriteStream(std::move(out));
   if (num_open_ == 0) Finish();
 }
 
-void GenerationExchange::TakeEvents(Sequence* sequence) {
+// A chunk per token, also when several have come: who counts chunks counts tokens.
+void GenerationExchange::TakeEvents(Sequence* sequence, std::string* out) {
   TokenEvent event;
   while (sequence->stream != nullptr && sequence->stream->Pop(&event)) {
     const bool is_final = event.finish != FinishReason::kNone;
@@ -45,11 +43,13 @@ void GenerationExchange::TakeEvents(Sequence* sequence) {
     const bool was_done = sequence->choice->is_done();
     if (event.finish == FinishReason::kError) {
       // After a stop string the engine only reports that it was cancelled, as it was told to.
+      if (!was_done && !out->empty()) WriteStream(std::exchange(*out, std::string()));
       if (!was_done) Fail(event.error, Duration::zero());
     } else {
       sequence->choice->Take(event);
       if (!was_done && sequence->choice->matched_stop() && sequence->stream != nullptr)
         sequence->stream->Cancel();
+      if (record_.is_stream && !client_left_ && !answered_) AppendChunks(sequence, out);
     }
   }
 }

@@ -57,7 +57,7 @@ class GenerationExchange final : public HttpExchange,
 
   // generation_answer.cc
   void OnNews(size_t index);
-  void TakeEvents(Sequence* sequence);
+  void TakeEvents(Sequence* sequence, std::string* out);
   void AppendChunks(Sequence* sequence, std::string* out);
   void StartStream();
   void WriteStream(std::string bytes);

@@ -329,7 +329,7 @@ TEST(ServerLoopbackTest, AStopInMidStreamSendsAnErrorEvent) {
   ASSERT_GE(events.size(), 2u);
   EXPECT_EQ(events.back(), "[DONE]");
   EXPECT_EQ(Parsed(events[events.size() - 2])["error"]["code"], "draining");
-  EXPECT_EQ(loopback.server().num_active(), 0);
+  loopback.WaitUntilIdle();
 }
 
 TEST(ServerLoopbackTest, StagesOfEveryLedgerSumToItsWallTime) {
