@@ -1,0 +1,131 @@
+// The direct benchmark on a model small enough to make on the spot: what is counted, not how fast it is.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <set>
+
+#include "perf/driver/bench_spec.h"
+#include "tests/support/tiny_model.h"
+
+namespace weir {
+namespace {
+
+class BenchDriverTest : public testing::Test {
+ protected:
+  BenchSpec Spec() const {
+    BenchSpec spec;
+    spec.model_path = model_.path();
+    spec.max_model_len = 512;
+    spec.threads = 1;
+    spec.repeats = 2;
+    spec.warmup = 1;
+    spec.num_prompts = 5;
+    spec.max_tokens = 8;
+    return spec;
+  }
+
+  TinyModel model_;
+};
+
+TEST_F(BenchDriverTest, KeepsTheBatchFullAndCountsOnlyMeasuredPrompts) {
+  BenchSpec spec = Spec();
+  spec.batch_sizes = {1, 3};
+  std::vector<RequestRecord> records;
+  spec.on_record = [&](const RequestRecord& record) { records.push_back(record); };
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  ASSERT_EQ((*document)["results"].size(), 2u);
+  for (const Json& row : (*document)["results"]) {
+    EXPECT_EQ(row["num_requests"], 10);
+    EXPECT_EQ(row["num_ok"], 10);
+    EXPECT_EQ(row["output_tokens"], 80);
+    EXPECT_EQ(row["runs"].size(), 2u);
+    EXPECT_GT(row["output_tps_steady"].get<double>(), 0);
+    EXPECT_TRUE(row["limit"].is_object());
+  }
+  EXPECT_EQ((*document)["results"][0]["num_filler"], 0);
+  EXPECT_GT((*document)["results"][1]["num_filler"].get<int>(), 0);
+
+  ASSERT_EQ(records.size(), 20u);
+  std::set<std::string> prompts;
+  for (const RequestRecord& record : records) {
+    EXPECT_EQ(record.output_tokens, 8);
+    EXPECT_EQ(record.token_times_ms.size(), 8u);
+    EXPECT_EQ(record.cached_tokens, 0);
+    EXPECT_FALSE(record.prompt_id.starts_with("warmup"));
+    EXPECT_TRUE(prompts.insert(record.prompt_id).second) << record.prompt_id << " was measured twice";
+    const auto batch = JsonNumber(FindJson(record.server, {"batch_mean"}));
+    ASSERT_TRUE(batch.has_value());
+    // With a full tail nobody computes in a smaller batch than asked for.
+    EXPECT_NEAR(*batch, record.id.starts_with("b3") ? 3 : 1, 0.35) << record.id;
+  }
+}
+
+TEST_F(BenchDriverTest, StaticGroupsStartTogether) {
+  BenchSpec spec = Spec();
+  spec.batch_sizes = {4};
+  spec.repeats = 1;
+  spec.batching = Batching::kStatic;
+  std::map<double, int> starts;
+  spec.on_record = [&](const RequestRecord& record) { ++starts[record.intended_ms]; };
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  ASSERT_EQ(starts.size(), 2u);  // 4 prompts, then 1 with 3 fillers
+  EXPECT_EQ(starts.begin()->second, 4);
+  EXPECT_EQ((*document)["results"][0]["num_filler"], 3);
+}
+
+TEST_F(BenchDriverTest, MatrixTimesPrefillAndDecodeApart) {
+  BenchSpec spec = Spec();
+  spec.mode = BenchMode::kMatrix;
+  spec.prompt_lens = {16, 700};  // the long one takes several steps per prompt
+  spec.gen_len = 6;
+  spec.batch_sizes = {1, 3};
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  ASSERT_EQ((*document)["matrix"].size(), 4u);
+  for (const Json& row : (*document)["matrix"]) {
+    const double batch = row["pl"].get<double>();
+    EXPECT_EQ(row["tg"], 6);
+    EXPECT_EQ(row["samples_ns"].size(), 2u);
+    EXPECT_NEAR(row["speed_pp_tps"].get<double>() * row["t_pp_s"].get<double>(),
+                batch * row["pp"].get<double>(), 1e-6);
+    EXPECT_NEAR(row["speed_tg_tps"].get<double>() * row["t_tg_s"].get<double>(), batch * 6, 1e-6);
+  }
+  EXPECT_GT((*document)["matrix"][2]["t_pp_s"].get<double>(),
+            (*document)["matrix"][0]["t_pp_s"].get<double>());
+}
+
+TEST_F(BenchDriverTest, StoppingKeepsWhatWasMeasured) {
+  BenchSpec spec = Spec();
+  spec.batch_sizes = {2};
+  spec.repeats = 1000;
+  std::atomic<bool> stop{false};
+  spec.stop = &stop;
+  int seen = 0;
+  spec.on_record = [&](const RequestRecord&) {
+    if (++seen == 7) stop = true;
+  };
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  EXPECT_EQ((*document)["interrupted"], true);
+  const Json& row = (*document)["results"][0];
+  EXPECT_GE(row["num_ok"].get<int>(), 7);
+  EXPECT_LE(row["num_ok"].get<int>(), 8);  // two run at once
+  EXPECT_EQ(row["num_requests"], row["num_ok"]);
+}
+
+TEST_F(BenchDriverTest, RefusesASpecThatMeansNothing) {
+  BenchSpec spec = Spec();
+  spec.batch_sizes = {2, 0};
+  EXPECT_EQ(RunBenchmark(spec, {}).error().code(), StatusCode::kInvalidArgument);
+  spec.batch_sizes = {};
+  EXPECT_EQ(RunBenchmark(spec, {}).error().code(), StatusCode::kInvalidArgument);
+  spec = Spec();
+  spec.model_path = "/no/such/model.gguf";
+  EXPECT_EQ(RunBenchmark(spec, {}).error().code(), StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace weir
