@@ -88,8 +88,11 @@ Result<ReportInput> ReadReportInput(const std::vector<std::string>& files) {
       input.steps.push_back(std::move(step));
     }
   }
-  std::stable_sort(input.steps.begin(), input.steps.end(),
-                   [](const LadderStep& a, const LadderStep& b) { return a.id < b.id; });
+  std::stable_sort(input.steps.begin(), input.steps.end(), [](const LadderStep& a, const LadderStep& b) {
+    // The request alone ("S") is the yardstick of the ladder and stands before it.
+    const auto rank = [](const LadderStep& step) { return step.id == "S" ? " " : step.id; };
+    return rank(a) < rank(b);
+  });
   return input;
 }
 

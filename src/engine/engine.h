@@ -13,8 +13,8 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,21 +33,21 @@ enum class SchedulerPolicy { kContinuous, kSequential };
 
 struct EngineOptions {
   std::string model_path;
-  int num_threads = 0;                       // 0: all cores
-  int max_num_seqs = 0;                      // 0: automatic, which is 32
-  int max_num_batched_tokens = 0;            // 0: automatic, which is 512; never below max_num_seqs
-  int max_model_len = 0;                     // 0: the model's own
-  double memory_utilization = 0.9;           // share of the machine's memory offered to weights and KV cache
-  int64_t kv_cache_bytes = 0;                // 0: what memory_utilization leaves, at most max_num_seqs full contexts
+  int num_threads = 0;              // 0: all cores
+  int max_num_seqs = 0;             // 0: automatic, which is 32
+  int max_num_batched_tokens = 0;   // 0: automatic, which is 512; never below max_num_seqs
+  int max_model_len = 0;            // 0: the model's own
+  double memory_utilization = 0.9;  // share of the machine's memory offered to weights and KV cache
+  int64_t kv_cache_bytes = 0;       // 0: what memory_utilization leaves, at most max_num_seqs full contexts
   SchedulerPolicy policy = SchedulerPolicy::kContinuous;
   bool bounded_queue = true;
-  bool cancel_on_disconnect = true;          // read by the server
-  int max_num_queued_reqs = -1;              // -1: 4 x max_num_seqs
-  int64_t max_num_queued_tokens = -1;        // -1: automatic
+  bool cancel_on_disconnect = true;    // read by the server
+  int max_num_queued_reqs = -1;        // -1: 4 x max_num_seqs
+  int64_t max_num_queued_tokens = -1;  // -1: automatic
   Duration ttft_objective = std::chrono::seconds(10);
   Duration itl_objective = std::chrono::milliseconds(50);
   std::string isa;
-  std::function<void(double)> on_progress;   // loading, 0 to 1
+  std::function<void(double)> on_progress;  // loading, 0 to 1
 };
 
 // A place promised before tokenizing; released exactly once, whichever way the request ends. May outlive the engine.

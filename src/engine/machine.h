@@ -16,14 +16,16 @@
 namespace weir {
 
 struct MachineRoofs {
-  double read_bandwidth_bytes_per_s = 0;  // huge pages; the larger of a buffer like the weights and one >= 4 x the cache
-  double int8_mac_per_s = 0;              // with the instructions of the kernel path in use
-  double bf16_mac_per_s = 0;              // 0: the CPU has no bf16 dot
+  double read_bandwidth_bytes_per_s =
+      0;                      // huge pages; the larger of a buffer like the weights and one >= 4 x the cache
+  double int8_mac_per_s = 0;  // with the instructions of the kernel path in use
+  double bf16_mac_per_s = 0;  // 0: the CPU has no bf16 dot
   double fp32_mac_per_s = 0;
-  double huge_page_ratio = 0;             // of the probe's buffer
+  double huge_page_ratio = 0;  // of the probe's buffer
   int num_threads = 0;
 };
 
-MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, Duration budget = std::chrono::milliseconds(600));
+MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes,
+                          Duration budget = std::chrono::milliseconds(600));
 
 }  // namespace weir

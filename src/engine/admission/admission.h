@@ -16,26 +16,26 @@ namespace weir {
 struct LoadSnapshot {
   TimePoint at{};
   int num_running = 0;
-  int num_waiting = 0;                 // accepted and not yet running, reservations included
-  int64_t queued_tokens = 0;           // uncached prompt tokens accepted and not yet computed
+  int num_waiting = 0;        // accepted and not yet running, reservations included
+  int64_t queued_tokens = 0;  // uncached prompt tokens accepted and not yet computed
   int free_blocks = 0;
   int total_blocks = 0;
   int max_num_seqs = 0;
-  double prefill_tokens_per_s = 0;     // 0: not known yet
-  double request_seconds = 0;          // mean time of a running request in its slot; 0: not known yet
-  double step_seconds = 0;             // mean of recent steps
+  double prefill_tokens_per_s = 0;  // 0: not known yet
+  double request_seconds = 0;       // mean time of a running request in its slot; 0: not known yet
+  double step_seconds = 0;          // mean of recent steps
 };
 
 struct AdmissionLimits {
-  bool bounded = true;                 // false: the reference study's server, which takes everything
-  int max_num_queued_reqs = 0;         // beyond those for whom a slot is free already
+  bool bounded = true;          // false: the reference study's server, which takes everything
+  int max_num_queued_reqs = 0;  // beyond those for whom a slot is free already
   int64_t max_num_queued_tokens = 0;
   Duration ttft_objective = std::chrono::seconds(10);
 };
 
 struct Refusal {
   std::string reason;
-  Duration retry_after{};              // when the failed test should pass, held in 100 ms .. 60 s
+  Duration retry_after{};  // when the failed test should pass, held in 100 ms .. 60 s
 };
 
 // More requests than this are never queued, not even by the server that takes everything: it bounds memory.

@@ -16,7 +16,9 @@ namespace weir {
 inline constexpr int kBlockSize = 16;
 using BlockId = int32_t;
 
-inline int BlocksFor(int64_t num_tokens) { return static_cast<int>((num_tokens + kBlockSize - 1) / kBlockSize); }
+inline int BlocksFor(int64_t num_tokens) {
+  return static_cast<int>((num_tokens + kBlockSize - 1) / kBlockSize);
+}
 
 class BlockPool {
  public:

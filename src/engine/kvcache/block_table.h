@@ -22,7 +22,9 @@ class BlockTable {
 
   // Blocks that must be taken so that `num_tokens` in all fit.
   int BlocksMissing(int64_t num_tokens) const;
-  bool CanCover(const BlockPool& pool, int64_t num_tokens) const { return pool.CanAllocate(BlocksMissing(num_tokens)); }
+  bool CanCover(const BlockPool& pool, int64_t num_tokens) const {
+    return pool.CanAllocate(BlocksMissing(num_tokens));
+  }
   void Cover(BlockPool& pool, int64_t num_tokens);
   void Free(BlockPool& pool);  // tail first, so that prefixes live longest
 

@@ -36,7 +36,9 @@ class KvStorage {
 
   // First element of all blocks of a layer; block b, head h starts at (b * num_kv_heads + h) * block_elements().
   uint16_t* keys(int layer) const { return buffer_.as<uint16_t>() + (2 * int64_t{layer}) * layer_elements_; }
-  uint16_t* values(int layer) const { return buffer_.as<uint16_t>() + (2 * int64_t{layer} + 1) * layer_elements_; }
+  uint16_t* values(int layer) const {
+    return buffer_.as<uint16_t>() + (2 * int64_t{layer} + 1) * layer_elements_;
+  }
   int64_t block_elements() const { return int64_t{kBlockSize} * shape_.head_dim; }
 
  private:

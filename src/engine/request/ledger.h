@@ -14,10 +14,28 @@
 namespace weir {
 
 enum class Stage : uint8_t {
-  kRecv, kParse, kTemplate, kTokenize, kAdmit, kHandoff,
-  kQueueSlot, kQueueKv, kQueueBudget, kQueueFair,
-  kPrefill, kDecode, kStallPrefill, kPreempted, kRecompute, kSchedule, kSample,
-  kDetokenize, kSerialize, kSend, kOutputBlocked, kOther,
+  kRecv,
+  kParse,
+  kTemplate,
+  kTokenize,
+  kAdmit,
+  kHandoff,
+  kQueueSlot,
+  kQueueKv,
+  kQueueBudget,
+  kQueueFair,
+  kPrefill,
+  kDecode,
+  kStallPrefill,
+  kPreempted,
+  kRecompute,
+  kSchedule,
+  kSample,
+  kDetokenize,
+  kSerialize,
+  kSend,
+  kOutputBlocked,
+  kOther,
 };
 inline constexpr int kNumStages = static_cast<int>(Stage::kOther) + 1;
 std::string_view StageName(Stage stage);  // "queue_slot"
@@ -40,9 +58,10 @@ class Ledger {
   Duration wall() const { return last_change_ - started_; }
 
   // The skeleton of the walk; zero time point when the request never got there.
-  TimePoint parsed{}, templated{}, tokenized{}, admitted{}, scheduled{}, first_token{}, last_token{}, written{};
+  TimePoint parsed{}, templated{}, tokenized{}, admitted{}, scheduled{}, first_token{}, last_token{},
+      written{};
   int num_steps = 0;
-  double batch_sum = 0;            // rows of sequences in the same steps; mean = batch_sum / num_steps
+  double batch_sum = 0;  // rows of sequences in the same steps; mean = batch_sum / num_steps
   int num_preemptions = 0;
   int num_cached_tokens = 0;
   int64_t num_recomputed_tokens = 0;

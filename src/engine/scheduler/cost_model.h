@@ -22,7 +22,8 @@ class CostModel {
   Duration PredictPrefill(int num_tokens, int max_chunk) const;
   // Prompt tokens per second that steps of at most `step_budget` get through beside `num_decodes` sequences that read
   // `kv_tokens_read`; 0 while nothing is known. From the model, not from counting: short prompts would make any count low.
-  double PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens, Duration step_budget) const;
+  double PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens,
+                                Duration step_budget) const;
   // False: more than 8 times its prediction, so it was an accident (a page fault, another process) and is not
   // learnt.
   bool Observe(int num_tokens, int64_t kv_tokens_read, Duration actual);

@@ -30,13 +30,18 @@ struct Url {
 enum class ClientPhase { kConnect, kFirstByte, kHeaders, kBody, kDone };
 
 enum class ClientFailure {
-  kNone, kConnectRefused, kConnectReset, kConnectOther, kTimeout, kMalformed,
+  kNone,
+  kConnectRefused,
+  kConnectReset,
+  kConnectOther,
+  kTimeout,
+  kMalformed,
 };
 
 struct ClientRequest {
   std::string method = "POST";
   std::string path{};
-  std::vector<HttpHeader> headers{};   // Host, Content-Length and Connection are added
+  std::vector<HttpHeader> headers{};  // Host, Content-Length and Connection are added
   std::string body{};
   Duration connect_timeout = std::chrono::seconds(5);
   Duration timeout = std::chrono::seconds(60);  // from the send to the end of the response
@@ -44,15 +49,15 @@ struct ClientRequest {
 
 struct ClientResponse {
   ClientFailure failure = ClientFailure::kNone;
-  ClientPhase phase = ClientPhase::kConnect;   // where it failed; kDone otherwise
-  std::string message;                          // of the failure
+  ClientPhase phase = ClientPhase::kConnect;  // where it failed; kDone otherwise
+  std::string message;                        // of the failure
   int status = 0;
   std::vector<HttpHeader> headers;
-  std::string body;                             // unless on_data took it
-  TimePoint sent{};         // just before connect, or before the first byte on a kept connection
-  TimePoint connected{};    // equals sent on a kept connection
-  TimePoint first_byte{};   // of the response; zero when none came
-  TimePoint done{};         // end of body, or the moment of failure
+  std::string body;        // unless on_data took it
+  TimePoint sent{};        // just before connect, or before the first byte on a kept connection
+  TimePoint connected{};   // equals sent on a kept connection
+  TimePoint first_byte{};  // of the response; zero when none came
+  TimePoint done{};        // end of body, or the moment of failure
 
   const std::string* Find(std::string_view name) const;
 };

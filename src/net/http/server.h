@@ -25,14 +25,14 @@
 namespace weir {
 
 struct HttpHeader {
-  std::string name;   // as sent; compare without case
+  std::string name;  // as sent; compare without case
   std::string value;
 };
 
 struct HttpRequestHead {
   std::string method;
-  std::string target;   // as sent
-  std::string path;     // without the query
+  std::string target;  // as sent
+  std::string path;    // without the query
   std::string query;
   int minor_version = 1;
   std::vector<HttpHeader> headers;
@@ -47,7 +47,7 @@ struct HttpRequestHead {
 
 struct HttpResponse {
   int status = 200;
-  std::vector<HttpHeader> headers{};   // Content-Length, Date, Connection and Server are added
+  std::vector<HttpHeader> headers{};  // Content-Length, Date, Connection and Server are added
   std::string content_type = "application/json";
   std::string body{};
   bool close = false;
@@ -95,19 +95,19 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   // Decides from the head alone. It may answer at once through `writer` and return null: then the body is not read.
-  virtual std::shared_ptr<HttpExchange> OnHead(const HttpRequestHead& head, std::shared_ptr<ResponseWriter> writer,
-                                               IoContext& io) = 0;
+  virtual std::shared_ptr<HttpExchange> OnHead(const HttpRequestHead& head,
+                                               std::shared_ptr<ResponseWriter> writer, IoContext& io) = 0;
   // A request the gate refused; `body` of the answer, in the API's error form.
   virtual std::string GateErrorBody(int status, std::string_view code, std::string_view message) = 0;
 };
 
 struct HttpServerOptions {
   std::string host = "127.0.0.1";
-  int port = 8000;                      // 0: any free port
+  int port = 8000;  // 0: any free port
   int num_io_threads = 1;
   int max_connections = 1024;
   uint64_t max_body_bytes = 4 << 20;
-  uint64_t max_unsent_bytes = 256 << 10;   // of one stream; above it the client counts as gone
+  uint64_t max_unsent_bytes = 256 << 10;  // of one stream; above it the client counts as gone
   Duration head_timeout = std::chrono::seconds(10);
   Duration body_idle_timeout = std::chrono::seconds(10);
   Duration write_stall_timeout = std::chrono::seconds(30);

@@ -151,7 +151,8 @@ ReportSection Benchmark(const Json& report) {
     Row cells = {Number(row, "/batch_size"), Number(row, "/step/count"), Ms(row, "/step/mean_ms")};
     std::string parts;
     for (const auto& [name, ms] : segments->items()) {
-      if (const auto value = JsonNumber(&ms))
+      // What rounds to nothing says nothing.
+      if (const auto value = JsonNumber(&ms); value && *value >= 1e-4)
         parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", name, FormatMilliseconds(value));
     }
     cells.push_back(parts);
