@@ -4,8 +4,9 @@
 usage: update_golden_logits.py MODEL.gguf [--out DIR] [--check]
 
 The oracle is transformers' LlamaForCausalLM in float32 on the CPU, with the weights that the GGUF's blocks say, exactly
-(gguf's own dequantization; q and k rows put back into transformers' order). Reads prompts.json and text.txt in DIR and
-writes greedy.json and teacher.bin beside them; their formats are described in SOURCE.md.
+(gguf's own dequantization; q and k rows put back into transformers' order). Reads prompts.json, text.txt and
+transcripts.json in DIR and writes greedy.json, text.bin and transcripts.bin beside them; SOURCE.md describes their
+formats.
 
 --check writes nothing: it measures, against perturbed models, how close the KL from the stored tokens comes to the KL
 over the whole vocabulary, and whether float64 picks the same greedy tokens.
@@ -27,7 +28,7 @@ NUM_GREEDY_TOKENS = 32
 NUM_TOP = 48          # per position: the most likely tokens,
 NUM_SAMPLES = 16      # and tokens drawn from the others in proportion to their probability
 LOGPROB_UNIT = 2048   # stored as round(-logprob * 2048) in 16 bits: down to -32 nats
-MAGIC = b"WGL2"
+MAGIC = b"WGL3"
 WINDOW_SEPARATOR = "\n%%\n"
 
 
@@ -144,9 +145,10 @@ def write_teacher(path, model, windows):
     generator = torch.Generator().manual_seed(1)
     with open(path, "wb") as file:
         file.write(MAGIC + struct.pack("<4i", len(windows), NUM_TOP, NUM_SAMPLES, LOGPROB_UNIT))
-        for ids in windows:
-            top_ids, top, sample_ids, sample, rest = compress(log_probabilities(model, ids), generator)
-            file.write(struct.pack("<i", len(ids)))
+        for first, ids in windows:
+            logprobs = log_probabilities(model, ids)[first:]
+            top_ids, top, sample_ids, sample, rest = compress(logprobs, generator)
+            file.write(struct.pack("<2i", len(ids), first))
             file.write(np.asarray(ids, dtype="<i4").tobytes())
             for tokens, logprobs in ((top_ids, top), (sample_ids, sample)):
                 file.write(tokens.numpy().astype("<u2").tobytes())
@@ -159,6 +161,12 @@ def divergence_terms(p, q):
     order in p/q - 1, so that neither the rounding of the stored numbers nor the sampling weighs much."""
     ratio = p - q
     return ratio + (-ratio).exp() - 1.0
+
+
+def transcripts(path):
+    """Only the answer counts: from the position that expects its first token to the one that expects its last."""
+    return [(entry["answer_starts"] - 1, entry["tokens"][:-1])
+            for entry in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def estimated_kl(p, q, generator):
@@ -219,8 +227,9 @@ def main():
         return
     model = load_oracle(path)
     write_greedy(arguments.out / "greedy.json", model, tokenizer, prompts)
-    write_teacher(arguments.out / "teacher.bin", model, windows)
-    print(f"{len(windows)} windows, {sum(map(len, windows))} tokens")
+    write_teacher(arguments.out / "text.bin", model, [(0, ids) for ids in windows])
+    write_teacher(arguments.out / "transcripts.bin", model, transcripts(arguments.out / "transcripts.json"))
 
 
-main()
+if __name__ == "__main__":
+    main()

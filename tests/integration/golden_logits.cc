@@ -53,12 +53,12 @@ Result<std::vector<GoldenGreedy>> ReadGoldenGreedy() {
   return result;
 }
 
-Result<std::vector<GoldenWindow>> ReadGoldenWindows() {
-  const std::string path = std::string(kDirectory) + "teacher.bin";
+Result<std::vector<GoldenWindow>> ReadGoldenWindows(std::string_view file) {
+  const std::string path = std::string(kDirectory) + std::string(file);
   WEIR_ASSIGN_OR_RETURN(std::string bytes, ReadFile(path));
   Reader reader(std::move(bytes));
   const std::vector<char> magic = reader.Take<char>(4);
-  if (std::string_view(magic.data(), magic.size()) != "WGL2") return DataLoss(path + ": not a WGL2 file");
+  if (std::string_view(magic.data(), magic.size()) != "WGL3") return DataLoss(path + ": not a WGL3 file");
   const int32_t num_windows = reader.TakeOne<int32_t>();
   const auto num_top = static_cast<size_t>(reader.TakeOne<int32_t>());
   const auto num_samples = static_cast<size_t>(reader.TakeOne<int32_t>());
@@ -68,13 +68,15 @@ Result<std::vector<GoldenWindow>> ReadGoldenWindows() {
   for (int32_t w = 0; w < num_windows && !reader.truncated(); ++w) {
     GoldenWindow& window = windows.emplace_back();
     const auto length = static_cast<size_t>(reader.TakeOne<int32_t>());
+    window.first = reader.TakeOne<int32_t>();
     window.tokens = reader.Take<int32_t>(length);
-    const std::vector<uint16_t> top = reader.Take<uint16_t>(length * num_top);
-    const std::vector<uint16_t> top_logprobs = reader.Take<uint16_t>(length * num_top);
-    const std::vector<uint16_t> sample = reader.Take<uint16_t>(length * num_samples);
-    const std::vector<uint16_t> sample_logprobs = reader.Take<uint16_t>(length * num_samples);
-    const std::vector<float> rest = reader.Take<float>(length);
-    for (size_t i = 0; i < length; ++i) {
+    const size_t count = length - static_cast<size_t>(window.first);
+    const std::vector<uint16_t> top = reader.Take<uint16_t>(count * num_top);
+    const std::vector<uint16_t> top_logprobs = reader.Take<uint16_t>(count * num_top);
+    const std::vector<uint16_t> sample = reader.Take<uint16_t>(count * num_samples);
+    const std::vector<uint16_t> sample_logprobs = reader.Take<uint16_t>(count * num_samples);
+    const std::vector<float> rest = reader.Take<float>(count);
+    for (size_t i = 0; i < count; ++i) {
       GoldenPosition& position = window.positions.emplace_back();
       position.rest = rest[i];
       for (size_t j = i * num_top; j < (i + 1) * num_top; ++j) {

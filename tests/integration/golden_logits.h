@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -26,10 +27,12 @@ struct GoldenPosition {
 
 struct GoldenWindow {
   std::vector<int32_t> tokens;
-  std::vector<GoldenPosition> positions;  // one per token: what follows it
+  int first = 0;                          // what comes before is context only
+  std::vector<GoldenPosition> positions;  // one per token from `first` on: what follows it
 };
 
 Result<std::vector<GoldenGreedy>> ReadGoldenGreedy();
-Result<std::vector<GoldenWindow>> ReadGoldenWindows();
+// "text.bin": prose and code. "transcripts.bin": the model's own answers.
+Result<std::vector<GoldenWindow>> ReadGoldenWindows(std::string_view file);
 
 }  // namespace weir

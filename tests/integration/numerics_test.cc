@@ -23,12 +23,17 @@ namespace {
 // Quantized activations move a logit by some tenths; two candidates closer than this may change places.
 constexpr double kUndecidedGap = 0.35;
 constexpr double kMinTop1Agreement = 0.97;
+// Prose leaves the model undecided twice as often as its own answers do: llama.cpp agrees in 96.0 % of this text.
+constexpr double kMinTextTop1Agreement = 0.95;
 constexpr double kMaxMeanKl = 0.01;
 constexpr int kGreedyPrompts = 20;
 constexpr int kGreedyTokens = 32;
 constexpr int kLogitRows = 64;
-// The generic path serves portability, not speed; a part of the text shows the same errors.
-constexpr size_t kGenericWindows = 2;
+// The generic path serves portability and is a hundred times slower: it takes a sample of the same comparisons, too
+// small for a rate of agreement.
+constexpr size_t kGenericPromptTokens = 30;  // prompts up to this length
+constexpr int kGenericGreedyTokens = 6;
+constexpr int kGenericTextTokens = 128;
 
 std::span<const float> RowOf(const MatrixView<float>& logits, int64_t row) {
   return {logits.row(row), static_cast<size_t>(logits.columns)};
@@ -56,6 +61,12 @@ TEST_P(NumericsTest, GreedyTokensEqualTheOracleWhereverItIsDecided) {
   auto golden = ReadGoldenGreedy();
   ASSERT_TRUE(golden.has_value()) << golden.error().message();
   ASSERT_EQ(golden->size(), static_cast<size_t>(kGreedyPrompts));
+  if (is_generic()) {
+    std::erase_if(*golden,
+                  [](const GoldenGreedy& entry) { return entry.prompt.size() > kGenericPromptTokens; });
+  }
+  const int num_prompts = static_cast<int>(golden->size());
+  const int num_tokens = is_generic() ? kGenericGreedyTokens : kGreedyTokens;
 
   std::vector<ModelRunner::Stream> streams(golden->size());
   std::vector<bool> compared(golden->size(), true);
@@ -86,7 +97,7 @@ TEST_P(NumericsTest, GreedyTokensEqualTheOracleWhereverItIsDecided) {
     runner_->Add(streams[i], static_cast<int>(streams[i].tokens.size()), true);
     take(i, RowOf(runner_->Run(), 0));
   }
-  for (int step = 1; step < kGreedyTokens; ++step) {
+  for (int step = 1; step < num_tokens; ++step) {
     runner_->Begin();
     for (ModelRunner::Stream& stream : streams) runner_->Add(stream, 1, true);
     const MatrixView<float> logits = runner_->Run();
@@ -95,70 +106,102 @@ TEST_P(NumericsTest, GreedyTokensEqualTheOracleWhereverItIsDecided) {
   for (ModelRunner::Stream& stream : streams) runner_->Release(stream);
 
   std::printf("%s: %d greedy tokens equal; %d of %d comparisons ended where the oracle's gap is below %.2f\n",
-              GetParam(), num_equal, num_ended, kGreedyPrompts, kUndecidedGap);
+              GetParam(), num_equal, num_ended, num_prompts, kUndecidedGap);
   RecordProperty("greedy_equal", num_equal);
   // A broken model that only ever differs at undecided steps must not pass by comparing nothing.
-  EXPECT_GE(num_equal, kGreedyPrompts * kGreedyTokens / 2);
+  EXPECT_GE(num_equal, num_prompts * num_tokens / 2);
 }
 
-TEST_P(NumericsTest, TeacherForcedTextStaysCloseToTheOracle) {
-  auto golden = ReadGoldenWindows();
-  ASSERT_TRUE(golden.has_value()) << golden.error().message();
-  if (is_generic()) golden->resize(kGenericWindows);
+// How far the engine is from the oracle over a golden file.
+struct Closeness {
+  int num_positions = 0;
+  double mean_kl = 0;
+  double p99_kl = 0;
+  double agreement = 0;
+};
 
+// KL is the sum of p ln(p/q) + q - p over the vocabulary, where the differences cancel. In this form every term is of
+// second order, so that 16-bit log-probabilities and a sample of the tail are exact enough.
+double Divergence(const GoldenPosition& position, std::span<const float> logits) {
+  const double log_sum = LogSumExp(logits);
+  const auto term = [&](double theirs, int32_t token) {
+    const double ratio = theirs - (logits[static_cast<size_t>(token)] - log_sum);
+    return ratio + std::exp(-ratio) - 1.0;
+  };
+  double sum = 0;
+  for (size_t j = 0; j < position.top.size(); ++j) {
+    sum += std::exp(position.top_logprobs[j]) * term(position.top_logprobs[j], position.top[j]);
+  }
+  for (size_t j = 0; j < position.sample.size(); ++j) {
+    sum += position.rest / static_cast<double>(position.sample.size()) *
+           term(position.sample_logprobs[j], position.sample[j]);
+  }
+  return sum;
+}
+
+Closeness Measure(ModelRunner& runner, std::vector<GoldenWindow> windows, int max_tokens) {
   std::vector<double> divergences;
   int num_agreeing = 0;
-  for (const GoldenWindow& window : *golden) {
+  for (const GoldenWindow& window : windows) {
     ModelRunner::Stream stream;
     stream.tokens = window.tokens;
-    const int length = static_cast<int>(window.tokens.size());
+    const int length = std::min(static_cast<int>(window.tokens.size()), max_tokens);
     while (stream.num_computed < length) {
       const int first = stream.num_computed;
-      runner_->Begin();
-      runner_->Add(stream, std::min(kLogitRows, length - first), true, true);
-      const MatrixView<float> logits = runner_->Run();
+      runner.Begin();
+      runner.Add(stream, std::min(kLogitRows, length - first), true, true);
+      const MatrixView<float> logits = runner.Run();
       for (int64_t row = 0; row < logits.rows; ++row) {
-        const GoldenPosition& position = window.positions[static_cast<size_t>(first + row)];
-        const std::span<const float> values = RowOf(logits, row);
-        const RowMaximum maximum = FindMaximum(values);
-        ASSERT_TRUE(maximum.sound);
+        if (first + row < window.first) continue;
+        const GoldenPosition& position = window.positions[static_cast<size_t>(first + row - window.first)];
+        const RowMaximum maximum = FindMaximum(RowOf(logits, row));
+        EXPECT_TRUE(maximum.sound);
         num_agreeing += maximum.best.token == position.top[0];
-
-        const double log_sum = LogSumExp(values);
-        const auto logprob = [&](int32_t token) { return values[static_cast<size_t>(token)] - log_sum; };
-        // KL is the sum of p ln(p/q) + q - p over the vocabulary, where the differences cancel. In this form every
-        // term is of second order, so that 16-bit log-probabilities and a sample of the tail are exact enough.
-        const auto term = [&](double theirs, int32_t token) {
-          const double ratio = theirs - logprob(token);
-          return ratio + std::exp(-ratio) - 1.0;
-        };
-        double divergence = 0;
-        for (size_t j = 0; j < position.top.size(); ++j) {
-          divergence += std::exp(position.top_logprobs[j]) * term(position.top_logprobs[j], position.top[j]);
-        }
-        for (size_t j = 0; j < position.sample.size(); ++j) {
-          divergence += position.rest / static_cast<double>(position.sample.size()) *
-                        term(position.sample_logprobs[j], position.sample[j]);
-        }
-        divergences.push_back(divergence);
+        divergences.push_back(Divergence(position, RowOf(logits, row)));
       }
     }
-    runner_->Release(stream);
+    runner.Release(stream);
   }
-
-  const double count = static_cast<double>(divergences.size());
-  ASSERT_GE(count, is_generic() ? 700 : 2000);
-  double mean = 0;
-  for (const double divergence : divergences) mean += divergence / count;
+  Closeness result;
+  result.num_positions = static_cast<int>(divergences.size());
+  if (divergences.empty()) return result;
+  for (const double divergence : divergences) result.mean_kl += divergence / result.num_positions;
   std::sort(divergences.begin(), divergences.end());
-  const double p99 = divergences[divergences.size() * 99 / 100];
-  const double agreement = num_agreeing / count;
-  std::printf("%s: %.0f tokens: mean KL %.5f, p99 %.4f, top-1 %.2f %%\n", GetParam(), count, mean, p99,
-              100 * agreement);
-  RecordProperty("mean_kl", std::to_string(mean));
-  RecordProperty("top1_agreement", std::to_string(agreement));
-  EXPECT_LE(mean, kMaxMeanKl);
-  EXPECT_GE(agreement, kMinTop1Agreement);
+  result.p99_kl = divergences[divergences.size() * 99 / 100];
+  result.agreement = static_cast<double>(num_agreeing) / result.num_positions;
+  return result;
+}
+
+void Report(const char* isa, const char* what, const Closeness& closeness) {
+  std::printf("%s, %s: %d tokens: mean KL %.5f, p99 %.4f, top-1 %.2f %%\n", isa, what,
+              closeness.num_positions, closeness.mean_kl, closeness.p99_kl, 100 * closeness.agreement);
+  testing::Test::RecordProperty("mean_kl", std::to_string(closeness.mean_kl));
+  testing::Test::RecordProperty("top1_agreement", std::to_string(closeness.agreement));
+}
+
+TEST_P(NumericsTest, TranscriptsStayCloseToTheOracle) {
+  if (is_generic()) GTEST_SKIP() << "the text is enough for this path";
+  auto golden = ReadGoldenWindows("transcripts.bin");
+  ASSERT_TRUE(golden.has_value()) << golden.error().message();
+  const Closeness closeness = Measure(*runner_, std::move(*golden), 1 << 20);
+  Report(GetParam(), "transcripts", closeness);
+  EXPECT_GE(closeness.num_positions, 2000);
+  EXPECT_LE(closeness.mean_kl, kMaxMeanKl);
+  EXPECT_GE(closeness.agreement, kMinTop1Agreement);
+}
+
+TEST_P(NumericsTest, TextStaysCloseToTheOracle) {
+  auto golden = ReadGoldenWindows("text.bin");
+  ASSERT_TRUE(golden.has_value()) << golden.error().message();
+  if (is_generic()) golden->resize(1);
+  const Closeness closeness =
+      Measure(*runner_, std::move(*golden), is_generic() ? kGenericTextTokens : 1 << 20);
+  Report(GetParam(), "text", closeness);
+  EXPECT_GE(closeness.num_positions, is_generic() ? kGenericTextTokens : 2000);
+  EXPECT_LE(closeness.mean_kl, kMaxMeanKl);
+  if (!is_generic()) {
+    EXPECT_GE(closeness.agreement, kMinTextTop1Agreement);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, NumericsTest, testing::Values("generic", "avx2", "avx512vnni"),
