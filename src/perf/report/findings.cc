@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <string>
 
 #include "perf/report/evidence.h"
 #include "perf/report/number_format.h"
@@ -142,14 +144,20 @@ void LoadRules(const Facts& f, const LadderStep& step, const char* section, Rule
               rules.FromStep(step, {"/output_tps"}));
   }
   if (sent && failed && *failed > 0) {
-    std::string largest_class = "unknown";
-    double count = 0;
+    // One row per class and phase; the class is what counts here.
+    std::map<std::string, double> by_class;
     const Json* errors = FindJson(step.document["results"][0], {"errors"});
     for (size_t i = 0; errors != nullptr && i < errors->size(); ++i) {
-      const double n = NumberAt((*errors)[i], "/count").value_or(0);
-      if (StringAt((*errors)[i], "/outcome").value_or("failed") == "failed" && n > count) {
-        count = n;
-        largest_class = StringAt((*errors)[i], "/class").value_or("unknown");
+      if (StringAt((*errors)[i], "/outcome").value_or("failed") != "failed") continue;
+      by_class[StringAt((*errors)[i], "/class").value_or("unknown")] +=
+          NumberAt((*errors)[i], "/count").value_or(0);
+    }
+    std::string largest_class = "unknown";
+    double count = 0;
+    for (const auto& [name, number] : by_class) {
+      if (number > count) {
+        largest_class = name;
+        count = number;
       }
     }
     rules.Add("OBS-10", "observation", section,

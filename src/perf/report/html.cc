@@ -23,16 +23,18 @@ th{background:var(--band)}td:not(:first-child){font-variant-numeric:tabular-nums
 figure{margin:1.2rem 0}figcaption{font-weight:600;margin-bottom:.3rem}
 svg{width:100%;height:auto;max-width:46rem}svg text{font:12px system-ui,sans-serif;fill:var(--ink)}
 .grid{stroke:var(--line)}.axis{stroke:var(--soft);fill:none}
-.legend span{margin-right:1.1rem;font-size:.85rem;white-space:nowrap}
+.legend span{margin-right:1.1rem;font-size:.85rem;display:inline-block}td.n{white-space:nowrap}
 details{font-size:.85rem;color:var(--soft)}code,pre{font:13px/1.4 ui-monospace,monospace;overflow-x:auto}
 .bad{color:#c0392b;font-weight:600}.good{color:#1e8449;font-weight:600}
 )css";
 
 std::string Cell(const std::string& text, const char* tag) {
-  const char* mark = text.starts_with("CRITICAL") || text == "INVALID" ? " class=\"bad\""
-                     : text == "OK" || text == "VALID"                 ? " class=\"good\""
-                                                                       : "";
-  return fmt::format("<{0}{1}>{2}</{0}>", tag, mark, EscapeHtml(text));
+  constexpr size_t kShort = 14;  // a number and its unit stay on one line
+  std::string mark = text.size() <= kShort ? "n" : "";
+  if (text.starts_with("CRITICAL") || text == "INVALID") mark = "bad";
+  if (text == "OK" || text == "VALID") mark = "good";
+  const std::string attribute = mark.empty() ? "" : fmt::format(" class=\"{}\"", mark);
+  return fmt::format("<{0}{1}>{2}</{0}>", tag, attribute, EscapeHtml(text));
 }
 
 std::string Figure(const Json& chart) {

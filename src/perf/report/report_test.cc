@@ -45,6 +45,10 @@ RequestRecord Record(Outcome outcome, double start_ms, double ms, double queue_m
   return record;
 }
 
+Json Timeouts(const char* phase, int count) {
+  return {{"outcome", "failed"}, {"class", "timeout"}, {"phase", phase}, {"count", count}};
+}
+
 // Two workers for ten seconds: one request of 2.5 s succeeds, the rest time out after 2.5 s each.
 LadderStep FailingStep() {
   LadderStep step;
@@ -56,23 +60,21 @@ LadderStep FailingStep() {
     step.records.push_back(
         Record(i == 0 ? Outcome::kOk : Outcome::kFailed, 2500.0 * (i / 2), 2500, i == 0 ? 0 : 2500));
   }
-  step.document = {
-      {"kind", "load_test"},
-      {"parameters", {{"max_tokens", 100}}},
-      {"results",
-       {{{"mode", "closed"},
-         {"concurrency", 2},
-         {"wall_s", 10.0},
-         {"timeout_s", 2.5},
-         {"counts", {{"sent", 8}, {"ok", 1}, {"failed", 7}, {"shed", 0}}},
-         {"success_ratio", 0.125},
-         {"output_tps", 10.0},
-         {"output_tps_steady", 10.0},
-         {"e2el_ms", {{"count", 1}, {"p95", 2500.0}}},
-         {"e2el_with_failed_ms", {{"p95", 2500.0}}},
-         {"errors",
-          {{{"outcome", "failed"}, {"class", "timeout"}, {"phase", "first_token"}, {"count", 7}}}}}}},
-      {"validity", {{"verdict", "WARN"}}}};
+  step.document = {{"kind", "load_test"},
+                   {"parameters", {{"max_tokens", 100}}},
+                   {"results",
+                    {{{"mode", "closed"},
+                      {"concurrency", 2},
+                      {"wall_s", 10.0},
+                      {"timeout_s", 2.5},
+                      {"counts", {{"sent", 8}, {"ok", 1}, {"failed", 7}, {"shed", 0}}},
+                      {"success_ratio", 0.125},
+                      {"output_tps", 10.0},
+                      {"output_tps_steady", 10.0},
+                      {"e2el_ms", {{"count", 1}, {"p95", 2500.0}}},
+                      {"e2el_with_failed_ms", {{"p95", 2500.0}}},
+                      {"errors", Json::array({Timeouts("first_token", 5), Timeouts("stream", 2)})}}}},
+                   {"validity", {{"verdict", "WARN"}}}};
   return step;
 }
 
