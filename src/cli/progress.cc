@@ -13,6 +13,8 @@ namespace {
 
 constexpr Duration kRedraw = std::chrono::milliseconds(100);
 constexpr Duration kPlainLine = std::chrono::seconds(10);
+// Work that ends sooner needs no progress: what fails at once is then one clear line and nothing else.
+constexpr Duration kQuiet = std::chrono::seconds(2);
 constexpr int kBarWidth = 24;
 
 int TerminalWidth() {
@@ -37,8 +39,8 @@ ProgressBar::~ProgressBar() { Finish(); }
 void ProgressBar::Update(double fraction, std::string_view what) {
   const TimePoint now = MonotonicClock::Get().Now();
   if (started_ == TimePoint{}) started_ = now;
-  // The first update always shows: a long wait must not begin in silence.
   const bool first = last_ == TimePoint{};
+  if (first && !terminal_ && now - started_ < kQuiet) return;
   if (!first && now - last_ < (terminal_ ? kRedraw : kPlainLine)) return;
   last_ = now;
   Draw(std::clamp(fraction, 0.0, 1.0), what);
