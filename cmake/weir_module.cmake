@@ -4,6 +4,9 @@
 # DEPS are other modules, written as their folder ("engine/tensor"); tools/check_layers.py holds them against the
 # include law. LIBS are third-party targets, which only the folder that owns the library may name.
 
+# Everything that `./test unit` runs, so that a sanitizer build need not compile the rest.
+add_custom_target(unit_tests)
+
 set(WEIR_WARNINGS -Wall -Wextra -Wshadow -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 at -O3 reports both inside inlined std::string and fmt code that is sound (its own bugs 105329 and 105651).
@@ -73,6 +76,9 @@ function(add_weir_test name)
     target_link_libraries(${name} PRIVATE ${dep_target})
   endforeach()
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
+  if(ARG_LABEL STREQUAL "unit")
+    add_dependencies(unit_tests ${name})
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
 endfunction()
