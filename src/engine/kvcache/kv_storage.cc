@@ -13,10 +13,10 @@ Result<KvStorage> KvStorage::Create(const KvShape& shape, int num_blocks) {
   const CheckedSize bytes =
       layer_elements * CheckedSize(2 * sizeof(uint16_t)) * CheckedSize(shape.num_layers);
   if (num_blocks <= 0 || !bytes.FitsIn(uint64_t{1} << 46)) {
-    return ResourceExhausted(
-        fmt::format("a KV cache of {} blocks of {} bytes each cannot be addressed; choose a smaller "
-                    "context (--max-model-len) or fewer sequences (--max-num-seqs)",
-                    num_blocks, shape.bytes_per_block()));
+    return ResourceExhausted(fmt::format(
+        "a KV cache of {} blocks for {} layers of {} heads x {} cannot be addressed; choose a smaller "
+        "context (--max-model-len) or fewer sequences (--max-num-seqs)",
+        num_blocks, shape.num_layers, shape.num_kv_heads, shape.head_dim));
   }
   KvStorage storage;
   storage.shape_ = shape;

@@ -312,6 +312,11 @@ TEST_F(ServerTest, NamesHostAndPortWhenThePortIsTaken) {
 }
 
 TEST_F(ServerTest, AcceptsAgainAfterDescriptorsRanOut) {
+#ifdef __SANITIZE_ADDRESS__
+  // The preset that has it also checks vptrs, for which the sanitizer opens a pipe: without descriptors it reports sound
+  // objects as broken.
+  GTEST_SKIP() << "the sanitizer itself needs descriptors";
+#endif
   Listen();
   ExpectServes();
   ASSERT_TRUE(Eventually([&] { return server_->num_connections() == 0; }));
