@@ -17,8 +17,8 @@ struct LadderBasis {
   double alone_ms = 0;        // S: mean latency of a request alone in the sequential server
   double latency_c_ms = 0;    // L(C): p50 latency in the direct run with C in flight
   double latency_8_ms = 0;    // L(8)
-  double scaling = 0;         // s = X(8) / X(1)
-  double scaling_c = 0;       // X(8) / X(C)
+  double scaling = 0;         // s = X(best) / X(1)
+  double scaling_c = 0;       // X(best) / X(C)
   double requests_per_s = 0;  // direct, at batch 8
   int requests = 50;          // N
   int concurrency = 5;        // C

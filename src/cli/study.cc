@@ -100,9 +100,10 @@ class Study {
     basis.requests_per_s = BenchNumber(8, "/requests_per_s_steady");
     const double x1 = BenchNumber(1, "/output_tps_steady"),
                  x5 = BenchNumber(kConcurrency, "/output_tps_steady"),
-                 x8 = BenchNumber(8, "/output_tps_steady");
-    basis.scaling = x1 > 0 ? x8 / x1 : 0;
-    basis.scaling_c = x5 > 0 ? x8 / x5 : 0;
+                 best = NumberAt(benchmark_, BestRow(benchmark_) + "/output_tps_steady").value_or(0);
+    // GAP-1 compares with the best batch, so its prediction does too.
+    basis.scaling = x1 > 0 ? best / x1 : 0;
+    basis.scaling_c = x5 > 0 ? best / x5 : 0;
     basis.requests = kRequests;
     basis.concurrency = kConcurrency;
     for (const LadderPlanStep& step : PlanLadder(basis, spec_.quick)) {
