@@ -81,8 +81,10 @@ void ThreadPool::Work(int thread) {
 }
 
 void ThreadPool::WorkerLoop(int thread) {
-  while (!stopping_.load()) {
+  for (;;) {
+    // In this order: a stop that comes between the two changes the phase after it was seen, so the wait below ends.
     const uint32_t seen = phase_.load(std::memory_order_acquire);
+    if (stopping_.load()) return;
     Work(thread);
     for (int spins = 0; phase_.load(std::memory_order_acquire) == seen; ++spins) {
       if (spins < kSpins)

@@ -22,6 +22,17 @@ TEST(ThreadPoolTest, EveryUnitRunsExactlyOnce) {
   }
 }
 
+// A worker that looks for the stop and then for the phase could miss both and sleep for ever.
+TEST(ThreadPoolTest, EndsWheneverItIsDestroyed) {
+  for (int round = 0; round < 500; ++round) {
+    auto pool = ThreadPool::Create(3);
+    ASSERT_TRUE(pool.has_value());
+    std::atomic<int> count{0};
+    if (round % 3 != 0) (*pool)->Run(round % 3, [&](int, int) { ++count; });
+    ASSERT_EQ(count.load(), round % 3);
+  }
+}
+
 TEST(ThreadPoolTest, ThreadNumbersAreInRangeAndNeverShared) {
   auto pool = ThreadPool::Create(3);
   ASSERT_TRUE(pool.has_value());
