@@ -72,8 +72,10 @@ struct KernelTable {
   int32_t strip_rows;
   int32_t byte_bias;  // added to signed byte codes when packing
   void (*matmul)(const IsaMatMul* args);
-  // One row into row t of a tile of T rows; n is a multiple of 32.
-  void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t);
+  // One row into row t of a tile of T rows; n is a multiple of 32. What the codes miss goes to `residual` unless it is
+  // null; it may be x itself.
+  void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
+                   float* residual);
   void (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
   void (*silu_multiply)(const float* gate, const float* up, int32_t n, float* out);
   // Rotates the pairs (2i, 2i+1) of x[0..n) and scales: cosines doubled, sines doubled as (-s, s).

@@ -96,7 +96,8 @@ static void ToHalf(const float* x, int32_t n, uint16_t* out) {
   }
 }
 
-static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t) {
+static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
+                     float* residual) {
   const int64_t block_bytes = static_cast<int64_t>(tile_rows) * kActivationBlockBytes;
   for (int32_t k = 0; k < n; k += 32, tile += block_bytes) {
     const Lanes a = Load(x + k);
@@ -108,6 +109,10 @@ static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t til
     const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
     const int32_t sum =
         StoreCodes(reinterpret_cast<signed char*>(tile) + 32 * t, Mul(a, inverse), Mul(b, inverse));
+    if (residual != nullptr) {
+      Store(residual + k, Fma(Set(-d), Round(Mul(a, inverse)), a));
+      Store(residual + k + 16, Fma(Set(-d), Round(Mul(b, inverse)), b));
+    }
     float* scales = reinterpret_cast<float*>(tile + 32 * tile_rows);
     scales[t] = d;
     scales[tile_rows + t] = d * static_cast<float>(sum);

@@ -7,6 +7,9 @@
 // Threads   pure functions; threads take disjoint strips
 //
 // A result does not depend on the number of rows: every tile width adds in the same order.
+//
+// Eight bits are too few where a row has single huge values, as before `down` and the lm-head: there a second tile holds
+// what the first one missed, and the strip is multiplied by both while it is in the cache.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +24,16 @@ struct Activations {
   float* x = nullptr;              // [rows, columns], for float formats
   int32_t rows = 0;
   int32_t columns = 0;
+  unsigned char* residual_tiles = nullptr;  // set: two terms per value instead of one
 };
 
 inline int64_t ActivationTileBytes(int64_t rows, int64_t columns) {
   return rows * ((columns + 31) / 32) * kActivationBlockBytes;
 }
 
-// Quantizes columns [first_column, first_column + count) of one row; both multiples of 32.
-void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
+// Quantizes columns [first_column, first_column + count) of one row; both multiples of 32. With residual tiles, x is
+// overwritten by what the first term missed.
+void QuantizeRow(const KernelTable& kernels, float* x, int32_t row, int32_t first_column, int32_t count,
                  const Activations& into);
 
 // y[row * y_stride + i] (+)= row i of the strips' rows times activation row.

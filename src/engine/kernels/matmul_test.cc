@@ -46,7 +46,7 @@ StoredMatrix Store(DType dtype, int in, int out, const std::vector<float>& value
 
 // Packs, quantizes all rows and multiplies, strip by strip.
 std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stored, std::vector<float> x,
-                            int rows, bool accumulate = false) {
+                            int rows, bool accumulate = false, bool two_terms = false) {
   auto matrix = LayOutMatrix(kernels, stored.dtype, stored.in, stored.out, "w");
   EXPECT_TRUE(matrix.has_value());
   std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()) + 4096);
@@ -55,7 +55,9 @@ std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stor
       PackStrips(kernels, std::as_bytes(std::span(stored.bytes)), "w", 0, matrix->num_strips(), *matrix);
   EXPECT_TRUE(packed.ok()) << packed.message();
   std::vector<unsigned char> tiles(static_cast<size_t>(ActivationTileBytes(rows, stored.in)));
-  const Activations input{tiles.data(), x.data(), rows, stored.in};
+  std::vector<unsigned char> residual_tiles(two_terms ? tiles.size() : 0);
+  const Activations input{tiles.data(), x.data(), rows, stored.in,
+                          two_terms ? residual_tiles.data() : nullptr};
   if (matrix->quantized())
     for (int r = 0; r < rows; ++r)
       QuantizeRow(kernels, x.data() + int64_t{r} * stored.in, r, 0, stored.in, input);
@@ -201,6 +203,31 @@ TEST_P(MatMulTest, ZeroBlocksAndDenormalScales) {
   }
 }
 
+// One huge value per block leaves the others few of the eight bits; the second term gives them back.
+TEST_P(MatMulTest, TwoTermsAreAsGoodAsSixteenBitsAndIgnoreTheirNeighbours) {
+  for (const DType dtype : {DType::kQ4_1, DType::kQ8_0, DType::kQ4_0}) {
+    constexpr int kIn = 96, kOut = 37, kRows = 19;
+    const auto stored = Store(dtype, kIn, kOut, RandomFloats(kIn * kOut, 51));
+    std::vector<float> x = RandomFloats(kIn * kRows, 53);
+    for (size_t i = 5; i < x.size(); i += 32) x[i] *= 300.0f;
+    const std::vector<float> y = Multiply(*kernels_, stored, x, kRows, false, true);
+    for (int r = 0; r < kRows; ++r) {
+      const std::vector<float> row(x.begin() + r * kIn, x.begin() + (r + 1) * kIn);
+      const std::vector<float> alone = Multiply(*kernels_, stored, row, 1, false, true);
+      const auto quantized = reference::Quantize(row);
+      for (int o = 0; o < kOut; ++o) {
+        const std::span<const float> w(stored.values.data() + o * kIn, kIn);
+        ASSERT_EQ(y[static_cast<size_t>(r * kOut + o)], alone[static_cast<size_t>(o)]);
+        const auto exact = reference::DotProduct(w, row);
+        // The residual's own step is at least 254 times smaller.
+        ASSERT_NEAR(alone[static_cast<size_t>(o)], exact.sum,
+                    reference::QuantizationError(w, quantized) / 254 + 1e-5 * exact.magnitude)
+            << Traits(dtype).name << " row " << r << " out " << o;
+      }
+    }
+  }
+}
+
 TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
   constexpr int kColumns = 256;
   for (const float scale : {1.0f, 1e-20f, 1e20f, 1e-36f, 0.0f}) {
@@ -209,7 +236,7 @@ TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
     for (const int tile_rows : {1, 3, 8}) {
       std::vector<unsigned char> tile(static_cast<size_t>(ActivationTileBytes(tile_rows, kColumns)));
       const int t = tile_rows - 1;
-      kernels_->quantize(x.data(), kColumns, tile.data(), tile_rows, t);
+      kernels_->quantize(x.data(), kColumns, tile.data(), tile_rows, t, nullptr);
       for (int b = 0; b < kColumns / 32; ++b) {
         const unsigned char* block = tile.data() + b * tile_rows * kActivationBlockBytes;
         for (int k = 0; k < 32; ++k)

@@ -58,7 +58,8 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
     AddProduct(layer.o, {scratch_.attended_tiles, scratch_.attended, rows, q_columns});
     NormAndQuantize(nullptr, rows, layer.ffn_norm.data());
     FeedForward(layer, rows);
-    AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size});
+    AddProduct(layer.down,
+               {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, scratch_.ffn_residual_tiles});
   }
   ComputeLogits(batch, logits);
 }
@@ -74,9 +75,10 @@ void LlamaModel::Embed(const Batch& batch) {
 }
 
 // Norms and quantizes the given rows of the residual stream (all of them when `rows` is null), packed one after another.
-void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float* norm) {
+void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float* norm,
+                                 unsigned char* residual_tiles) {
   const int n = config_.hidden_size;
-  const Activations into{scratch_.normed_tiles, scratch_.normed, num_rows, n};
+  const Activations into{scratch_.normed_tiles, scratch_.normed, num_rows, n, residual_tiles};
   const auto one = [&](int row, int) {
     const int64_t from = rows == nullptr ? row : rows[row];
     float* out = scratch_.normed + int64_t{row} * n;
@@ -219,7 +221,8 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
   const int strips_per_unit = kFfnUnitColumns / layer.gate.strip_rows;
   const int units = (config_.ffn_size + kFfnUnitColumns - 1) / kFfnUnitColumns;
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
-  const Activations into{scratch_.ffn_tiles, scratch_.ffn, num_rows, config_.ffn_size};
+  const Activations into{scratch_.ffn_tiles, scratch_.ffn, num_rows, config_.ffn_size,
+                         scratch_.ffn_residual_tiles};
   pool_->Run(units, [&](int unit, int thread_index) {
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     float* gate = thread.columns;
@@ -254,9 +257,12 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
   const int num_rows = static_cast<int>(batch.logit_rows.size());
   if (num_rows == 0) return;
   DCHECK(logits.rows >= num_rows && logits.columns == config_.vocab_size);
-  NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data());
   const PackedMatrix& matrix = weights_.lm_head;
-  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
+  // A float lm-head reads the rows themselves, which a second term would have overwritten.
+  unsigned char* residual_tiles = matrix.quantized() ? scratch_.normed_residual_tiles : nullptr;
+  NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data(), residual_tiles);
+  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
+                          residual_tiles};
   const int per_unit = std::min(16, StripsPerUnit(matrix.num_strips(), pool_->num_threads()));
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
   pool_->Run(units, [&](int unit, int) {

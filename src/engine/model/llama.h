@@ -44,7 +44,8 @@ class LlamaModel final : public Model {
   LlamaModel() = default;
 
   void Embed(const Batch& batch);
-  void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm);
+  void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm,
+                       unsigned char* residual_tiles = nullptr);
   void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index);
   void FinishQueryHead(int head, int num_rows);
   void StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys, int stride);

@@ -37,6 +37,8 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.normed_tiles, ActivationTileBytes(rows, config.hidden_size));
   carver.Take(scratch.attended_tiles, ActivationTileBytes(rows, q));
   carver.Take(scratch.ffn_tiles, ActivationTileBytes(rows, config.ffn_size));
+  carver.Take(scratch.normed_residual_tiles, ActivationTileBytes(rows, config.hidden_size));
+  carver.Take(scratch.ffn_residual_tiles, ActivationTileBytes(rows, config.ffn_size));
   carver.Take(scratch.rope_rows, rows * 2 * config.rope_dims);
   for (ThreadScratch& thread : scratch.threads) {
     carver.Take(thread.columns, 2 * rows * unit_columns);

@@ -29,8 +29,10 @@ struct Scratch {
   unsigned char* normed_tiles = nullptr;
   unsigned char* attended_tiles = nullptr;
   unsigned char* ffn_tiles = nullptr;
-  float* rope_rows = nullptr;      // [rows, 2 * rope_dims] for positions beyond the table
-  std::vector<const float*> rope;  // [rows]
+  unsigned char* normed_residual_tiles = nullptr;  // before the lm-head
+  unsigned char* ffn_residual_tiles = nullptr;     // before `down`
+  float* rope_rows = nullptr;                      // [rows, 2 * rope_dims] for positions beyond the table
+  std::vector<const float*> rope;                  // [rows]
   std::vector<ThreadScratch> threads;
   AlignedBuffer buffer;
 
