@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kQueueLines = 8192;
 
-// Two loggers share one sink and one thread: the second writes lines as they are.
+// Two loggers share one thread: the second writes lines as they are. Only that thread writes, so the sinks need no lock.
 struct Loggers {
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> text;
@@ -20,9 +20,9 @@ struct Loggers {
 
   Loggers() {
     pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
-    auto text_sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    auto text_sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
     text_sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
-    auto raw_sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    auto raw_sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
     raw_sink->set_pattern("%v");
     text = std::make_shared<spdlog::async_logger>("text", text_sink, pool,
                                                   spdlog::async_overflow_policy::overrun_oldest);
