@@ -47,6 +47,7 @@ class BatchInvarianceTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (!MachineHasIsa(GetParam())) GTEST_SKIP() << "this CPU has no " << GetParam();
+    if (TooSlowHere(GetParam())) GTEST_SKIP() << "more than ten minutes under a sanitizer";
     text_ = Text();
     // Over 512: a chunk boundary of every size, and attention over several pieces.
     constexpr int kPromptLength = 530;

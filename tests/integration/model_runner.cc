@@ -13,6 +13,15 @@ Result<std::string> TestModelPath() {
   return std::string(path);
 }
 
+bool TooSlowHere(std::string_view isa) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return isa == "generic";
+#else
+  static_cast<void>(isa);
+  return false;
+#endif
+}
+
 bool MachineHasIsa(std::string_view isa) {
   if (isa == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa == "avx512vnni") {

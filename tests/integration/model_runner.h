@@ -24,6 +24,9 @@ Result<std::string> TestModelPath();
 // "generic", "avx2", "avx512vnni". Asked of the CPU itself, so that a path which fails to load where it
 // should run is a failure and not a skip.
 bool MachineHasIsa(std::string_view isa);
+// The scalar path on the real model needs more than ten minutes a test under a sanitizer; the kernels' own tests and the
+// tiny models take it there instead.
+bool TooSlowHere(std::string_view isa);
 
 class ModelRunner {
  public:

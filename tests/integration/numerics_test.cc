@@ -41,6 +41,7 @@ class NumericsTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (!MachineHasIsa(GetParam())) GTEST_SKIP() << "this CPU has no " << GetParam();
+    if (TooSlowHere(GetParam())) GTEST_SKIP() << "more than ten minutes under a sanitizer";
     ModelRunner::Options options;
     options.isa = GetParam();
     options.max_logit_rows = kLogitRows;
