@@ -7,8 +7,6 @@
 #include <map>
 #include <utility>
 
-#include "engine/tensor/dequantize.h"
-
 namespace weir {
 namespace {
 
@@ -46,17 +44,6 @@ void AddTensors(const ModelFile& file, ModelSummary* out) {
             [](const TypeShare& a, const TypeShare& b) { return a.bytes > b.bytes; });
   if (out->parameters > 0)
     out->bits_per_weight = 8.0 * static_cast<double>(bytes) / static_cast<double>(out->parameters);
-}
-
-std::string UnusableTypes(const ModelSummary& summary) {
-  std::string names;
-  for (const TypeShare& share : summary.types) {
-    if (!CanDequantize(share.dtype))
-      names += fmt::format("{}{}", names.empty() ? "" : ", ", Traits(share.dtype).name);
-  }
-  if (names.empty()) return "";
-  return fmt::format("it has tensors of type {}; weir computes with F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0",
-                     names);
 }
 
 ModelMemory PlanMemory(const ModelSummary& summary, const MachineMemory& machine, double memory_utilization) {
@@ -121,7 +108,6 @@ Result<ModelSummary> SummarizeModel(const ModelFile& file, const MachineMemory& 
   if (config.has_value()) {
     out.config = *config;
     out.memory = PlanMemory(out, machine, memory_utilization);
-    out.obstacle = UnusableTypes(out);
   } else if (config.error().code() == StatusCode::kUnimplemented) {
     out.obstacle = config.error().message();
   } else {

@@ -26,10 +26,9 @@ TEST(QuantizeTest, ReadingBackStaysWithinHalfAStep) {
     const std::string bytes = Quantize(c.dtype, values);
     EXPECT_EQ(bytes.size(), values.size() / Traits(c.dtype).block_size * Traits(c.dtype).block_bytes);
     const auto back = DequantizeAll(c.dtype, std::as_bytes(std::span(bytes)), values.size());
-    ASSERT_TRUE(back.has_value());
     for (size_t i = 0; i < values.size(); ++i) {
       // A little more than half a step, because scale and min are rounded to half precision themselves.
-      EXPECT_NEAR((*back)[i], values[i], c.tolerance * 1.02 + (c.tolerance == 0 ? 0 : 0.001))
+      EXPECT_NEAR(back[i], values[i], c.tolerance * 1.02 + (c.tolerance == 0 ? 0 : 0.001))
           << Traits(c.dtype).name;
     }
   }
@@ -40,8 +39,7 @@ TEST(QuantizeTest, ABlockOfZerosStaysZero) {
   for (const DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1}) {
     const std::string bytes = Quantize(dtype, zeros);
     const auto back = DequantizeAll(dtype, std::as_bytes(std::span(bytes)), 32);
-    ASSERT_TRUE(back.has_value());
-    EXPECT_EQ(*back, zeros) << Traits(dtype).name;
+    EXPECT_EQ(back, zeros) << Traits(dtype).name;
   }
 }
 

@@ -48,11 +48,7 @@ class Loader {
   Result<std::vector<float>> ReadVector(const std::string& name) {
     const TensorInfo* tensor = file_.FindTensor(name);
     CHECK(tensor != nullptr);
-    if (!CanDequantize(tensor->dtype))
-      return Unimplemented(fmt::format("tensor {}: type {} cannot be read; use another file", name,
-                                       Traits(tensor->dtype).name));
-    WEIR_ASSIGN_OR_RETURN(std::vector<float> values,
-                          DequantizeAll(tensor->dtype, tensor->data, tensor->num_elements()));
+    std::vector<float> values = DequantizeAll(tensor->dtype, tensor->data, tensor->num_elements());
     for (size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i]))
         return DataLoss(fmt::format(
