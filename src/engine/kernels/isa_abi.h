@@ -1,8 +1,9 @@
 // What crosses the border between an ISA folder and everything else: plain structs and one table of functions.
 //
 // Shapes    activations of quantized products lie in tiles of 1 to 8 rows: for each block of 32 columns
-//           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum. The tile that starts at row r
-//           begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
+//           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum, then of the sums of the first
+//           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last. The tile
+//           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
 // Requires  pointers valid, sizes as stated; entries work on a range and know no threads
 // Owns      nothing
 // Threads   pure functions
@@ -17,18 +18,26 @@
 
 namespace weir {
 
-// How weights lie once packed; w = code * scale + offset.
+// How weights lie once packed; w = code * scale + offset. isa_formats.h says more.
 enum PackedFormat {
   kPackedNibbleMin = 0,        // Q4_1: own offset per block
   kPackedNibbleSymmetric = 1,  // Q4_0: offset is -8 * scale
-  kPackedByteSymmetric = 2,    // Q8_0, Q5_0
-  kPackedByteMin = 3,          // Q5_1: codes 0..31, own offset per block
+  kPackedByteSymmetric = 2,    // Q8_0
   kPackedF16 = 4,
   kPackedBF16 = 5,
   kPackedF32 = 6,
+  kPackedQ4K = 7,
+  kPackedQ6K = 8,
+  kPackedQ5_0 = 9,
+  kPackedQ5_1 = 10,
+  kPackedQ5K = 11,
+  kPackedQ2K = 12,
+  kPackedQ3K = 13,
+  kPackedIq4Nl = 14,
+  kPackedIq4Xs = 15,
 };
 
-enum { kMaxTileRows = 8, kActivationBlockBytes = 32 + 3 * 4, kAttentionKeys = 64, kAttentionRows = 16 };
+enum { kMaxTileRows = 8, kActivationBlockBytes = 32 + 6 * 4, kAttentionKeys = 64, kAttentionRows = 16 };
 
 struct IsaMatMul {
   int32_t format;

@@ -67,8 +67,13 @@ static inline void StoreHalf(uint16_t* p, Lanes v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8),
                    _mm256_cvtps_ph(v.high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-// Rounds 32 values to int8 and returns their sum.
-static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
+// Of the first and the last 16 of 32 codes, modulo 2^32.
+struct HalfSums {
+  uint32_t first;
+  uint32_t last;
+};
+// Rounds 32 values to int8 and returns their sums.
+static inline HalfSums StoreCodes(signed char* codes, Lanes a, Lanes b) {
   const __m256i i0 = _mm256_cvtps_epi32(a.low);
   const __m256i i1 = _mm256_cvtps_epi32(a.high);
   const __m256i i2 = _mm256_cvtps_epi32(b.low);
@@ -76,11 +81,10 @@ static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
   const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(i0, i1), _mm256_packs_epi32(i2, i3));
   const __m256i ordered = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), ordered);
-  const __m256i sum8 = _mm256_add_epi32(_mm256_add_epi32(i0, i1), _mm256_add_epi32(i2, i3));
-  __m128i sum4 = _mm_add_epi32(_mm256_castsi256_si128(sum8), _mm256_extracti128_si256(sum8, 1));
-  sum4 = _mm_add_epi32(sum4, _mm_shuffle_epi32(sum4, 0x4e));
-  sum4 = _mm_add_epi32(sum4, _mm_shuffle_epi32(sum4, 0xb1));
-  return _mm_cvtsi128_si32(sum4);
+  const __m256i pairs = _mm256_hadd_epi32(_mm256_add_epi32(i0, i1), _mm256_add_epi32(i2, i3));
+  const __m128i fours = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+  const __m128i sums = _mm_hadd_epi32(fours, fours);
+  return {static_cast<uint32_t>(_mm_cvtsi128_si32(sums)), static_cast<uint32_t>(_mm_extract_epi32(sums, 1))};
 }
 // Halves are folded onto each other, 8 then 4 then 2 then 1: the same order on every path.
 static inline float SumLanes(Lanes a) {

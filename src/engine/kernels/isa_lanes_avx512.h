@@ -37,13 +37,19 @@ static inline void StoreHalf(uint16_t* p, Lanes v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-// Rounds 32 values to int8 and returns their sum.
-static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
+// Of the first and the last 16 of 32 codes, modulo 2^32.
+struct HalfSums {
+  uint32_t first;
+  uint32_t last;
+};
+// Rounds 32 values to int8 and returns their sums.
+static inline HalfSums StoreCodes(signed char* codes, Lanes a, Lanes b) {
   const __m512i ia = _mm512_cvtps_epi32(a);
   const __m512i ib = _mm512_cvtps_epi32(b);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtsepi32_epi8(ia));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtsepi32_epi8(ib));
-  return _mm512_reduce_add_epi32(_mm512_add_epi32(ia, ib));
+  return {static_cast<uint32_t>(_mm512_reduce_add_epi32(ia)),
+          static_cast<uint32_t>(_mm512_reduce_add_epi32(ib))};
 }
 // Halves are folded onto each other, 8 then 4 then 2 then 1: the same order on every path.
 static inline float SumLanes(Lanes a) {

@@ -103,15 +103,20 @@ static inline Lanes LoadHalf(const uint16_t* p) {
 static inline void StoreHalf(uint16_t* p, Lanes a) {
   for (int i = 0; i < 16; ++i) p[i] = FloatToHalfBits(a.v[i]);
 }
-// Rounds 32 values to int8 and returns their sum.
-static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
-  uint32_t sum = 0;
+// Of the first and the last 16 of 32 codes, modulo 2^32.
+struct HalfSums {
+  uint32_t first;
+  uint32_t last;
+};
+// Rounds 32 values to int8 and returns their sums.
+static inline HalfSums StoreCodes(signed char* codes, Lanes a, Lanes b) {
+  HalfSums sums = {0, 0};
   for (int i = 0; i < 32; ++i) {
     const int32_t code = ToInt(i < 16 ? a.v[i] : b.v[i - 16]);
-    sum += static_cast<uint32_t>(code);
+    (i < 16 ? sums.first : sums.last) += static_cast<uint32_t>(code);
     codes[i] = static_cast<signed char>(code < -128 ? -128 : code > 127 ? 127 : code);
   }
-  return static_cast<int32_t>(sum);
+  return sums;
 }
 // Halves are folded onto each other, 8 then 4 then 2 then 1: the order that vector registers have.
 static inline float SumLanes(Lanes a) {

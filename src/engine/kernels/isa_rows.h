@@ -107,15 +107,20 @@ static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t til
     const bool zero = largest < 1e-30f;
     const float d = zero ? 0.0f : largest / 127.0f;
     const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
-    const int32_t sum =
+    const HalfSums sums =
         StoreCodes(reinterpret_cast<signed char*>(tile) + 32 * t, Mul(a, inverse), Mul(b, inverse));
+    const uint32_t sum = sums.first + sums.last;
     if (residual != nullptr) {
       Store(residual + k, Fma(Set(-d), Round(Mul(a, inverse)), a));
       Store(residual + k + 16, Fma(Set(-d), Round(Mul(b, inverse)), b));
     }
     float* scales = reinterpret_cast<float*>(tile + 32 * tile_rows);
     scales[t] = d;
-    scales[tile_rows + t] = d * static_cast<float>(sum);
-    reinterpret_cast<uint32_t*>(scales)[2 * tile_rows + t] = 0u - 128u * static_cast<uint32_t>(sum);
+    scales[tile_rows + t] = d * static_cast<float>(static_cast<int32_t>(sum));
+    uint32_t* words = reinterpret_cast<uint32_t*>(scales);
+    words[2 * tile_rows + t] = 0u - 128u * sum;
+    words[3 * tile_rows + t] = 0u - 32u * sums.first;
+    words[4 * tile_rows + t] = 0u - 32u * sums.last;
+    words[5 * tile_rows + t] = (sums.first & 0xffffu) | sums.last << 16;
   }
 }

@@ -1,5 +1,5 @@
 // How rows are split into tiles, and the outer loops of the matrix product, included inside the anonymous namespace of
-// the vector ISA files. The file has defined before: kStripRows,
+// the vector ISA files, after isa_formats.h. The file has defined before: kStripRows,
 // MultiplyBlocks<Format, T> and MultiplyFloats<Format, T>.
 //
 // Threads   pure functions
@@ -10,7 +10,7 @@
 template <int Format, int T>
 static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32_t first_row, float* y,
                         int32_t valid) {
-  if constexpr (Format >= kPackedF16) {
+  if constexpr (IsFloatFormat(Format)) {
     MultiplyFloats<Format, T>(strip, args.x + first_row * args.x_stride, args.x_stride, args.in, y,
                               args.y_stride, valid, args.accumulate != 0);
   } else {
@@ -79,13 +79,29 @@ static void MatMul(const IsaMatMul* args) {
       return StripRange<kPackedNibbleSymmetric>(*args);
     case kPackedByteSymmetric:
       return StripRange<kPackedByteSymmetric>(*args);
-    case kPackedByteMin:
-      return StripRange<kPackedByteMin>(*args);
     case kPackedF16:
       return StripRange<kPackedF16>(*args);
     case kPackedBF16:
       return StripRange<kPackedBF16>(*args);
-    default:
+    case kPackedF32:
       return StripRange<kPackedF32>(*args);
+    case kPackedQ4K:
+      return StripRange<kPackedQ4K>(*args);
+    case kPackedQ6K:
+      return StripRange<kPackedQ6K>(*args);
+    case kPackedQ5_0:
+      return StripRange<kPackedQ5_0>(*args);
+    case kPackedQ5_1:
+      return StripRange<kPackedQ5_1>(*args);
+    case kPackedQ5K:
+      return StripRange<kPackedQ5K>(*args);
+    case kPackedQ2K:
+      return StripRange<kPackedQ2K>(*args);
+    case kPackedQ3K:
+      return StripRange<kPackedQ3K>(*args);
+    case kPackedIq4Nl:
+      return StripRange<kPackedIq4Nl>(*args);
+    default:
+      return StripRange<kPackedIq4Xs>(*args);
   }
 }

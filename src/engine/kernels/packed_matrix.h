@@ -1,11 +1,10 @@
 // One weight matrix in the order in which the kernels read it, and the way there from the file's order.
 //
-// Shapes    [out, in]; strips of KernelTable::strip_rows rows, the last one padded with zero rows. Quantized formats, per
-//           block of 32 columns: codes with 4 consecutive columns of every row together, then one fp16 scale per row, then
-//           one fp16 offset per row where the type has its own. Float formats: [in][strip_rows]
+// Shapes    [out, in]; strips of KernelTable::strip_rows rows, the last one padded with zero rows. Quantized formats lie as
+//           isa_formats.h says; float formats are [in][strip_rows]
 // Requires  unpacked with the table it was packed for
 // Owns      nothing: the model owns one buffer for all its matrices
-// Errors    UNIMPLEMENTED for a type that no kernel serves · DATA_LOSS for a scale or weight that is not finite
+// Errors    DATA_LOSS for a row that is no whole number of blocks, and for a scale or weight that is not finite
 // Source    docs/KERNELS.md, "Row packing"
 #pragma once
 
@@ -31,7 +30,7 @@ struct PackedMatrix {
 
   int32_t num_strips() const { return (out + strip_rows - 1) / strip_rows; }
   int64_t bytes() const { return num_strips() * strip_bytes; }
-  bool quantized() const { return format < kPackedF16; }
+  bool quantized() const { return format < kPackedF16 || format > kPackedF32; }
 };
 
 // Layout without data; `name` is for the message.
