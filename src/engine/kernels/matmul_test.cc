@@ -51,9 +51,9 @@ StoredMatrix Store(DType dtype, int in, int out, const std::vector<float>& value
   return matrix;
 }
 
-// Packs, quantizes all rows and multiplies, strip by strip.
+// Packs, quantizes all rows and multiplies, `strips` at a time.
 std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stored, std::vector<float> x,
-                            int rows, bool accumulate = false, bool two_terms = false) {
+                            int rows, bool accumulate = false, bool two_terms = false, int strips = 100) {
   auto matrix = LayOutMatrix(kernels, stored.dtype, stored.in, stored.out, "w");
   EXPECT_TRUE(matrix.has_value());
   std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()) + 4096);
@@ -70,9 +70,9 @@ std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stor
       QuantizeRow(kernels, x.data() + int64_t{r} * stored.in, r, 0, stored.in, input);
   std::vector<float> y(static_cast<size_t>(rows) * static_cast<size_t>(stored.out),
                        accumulate ? 0.5f : -77.0f);
-  for (int s = 0; s < matrix->num_strips(); ++s)
-    MultiplyStrips(kernels, *matrix, input, s, s + 1, y.data() + int64_t{s} * matrix->strip_rows, stored.out,
-                   accumulate);
+  for (int s = 0; s < matrix->num_strips(); s += strips)
+    MultiplyStrips(kernels, *matrix, input, s, std::min(s + strips, matrix->num_strips()),
+                   y.data() + int64_t{s} * matrix->strip_rows, stored.out, accumulate);
   return y;
 }
 
@@ -190,6 +190,24 @@ TEST_P(MatMulTest, EveryPathGivesTheSameBits) {
     const auto found = Multiply(*kernels_, stored, x, 19);
     ASSERT_EQ(std::memcmp(expected.data(), found.data(), found.size() * sizeof(float)), 0)
         << Traits(dtype).name;
+  }
+}
+
+TEST_P(MatMulTest, ARangeOfStripsGivesTheBitsOfItsParts) {
+  constexpr int kOut = 139;
+  for (const DType dtype : kTypes) {
+    const int in = WholeBlocks(dtype, 96);
+    const auto stored = Store(dtype, in, kOut, RandomFloats(static_cast<size_t>(in * kOut), 63));
+    const auto x = RandomFloats(static_cast<size_t>(in * 9), 67);
+    for (const int rows : {1, 2, 3, 4, 5, 8, 9}) {
+      const std::vector<float> some(x.begin(), x.begin() + rows * in);
+      const auto whole = Multiply(*kernels_, stored, some, rows);
+      for (const int strips : {1, 2, 3, 7}) {
+        const auto parts = Multiply(*kernels_, stored, some, rows, false, false, strips);
+        ASSERT_EQ(std::memcmp(parts.data(), whole.data(), whole.size() * sizeof(float)), 0)
+            << Traits(dtype).name << " " << rows << " rows, " << strips << " strips at a time";
+      }
+    }
   }
 }
 

@@ -139,8 +139,9 @@ inline __attribute__((always_inline)) __m256i BlockSums(const __m256i (&codes)[8
   }
 }
 
+// `valid` rows of the strip, or all of them where more are left.
 inline void StoreRows(float* out, __m256 acc, int32_t valid, bool accumulate) {
-  if (valid == kStripRows) {
+  if (valid >= kStripRows) {
     _mm256_storeu_ps(out, accumulate ? _mm256_add_ps(_mm256_loadu_ps(out), acc) : acc);
     return;
   }
@@ -213,28 +214,36 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32
   for (int t = 0; t < T; ++t) StoreRows(y + t * y_stride, acc[t], valid, accumulate);
 }
 
-template <int Format, int T>
-void MultiplyFloats(const unsigned char* strip, const float* x, int64_t x_stride, int32_t in, float* y,
-                    int64_t y_stride, int32_t valid, bool accumulate) {
-  __m256 acc[T];
+template <int Format>
+inline __attribute__((always_inline)) __m256 LoadWeights(const unsigned char* strip, int64_t k) {
+  if constexpr (Format == kPackedF32) return _mm256_loadu_ps(reinterpret_cast<const float*>(strip) + 8 * k);
+  if constexpr (Format == kPackedF16) return LoadHalf8(reinterpret_cast<const uint16_t*>(strip) + 8 * k);
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(strip + 16 * k));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+template <int Format, int T, int Strips>
+void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const float* x, float* y,
+                    int32_t valid) {
+  __m256 acc[Strips][T];
+#pragma GCC unroll 4
+  for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) acc[t] = _mm256_setzero_ps();
-  for (int32_t k = 0; k < in; ++k) {
-    __m256 w;
-    if constexpr (Format == kPackedF32) {
-      w = _mm256_loadu_ps(reinterpret_cast<const float*>(strip) + 8 * static_cast<int64_t>(k));
-    } else if constexpr (Format == kPackedF16) {
-      w = LoadHalf8(reinterpret_cast<const uint16_t*>(strip) + 8 * static_cast<int64_t>(k));
-    } else {
-      const __m128i half =
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(strip + 16 * static_cast<int64_t>(k)));
-      w = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+    for (int t = 0; t < T; ++t) acc[s][t] = _mm256_setzero_ps();
+  for (int32_t k = 0; k < args.in; ++k)
+#pragma GCC unroll 4
+    for (int s = 0; s < Strips; ++s) {
+      const __m256 w = LoadWeights<Format>(strip + s * args.strip_bytes, k);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t)
+        acc[s][t] = _mm256_fmadd_ps(w, _mm256_set1_ps(x[t * args.x_stride + k]), acc[s][t]);
     }
+#pragma GCC unroll 4
+  for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) acc[t] = _mm256_fmadd_ps(w, _mm256_set1_ps(x[t * x_stride + k]), acc[t]);
-  }
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) StoreRows(y + t * y_stride, acc[t], valid, accumulate);
+    for (int t = 0; t < T; ++t)
+      StoreRows(y + t * args.y_stride + s * kStripRows, acc[s][t], valid - s * kStripRows,
+                args.accumulate != 0);
 }
 
 #include "engine/kernels/isa_tiles.h"

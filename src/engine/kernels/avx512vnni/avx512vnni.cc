@@ -188,6 +188,13 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* co
   }
 }
 
+// `valid` rows of the strip, or all of them where more are left.
+inline void StoreRows(float* out, __m512 acc, int32_t valid, bool accumulate) {
+  const __mmask16 mask = static_cast<__mmask16>(valid < kStripRows ? (1u << valid) - 1 : 0xffffu);
+  if (accumulate) acc = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), acc);
+  _mm512_mask_storeu_ps(out, mask, acc);
+}
+
 template <int Format, int T>
 void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32_t blocks, float* y,
                     int64_t y_stride, int32_t valid, bool accumulate) {
@@ -214,42 +221,40 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32
     }
     super += SuperBytes(kTraits) * kStripRows;
   }
-  const __mmask16 mask = static_cast<__mmask16>((1u << valid) - 1);
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) {
-    float* out = y + t * y_stride;
-    if (accumulate) acc[t] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), acc[t]);
-    _mm512_mask_storeu_ps(out, mask, acc[t]);
-  }
+  for (int t = 0; t < T; ++t) StoreRows(y + t * y_stride, acc[t], valid, accumulate);
 }
 
-template <int Format, int T>
-void MultiplyFloats(const unsigned char* strip, const float* x, int64_t x_stride, int32_t in, float* y,
-                    int64_t y_stride, int32_t valid, bool accumulate) {
-  __m512 acc[T];
+template <int Format>
+inline __attribute__((always_inline)) __m512 LoadWeights(const unsigned char* strip, int64_t k) {
+  if constexpr (Format == kPackedF32) return _mm512_loadu_ps(strip + 64 * k);
+  if constexpr (Format == kPackedF16) return LoadHalf(reinterpret_cast<const uint16_t*>(strip) + 16 * k);
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(strip + 32 * k));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+template <int Format, int T, int Strips>
+void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const float* x, float* y,
+                    int32_t valid) {
+  __m512 acc[Strips][T];
+#pragma GCC unroll 4
+  for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) acc[t] = _mm512_setzero_ps();
-  for (int32_t k = 0; k < in; ++k) {
-    __m512 w;
-    if constexpr (Format == kPackedF32) {
-      w = _mm512_loadu_ps(strip + 64 * static_cast<int64_t>(k));
-    } else if constexpr (Format == kPackedF16) {
-      w = LoadHalf(reinterpret_cast<const uint16_t*>(strip) + 16 * static_cast<int64_t>(k));
-    } else {
-      const __m256i half =
-          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(strip + 32 * static_cast<int64_t>(k)));
-      w = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    for (int t = 0; t < T; ++t) acc[s][t] = _mm512_setzero_ps();
+  for (int32_t k = 0; k < args.in; ++k)
+#pragma GCC unroll 4
+    for (int s = 0; s < Strips; ++s) {
+      const __m512 w = LoadWeights<Format>(strip + s * args.strip_bytes, k);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t)
+        acc[s][t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[t * args.x_stride + k]), acc[s][t]);
     }
+#pragma GCC unroll 4
+  for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) acc[t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[t * x_stride + k]), acc[t]);
-  }
-  const __mmask16 mask = static_cast<__mmask16>((1u << valid) - 1);
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) {
-    float* out = y + t * y_stride;
-    if (accumulate) acc[t] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), acc[t]);
-    _mm512_mask_storeu_ps(out, mask, acc[t]);
-  }
+    for (int t = 0; t < T; ++t)
+      StoreRows(y + t * args.y_stride + s * kStripRows, acc[s][t], valid - s * kStripRows,
+                args.accumulate != 0);
 }
 
 #include "engine/kernels/isa_tiles.h"
