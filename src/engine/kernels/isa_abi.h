@@ -1,6 +1,6 @@
 // What crosses the border between an ISA folder and everything else: plain structs and one table of functions.
 //
-// Shapes    activations of quantized products lie in tiles of 1 to 8 rows: for each block of 32 columns
+// Shapes    activations of quantized products lie in tiles of 1 to 8 rows (16 where the table says so): for each block of 32 columns
 //           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum, then of the sums of the first
 //           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last. The tile
 //           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
@@ -37,7 +37,13 @@ enum PackedFormat {
   kPackedIq4Xs = 15,
 };
 
-enum { kMaxTileRows = 8, kActivationBlockBytes = 32 + 6 * 4, kAttentionKeys = 64, kAttentionRows = 16 };
+enum {
+  kMaxTileRows = 8,
+  kWideTileRows = 16,
+  kActivationBlockBytes = 32 + 6 * 4,
+  kAttentionKeys = 64,
+  kAttentionRows = 16
+};
 
 struct IsaMatMul {
   int32_t format;
@@ -47,7 +53,9 @@ struct IsaMatMul {
   const unsigned char* strips;
   int64_t strip_bytes;
   const unsigned char* activations;  // tiles, for quantized formats
-  const float* x;                    // [rows, in], for float formats
+  const unsigned char*
+      residual;    // null, or tiles like those with what their codes missed, scale 0 where nothing
+  const float* x;  // [rows, in], for float formats
   int64_t x_stride;
   int32_t first_strip;
   int32_t last_strip;  // one past
@@ -81,10 +89,13 @@ struct KernelTable {
   int32_t strip_rows;
   int32_t byte_bias;  // added to signed byte codes when packing
   void (*matmul)(const IsaMatMul* args);
-  // One row into row t of a tile of T rows; n is a multiple of 32. What the codes miss goes to `residual` unless it is
-  // null; it may be x itself.
+  // For quantized formats and from `wide_rows` rows on: activation tiles have up to kWideTileRows then. Null, and 0: never.
+  void (*matmul_wide)(const IsaMatMul* args);
+  int32_t wide_rows;
+  // One row into row t of a tile of T rows; n is a multiple of 32. Unless `residual` is null, what the codes of a block miss
+  // goes into that tile, if a value of the block is larger than `threshold`; else zeros.
   void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
-                   float* residual);
+                   unsigned char* residual, float threshold);
   void (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
   void (*silu_multiply)(const float* gate, const float* up, int32_t n, float* out);
   // Rotates the pairs (2i, 2i+1) of x[0..n) and scales: cosines doubled, sines doubled as (-s, s).

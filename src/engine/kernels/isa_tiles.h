@@ -26,9 +26,10 @@ static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32
       MultiplyFloats<Format, T, 1>(args, strip + i * args.strip_bytes, x, y + i * kStripRows,
                                    valid - i * kStripRows);
   } else {
-    const unsigned char* tile =
-        args.activations + static_cast<int64_t>(first_row) * (args.in / 32) * kActivationBlockBytes;
-    MultiplyBlocks<Format, T>(strip, tile, args.in / 32, y, args.y_stride, valid, args.accumulate != 0);
+    const int64_t offset = static_cast<int64_t>(first_row) * (args.in / 32) * kActivationBlockBytes;
+    MultiplyBlocks<Format, T>(strip, args.activations + offset,
+                              args.residual == nullptr ? nullptr : args.residual + offset, args.in / 32, y,
+                              args.y_stride, valid, args.accumulate != 0);
   }
 }
 

@@ -295,7 +295,7 @@ TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
     for (const int tile_rows : {1, 3, 8}) {
       std::vector<unsigned char> tile(static_cast<size_t>(ActivationTileBytes(tile_rows, kColumns)));
       const int t = tile_rows - 1;
-      kernels_->quantize(x.data(), kColumns, tile.data(), tile_rows, t, nullptr);
+      kernels_->quantize(x.data(), kColumns, tile.data(), tile_rows, t, nullptr, 0);
       for (int b = 0; b < kColumns / 32; ++b) {
         const unsigned char* block = tile.data() + b * tile_rows * kActivationBlockBytes;
         for (int k = 0; k < 32; ++k)

@@ -185,8 +185,8 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* bl
 }
 
 template <int Format, int T>
-void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32_t blocks, float* y,
-                    int64_t y_stride, int32_t valid, bool accumulate) {
+void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
+                    int32_t blocks, float* y, int64_t y_stride, int32_t valid, bool accumulate) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   __m256 acc[T];
 #pragma GCC unroll 8
@@ -203,7 +203,12 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
 #pragma GCC unroll 1
     for (int i = 0; i < kTraits.super; ++i) {
-      MultiplyBlock<Format, T>(codes, ScalesOf<Format>(scale, minimum, small), tile, acc);
+      const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
+      MultiplyBlock<Format, T>(codes, scales, tile, acc);
+      if (residual != nullptr) {
+        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, acc);
+        residual += T * kActivationBlockBytes;
+      }
       small += SmallScaleBytes(kTraits) * kStripRows;
       codes += CodeBytes(kTraits) * kStripRows;
       tile += T * kActivationBlockBytes;
@@ -299,8 +304,8 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx2Kernels;
-const KernelTable kAvx2Kernels = {"avx2",  kStripRows,   0,         MatMul,    Quantize,
-                                  RmsNorm, SiluMultiply, Rope,      Scale,     ExpArray,
-                                  ToHalf,  Attention,    ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kAvx2Kernels = {"avx2",    kStripRows,   0,        MatMul, nullptr,  0,      Quantize,
+                                  RmsNorm,   SiluMultiply, Rope,     Scale,  ExpArray, ToHalf, Attention,
+                                  ProbeInt8, ProbeFp32,    ProbeRead};
 
 }  // namespace weir

@@ -15,94 +15,7 @@ namespace {
 
 #include "engine/kernels/isa_formats.h"
 
-enum { kStripRows = 16, kVectorBytes = 64 };
-
-__m512i LoadVector(const unsigned char* p) { return _mm512_loadu_si512(p); }
-
-// Up by N bits, or down where N is negative; what crosses bytes is masked by the caller.
-template <int N>
-inline __attribute__((always_inline)) __m512i Shift(__m512i v) {
-  if constexpr (N > 0) return _mm512_slli_epi16(v, N);
-  if constexpr (N < 0) return _mm512_srli_epi16(v, -N);
-  return v;
-}
-
-// Codes of Q3_K are kept 8 times as large, so that their offset is 32 like Q6_K's and the sums can start at what the
-// activations have ready.
-constexpr int CodeShift(int format) { return format == kPackedQ3K ? 3 : 0; }
-
-// Codes of Q2_K times their small scale still fit a byte: one integer sum per block instead of two.
-constexpr bool ScalesCodes(int format) { return format == kPackedQ2K; }
-
-// Code vector V (columns 4V to 4V + 3 of the block), unsigned.
-template <int Format, int V>
-inline __attribute__((always_inline)) __m512i CodeVector(const unsigned char* codes) {
-  constexpr FormatTraits kTraits = TraitsOf(Format);
-  constexpr int kUp = CodeShift(Format);
-  __m512i code = LoadVector(codes + kVectorBytes * LowVectorOf(kTraits, V));
-  if constexpr (kTraits.low_bits < 8) {
-    constexpr int kMask = ((1 << kTraits.low_bits) - 1) << kUp;
-    code = _mm512_and_si512(Shift<kUp - LowShiftOf(kTraits, V)>(code), _mm512_set1_epi8(kMask));
-  }
-  if constexpr (kTraits.high_bits != 0) {
-    constexpr int kMask = ((1 << kTraits.high_bits) - 1) << (kTraits.low_bits + kUp);
-    const __m512i high = Shift<kTraits.low_bits + kUp - HighShiftOf(kTraits, V)>(
-        LoadVector(codes + kVectorBytes * HighVectorOf(kTraits, V)));
-    code = _mm512_ternarylogic_epi32(code, high, _mm512_set1_epi8(kMask), 0xf8);  // code | (high & mask)
-  }
-  if constexpr (kTraits.table) {
-    const __m128i values =
-        _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kTableValues)), _mm_set1_epi8(-128));
-    code = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), code);
-  }
-  return code;
-}
-
-// What one block's small scales give. Two groups: `group` holds their scales as floats, or as pairs of int16 where they
-// are multiplied into the codes.
-struct BlockScales {
-  __m512 scale;
-  __m512 minimum;  // added
-  __m512 group[2];
-  __m512i factor[2];
-  __m512i mins;  // int16 pairs
-};
-
-template <int Format>
-inline __attribute__((always_inline)) BlockScales ScalesOf(__m512 scale, __m512 minimum,
-                                                           const unsigned char* small) {
-  constexpr FormatTraits kTraits = TraitsOf(Format);
-  BlockScales out;
-  out.scale = scale;
-  out.minimum = minimum;
-  if constexpr (kTraits.groups == 1) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(small));
-    out.scale = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)));
-    if constexpr (kTraits.own_min) {
-      const __m128i mins = _mm_loadu_si128(reinterpret_cast<const __m128i*>(small + 16));
-      out.minimum = _mm512_mul_ps(minimum, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(mins)));
-    }
-  } else if constexpr (kTraits.groups == 2) {
-    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(small));
-    const __m512i pairs = kTraits.own_min ? _mm512_cvtepu8_epi16(bytes) : _mm512_cvtepi8_epi16(bytes);
-    if constexpr (ScalesCodes(Format)) {
-      const __m512i scales = _mm512_and_si512(pairs, _mm512_set1_epi16(15));
-      out.factor[1] = _mm512_srli_epi32(scales, 16);
-      out.factor[0] = _mm512_mask_mov_epi16(_mm512_slli_epi32(scales, 16), 0x55555555u, scales);
-      out.factor[1] = _mm512_or_si512(out.factor[1], _mm512_and_si512(scales, _mm512_set1_epi32(-65536)));
-      out.mins = _mm512_srli_epi16(pairs, 4);
-    } else {
-      out.group[0] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 16));
-      out.group[1] = _mm512_cvtepi32_ps(_mm512_srai_epi32(pairs, 16));
-      if constexpr (CodeShift(Format) != 0) {
-        const __m512 down = _mm512_set1_ps(1.0f / (1 << CodeShift(Format)));
-        out.group[0] = _mm512_mul_ps(out.group[0], down);
-        out.group[1] = _mm512_mul_ps(out.group[1], down);
-      }
-    }
-  }
-  return out;
-}
+#include "engine/kernels/isa_blocks_avx512.h"
 
 // The order in which the code vectors of a block are used: those that share a byte one after another.
 constexpr int NthVector(FormatTraits f, int i) {
@@ -123,14 +36,6 @@ inline __attribute__((always_inline)) void Accumulate(__m512i (&sums)[Split][T],
   if constexpr (I + 1 < End) Accumulate<Format, T, Split, I + 1, End>(sums, codes, activation, scales);
 }
 
-// Symmetric codes start the integer sum below zero instead of being shifted: exact, and free.
-template <int Offset>
-inline __attribute__((always_inline)) __m512i StartOf(int32_t start) {
-  if constexpr (Offset == 0) return _mm512_setzero_si512();
-  if constexpr (Offset == 128) return _mm512_set1_epi32(start);
-  return _mm512_srai_epi32(_mm512_set1_epi32(start), Offset == 8 ? 4 : 3);
-}
-
 // One block of 32 columns for T rows.
 template <int Format, int T>
 inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* codes,
@@ -138,9 +43,8 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* co
                                                          __m512 (&acc)[T]) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   constexpr int kSplit = T <= 2 ? 2 : 1;
-  constexpr bool kTwoSums = kTraits.groups == 2 && !ScalesCodes(Format);
+  constexpr bool kTwoSums = HasTwoSums(Format);
   const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
-  const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * T);
   const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
   __m512i sums[kSplit][T];
   __m512 values[T];
@@ -174,30 +78,12 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* co
     }
   }
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) {
-    const __m512 factor = _mm512_mul_ps(scales.scale, _mm512_set1_ps(activation_scales[t]));
-    acc[t] = _mm512_fmadd_ps(values[t], factor, acc[t]);
-    if constexpr (kTraits.own_min && kTraits.groups == 2) {
-      const __m512i mins =
-          _mm512_dpwssd_epi32(_mm512_setzero_si512(), scales.mins, _mm512_set1_epi32(starts[3 * T + t]));
-      const __m512 min_factor = _mm512_mul_ps(scales.minimum, _mm512_set1_ps(activation_scales[t]));
-      acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(mins), min_factor, acc[t]);
-    } else if constexpr (kTraits.own_min) {
-      acc[t] = _mm512_fmadd_ps(scales.minimum, _mm512_set1_ps(activation_scales[T + t]), acc[t]);
-    }
-  }
-}
-
-// `valid` rows of the strip, or all of them where more are left.
-inline void StoreRows(float* out, __m512 acc, int32_t valid, bool accumulate) {
-  const __mmask16 mask = static_cast<__mmask16>(valid < kStripRows ? (1u << valid) - 1 : 0xffffu);
-  if (accumulate) acc = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), acc);
-  _mm512_mask_storeu_ps(out, mask, acc);
+  for (int t = 0; t < T; ++t) AddValue<Format, T>(values[t], scales, tile, t, acc[t]);
 }
 
 template <int Format, int T>
-void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32_t blocks, float* y,
-                    int64_t y_stride, int32_t valid, bool accumulate) {
+void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
+                    int32_t blocks, float* y, int64_t y_stride, int32_t valid, bool accumulate) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   __m512 acc[T];
 #pragma GCC unroll 8
@@ -214,7 +100,12 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
 #pragma GCC unroll 1
     for (int i = 0; i < kTraits.super; ++i) {
-      MultiplyBlock<Format, T>(codes, ScalesOf<Format>(scale, minimum, small), tile, acc);
+      const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
+      MultiplyBlock<Format, T>(codes, scales, tile, acc);
+      if (residual != nullptr) {
+        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, acc);
+        residual += T * kActivationBlockBytes;
+      }
       small += SmallScaleBytes(kTraits) * kStripRows;
       codes += CodeBytes(kTraits) * kStripRows;
       tile += T * kActivationBlockBytes;
@@ -304,8 +195,8 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx512VnniKernels;
-const KernelTable kAvx512VnniKernels = {"avx512vnni", kStripRows,   128,       MatMul,    Quantize,
-                                        RmsNorm,      SiluMultiply, Rope,      Scale,     ExpArray,
-                                        ToHalf,       Attention,    ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kAvx512VnniKernels = {"avx512vnni", kStripRows, 128,          MatMul,    nullptr,  0,
+                                        Quantize,     RmsNorm,    SiluMultiply, Rope,      Scale,    ExpArray,
+                                        ToHalf,       Attention,  ProbeInt8,    ProbeFp32, ProbeRead};
 
 }  // namespace weir

@@ -21,13 +21,34 @@ int Weight(FormatTraits f, const unsigned char* codes, int row, int column) {
   return f.low_bits == 8 ? static_cast<signed char>(code) : code - f.offset;
 }
 
+// One block of a matrix row, already taken apart, times a tile's codes.
+void AddTerm(FormatTraits f, const int16_t (&weights)[32], const SmallScales& small, float scale, float min,
+             const unsigned char* tile, int tile_rows, float* acc) {
+  const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * tile_rows);
+  for (int t = 0; t < tile_rows; ++t) {
+    const signed char* row = reinterpret_cast<const signed char*>(tile) + 32 * t;
+    int32_t sum = 0;
+    for (int k = 0; k < 32; ++k) sum += weights[k] * row[k];
+    acc[t] = __builtin_fmaf(static_cast<float>(sum), scale * activation_scales[t], acc[t]);
+    if (!f.own_min) continue;
+    if (f.groups == 2) {
+      int32_t mins = 0;
+      for (int k = 0; k < 32; ++k) mins += small.min[k / 16] * row[k];
+      acc[t] = __builtin_fmaf(static_cast<float>(mins), min * activation_scales[t], acc[t]);
+    } else {
+      acc[t] = __builtin_fmaf(min, activation_scales[tile_rows + t], acc[t]);
+    }
+  }
+}
+
 // One matrix row times a tile of activation rows: each block's codes are taken apart once.
 void QuantizedTile(const IsaMatMul& args, const unsigned char* super, int row_in_strip, int first_row,
                    int tile_rows, float* y) {
   const FormatTraits f = TraitsOf(args.format);
   const int blocks = args.in / 32;
-  const unsigned char* tile =
-      args.activations + static_cast<int64_t>(first_row) * blocks * kActivationBlockBytes;
+  const int64_t offset = static_cast<int64_t>(first_row) * blocks * kActivationBlockBytes;
+  const unsigned char* tile = args.activations + offset;
+  const unsigned char* residual = args.residual == nullptr ? nullptr : args.residual + offset;
   float acc[kMaxTileRows] = {};
   for (int b = 0; b < blocks; ++b) {
     if (b != 0 && b % f.super == 0) super += SuperBytes(f) * kStripRows;
@@ -45,20 +66,10 @@ void QuantizedTile(const IsaMatMul& args, const unsigned char* super, int row_in
     for (int k = 0; k < 32; ++k)
       weights[k] =
           static_cast<int16_t>(Weight(f, codes, row_in_strip, k) * (f.groups == 2 ? small.scale[k / 16] : 1));
-    const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * tile_rows);
-    for (int t = 0; t < tile_rows; ++t) {
-      const signed char* row = reinterpret_cast<const signed char*>(tile) + 32 * t;
-      int32_t sum = 0;
-      for (int k = 0; k < 32; ++k) sum += weights[k] * row[k];
-      acc[t] = __builtin_fmaf(static_cast<float>(sum), scale * activation_scales[t], acc[t]);
-      if (!f.own_min) continue;
-      if (f.groups == 2) {
-        int32_t mins = 0;
-        for (int k = 0; k < 32; ++k) mins += small.min[k / 16] * row[k];
-        acc[t] = __builtin_fmaf(static_cast<float>(mins), min * activation_scales[t], acc[t]);
-      } else {
-        acc[t] = __builtin_fmaf(min, activation_scales[tile_rows + t], acc[t]);
-      }
+    AddTerm(f, weights, small, scale, min, tile, tile_rows, acc);
+    if (residual != nullptr) {
+      const unsigned char* second = residual + static_cast<int64_t>(b) * tile_rows * kActivationBlockBytes;
+      if (HasSecondTerm(second, tile_rows)) AddTerm(f, weights, small, scale, min, second, tile_rows, acc);
     }
     tile += tile_rows * kActivationBlockBytes;
   }
@@ -137,8 +148,8 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kGenericKernels;
-const KernelTable kGenericKernels = {"generic", kStripRows,   0,         MatMul,    Quantize,
-                                     RmsNorm,   SiluMultiply, Rope,      Scale,     ExpArray,
-                                     ToHalf,    Attention,    ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kGenericKernels = {"generic", kStripRows,   0,        MatMul, nullptr,  0,      Quantize,
+                                     RmsNorm,   SiluMultiply, Rope,     Scale,  ExpArray, ToHalf, Attention,
+                                     ProbeInt8, ProbeFp32,    ProbeRead};
 
 }  // namespace weir
