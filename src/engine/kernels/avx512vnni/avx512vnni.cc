@@ -16,8 +16,18 @@ namespace {
 #include "engine/kernels/isa_formats.h"
 
 enum { kStripRows = 16, kVectorBytes = 64 };
+// Bytes ahead of the stream that are asked for: one row alone lives on bandwidth, and does too much per byte for the CPU's
+// own prefetcher to keep memory busy.
+enum { kPrefetchBytes = 4096 };
 
 __m512i LoadVector(const unsigned char* p) { return _mm512_loadu_si512(p); }
+
+// Asks for what the stream will reach after kPrefetchBytes.
+template <int Bytes>
+inline __attribute__((always_inline)) void Prefetch(const unsigned char* p) {
+  for (int i = 0; i < Bytes; i += 64)
+    _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetchBytes + i), _MM_HINT_T0);
+}
 
 // Up by N bits, or down where N is negative; what crosses bytes is masked by the caller.
 template <int N>
@@ -139,6 +149,7 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* co
   constexpr FormatTraits kTraits = TraitsOf(Format);
   constexpr int kSplit = T <= 2 ? 2 : 1;
   constexpr bool kTwoSums = kTraits.groups == 2 && !ScalesCodes(Format);
+  if constexpr (T <= 2) Prefetch<CodeBytes(kTraits) * kStripRows>(codes);
   const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
   const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * T);
   const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
@@ -210,6 +221,7 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32
       minimum = LoadHalf(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
       if constexpr (kTraits.groups != 0) minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
     }
+    if constexpr (T <= 2 && kTraits.super > 1) Prefetch<CodesAt(kTraits) * kStripRows>(super);
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
 #pragma GCC unroll 1
@@ -241,10 +253,15 @@ void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const flo
   for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) acc[s][t] = _mm512_setzero_ps();
+  constexpr int64_t kColumnBytes = kStripRows * (Format == kPackedF32 ? 4 : 2);
   for (int32_t k = 0; k < args.in; ++k)
 #pragma GCC unroll 4
     for (int s = 0; s < Strips; ++s) {
-      const __m512 w = LoadWeights<Format>(strip + s * args.strip_bytes, k);
+      const unsigned char* weights = strip + s * args.strip_bytes;
+      if constexpr (T <= 2)
+        _mm_prefetch(reinterpret_cast<const char*>(weights + kPrefetchBytes / Strips + k * kColumnBytes),
+                     _MM_HINT_T0);
+      const __m512 w = LoadWeights<Format>(weights, k);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t)
         acc[s][t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[t * args.x_stride + k]), acc[s][t]);
