@@ -22,6 +22,10 @@ static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32
     for (; i + kTogether <= count; i += kTogether)
       MultiplyFloats<Format, T, kTogether>(args, strip + i * args.strip_bytes, x, y + i * kStripRows,
                                            valid - i * kStripRows);
+    if constexpr (kTogether > 2)
+      for (; i + 2 <= count; i += 2)
+        MultiplyFloats<Format, T, 2>(args, strip + i * args.strip_bytes, x, y + i * kStripRows,
+                                     valid - i * kStripRows);
     for (; i < count; ++i)
       MultiplyFloats<Format, T, 1>(args, strip + i * args.strip_bytes, x, y + i * kStripRows,
                                    valid - i * kStripRows);

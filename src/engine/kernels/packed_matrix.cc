@@ -34,23 +34,19 @@ Status NotFinite(std::string_view name, int64_t row, int64_t column, std::string
       name, row, column, what));
 }
 
-// The codes of 32 columns in the order of isa_formats.h, four columns at a time: `out` is where the row's first four go.
-void PackCodes(FormatTraits f, const uint8_t* codes, unsigned char flip, int64_t vector_bytes,
-               unsigned char* out) {
+// The codes of 32 columns in the order of isa_formats.h, four columns of the row at a time.
+template <int Format>
+void PackCodes(const uint8_t* codes, uint32_t (&packed)[8]) {
+  constexpr FormatTraits f = TraitsOf(Format);
+  constexpr uint32_t kLowMask = ((1u << f.low_bits) - 1) * 0x01010101u;
+  constexpr uint32_t kHighMask = ((1u << f.high_bits) - 1) * 0x01010101u;
   uint32_t words[8];
   std::memcpy(words, codes, sizeof words);
-  uint32_t packed[8] = {};
-  const uint32_t low_mask = f.low_bits == 8 ? 0xffffffffu : f.low_bits == 4 ? 0x0f0f0f0fu : 0x03030303u;
-  const uint32_t high_mask = f.high_bits == 2 ? 0x03030303u : 0x01010101u;
+#pragma GCC unroll 8
   for (int v = 0; v < 8; ++v) {
-    packed[LowVectorOf(f, v)] |= (words[v] & low_mask) << LowShiftOf(f, v);
+    packed[LowVectorOf(f, v)] |= (words[v] & kLowMask) << LowShiftOf(f, v);
     if (f.high_bits != 0)
-      packed[HighVectorOf(f, v)] |= (words[v] >> f.low_bits & high_mask) << HighShiftOf(f, v);
-  }
-  const uint32_t flips = flip * 0x01010101u;
-  for (int i = 0; i < CodeVectors(f); ++i) {
-    packed[i] ^= flips;
-    std::memcpy(out + i * vector_bytes, &packed[i], 4);
+      packed[HighVectorOf(f, v)] |= (words[v] >> f.low_bits & kHighMask) << HighShiftOf(f, v);
   }
 }
 
@@ -69,29 +65,86 @@ void PackSmallScales(FormatTraits f, const BlockCodes& block, int strip_rows, in
   }
 }
 
-Status PackQuantizedRow(const KernelTable& kernels, const std::byte* source, std::string_view name,
-                        int64_t row, const PackedMatrix& matrix, unsigned char* strip, int row_in_strip) {
-  const DTypeTraits& traits = Traits(matrix.dtype);
-  const FormatTraits f = TraitsOf(matrix.format);
-  const int strip_rows = matrix.strip_rows;
-  // A bias of 128 on a signed byte is its top bit flipped.
-  const unsigned char flip = f.low_bits == 8 ? static_cast<unsigned char>(kernels.byte_bias) : 0;
+// One row of the file into its place in a strip.
+struct RowPlace {
+  DType dtype;
+  int32_t in;
+  int strip_rows;
+  int row_in_strip;
+  unsigned char* strip;
+  uint32_t flips;  // of whole bytes: a bias of 128 is the top bit flipped
+};
+
+// The column of the first block whose scale is not finite, or -1.
+template <int Format>
+int64_t PackQuantizedRow(const std::byte* source, const RowPlace& place) {
+  constexpr FormatTraits f = TraitsOf(Format);
+  // The file already has these codes in our order.
+  constexpr bool kCopied = f.super == 1 && f.high_bits == 0;
+  const int block_bytes = static_cast<int>(Traits(place.dtype).block_bytes);
+  const int strip_rows = place.strip_rows;
+  const int row = place.row_in_strip;
+  unsigned char* super = place.strip;
   BlockCodes block;
-  for (int64_t column = 0; column < matrix.in; column += traits.block_size) {
-    ReadBlock(matrix.dtype, source, &block);
-    if (!FiniteHalf(block.scale) || (f.own_min && !FiniteHalf(block.min)))
-      return NotFinite(name, row, column, "scale of the block");
-    unsigned char* floats = strip + ScalesAt(f) * strip_rows;
-    std::memcpy(floats + 2 * row_in_strip, &block.scale, 2);
-    if (f.own_min) std::memcpy(floats + 2 * (strip_rows + row_in_strip), &block.min, 2);
-    PackSmallScales(f, block, strip_rows, row_in_strip, strip + FloatScaleBytes(f) * strip_rows);
-    unsigned char* codes = strip + CodesAt(f) * strip_rows + 4 * row_in_strip;
-    for (int b = 0; b < f.super; ++b, codes += CodeBytes(f) * strip_rows)
-      PackCodes(f, block.codes + kColumns * b, flip, 4 * strip_rows, codes);
-    source += traits.block_bytes;
-    strip += SuperBytes(f) * strip_rows;
+  for (int64_t column = 0; column < place.in; column += kColumns * f.super) {
+    if constexpr (kCopied) {
+      block.scale = ReadU16(source);
+      if (f.own_min) block.min = ReadU16(source + 2);
+    } else {
+      ReadBlock(place.dtype, source, &block);
+    }
+    if (!FiniteHalf(block.scale) || (f.own_min && !FiniteHalf(block.min))) return column;
+    unsigned char* floats = super + ScalesAt(f) * strip_rows;
+    std::memcpy(floats + 2 * row, &block.scale, 2);
+    if (f.own_min) std::memcpy(floats + 2 * (strip_rows + row), &block.min, 2);
+    if (f.groups != 0) PackSmallScales(f, block, strip_rows, row, super + FloatScaleBytes(f) * strip_rows);
+    unsigned char* codes = super + CodesAt(f) * strip_rows + 4 * row;
+    for (int b = 0; b < f.super; ++b, codes += CodeBytes(f) * strip_rows) {
+      uint32_t packed[8] = {};
+      if constexpr (kCopied)
+        std::memcpy(packed, source + (f.own_min ? 4 : 2), CodeBytes(f));
+      else
+        PackCodes<Format>(block.codes + kColumns * b, packed);
+      for (int i = 0; i < CodeVectors(f); ++i) {
+        if (f.low_bits == 8) packed[i] ^= place.flips;
+        std::memcpy(codes + i * 4 * strip_rows, &packed[i], 4);
+      }
+    }
+    source += block_bytes;
+    super += SuperBytes(f) * strip_rows;
   }
-  return OkStatus();
+  return -1;
+}
+
+using PackRowFunction = int64_t (*)(const std::byte* source, const RowPlace& place);
+
+PackRowFunction PackRowOf(int32_t format) {
+  switch (format) {
+    case kPackedNibbleMin:
+      return PackQuantizedRow<kPackedNibbleMin>;
+    case kPackedNibbleSymmetric:
+      return PackQuantizedRow<kPackedNibbleSymmetric>;
+    case kPackedByteSymmetric:
+      return PackQuantizedRow<kPackedByteSymmetric>;
+    case kPackedQ4K:
+      return PackQuantizedRow<kPackedQ4K>;
+    case kPackedQ6K:
+      return PackQuantizedRow<kPackedQ6K>;
+    case kPackedQ5_0:
+      return PackQuantizedRow<kPackedQ5_0>;
+    case kPackedQ5_1:
+      return PackQuantizedRow<kPackedQ5_1>;
+    case kPackedQ5K:
+      return PackQuantizedRow<kPackedQ5K>;
+    case kPackedQ2K:
+      return PackQuantizedRow<kPackedQ2K>;
+    case kPackedQ3K:
+      return PackQuantizedRow<kPackedQ3K>;
+    case kPackedIq4Nl:
+      return PackQuantizedRow<kPackedIq4Nl>;
+    default:
+      return PackQuantizedRow<kPackedIq4Xs>;
+  }
 }
 
 Status PackFloatRow(const std::byte* source, std::string_view name, int64_t row, const PackedMatrix& matrix,
@@ -178,14 +231,23 @@ Status PackStrips(const KernelTable& kernels, std::span<const std::byte> source,
   const DTypeTraits& traits = Traits(matrix.dtype);
   const int64_t row_bytes = int64_t{matrix.in} / traits.block_size * traits.block_bytes;
   CHECK(static_cast<int64_t>(source.size()) >= row_bytes * matrix.out);
+  RowPlace place{matrix.dtype,      matrix.in,
+                 matrix.strip_rows, 0,
+                 nullptr,           static_cast<uint32_t>(kernels.byte_bias) * 0x01010101u};
+  const PackRowFunction pack_row = matrix.quantized() ? PackRowOf(matrix.format) : nullptr;
   for (int32_t s = first; s < last; ++s) {
-    unsigned char* strip = matrix.data + s * matrix.strip_bytes;
+    place.strip = matrix.data + s * matrix.strip_bytes;
     for (int r = 0; r < matrix.strip_rows; ++r) {
       const int64_t row = int64_t{s} * matrix.strip_rows + r;
       if (row >= matrix.out) break;  // the buffer is zeroed: padding rows multiply to 0
       const std::byte* from = source.data() + row * row_bytes;
-      WEIR_RETURN_IF_ERROR(matrix.quantized() ? PackQuantizedRow(kernels, from, name, row, matrix, strip, r)
-                                              : PackFloatRow(from, name, row, matrix, strip, r));
+      place.row_in_strip = r;
+      if (pack_row == nullptr) {
+        WEIR_RETURN_IF_ERROR(PackFloatRow(from, name, row, matrix, place.strip, r));
+        continue;
+      }
+      const int64_t bad_column = pack_row(from, place);
+      if (bad_column >= 0) return NotFinite(name, row, bad_column, "scale of the block");
     }
   }
   return OkStatus();

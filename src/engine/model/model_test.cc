@@ -101,6 +101,27 @@ TEST(ModelTest, LogitsDoNotDependOnChunksThreadsOrPath) {
   }
 }
 
+// Rows of 256, which the types with super-blocks need. Every matrix of the file has the type.
+TEST(ModelTest, EveryTypeComputesAlikeOnEveryPath) {
+  const auto tokens = Tokens(21, 3);
+  for (const DType type : {DType::kQ4_K, DType::kQ6_K, DType::kQ5_K, DType::kQ2_K, DType::kQ3_K,
+                           DType::kIQ4_XS, DType::kIQ4_NL, DType::kQ5_0, DType::kQ5_1}) {
+    TinyModelOptions tiny;
+    tiny.weight_type = type;
+    tiny.hidden_size = 256;
+    tiny.ffn_size = 512;
+    const auto expected = Runner(tiny, Options("generic", 2)).Run(tokens, 21);
+    for (const float v : expected) ASSERT_TRUE(std::isfinite(v));
+    for (const std::string_view path : KnownKernelPaths()) {
+      if (!CpuSupports(path)) continue;
+      Runner runner(tiny, Options(path, 2));
+      for (const int chunk : {1, 5, 21})
+        ASSERT_TRUE(SameBits(runner.Run(tokens, chunk), expected))
+            << Traits(type).name << " " << path << ", chunks of " << chunk;
+    }
+  }
+}
+
 TEST(ModelTest, ARowDoesNotSeeItsNeighboursInTheBatch) {
   for (const std::string_view path : KnownKernelPaths()) {
     if (!CpuSupports(path)) continue;

@@ -17,12 +17,19 @@ namespace {
 
 enum { kStripRows = 8, kVectorBytes = 32 };
 // Bytes ahead of the stream that are asked for: one row alone lives on bandwidth, and 8-row strips are short.
-enum { kPrefetchBytes = 2048 };
+enum { kPrefetchBytes = 4096 };
 
 __m256i LoadVector(const unsigned char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
 __m256 LoadHalf8(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+// Asks for what the stream will reach after kPrefetchBytes.
+template <int Bytes>
+inline __attribute__((always_inline)) void Prefetch(const unsigned char* p) {
+  for (int i = 0; i < Bytes; i += 64)
+    _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetchBytes + i), _MM_HINT_T0);
 }
 
 // Up by N bits, or down where N is negative; what crosses bytes is masked by the caller.
@@ -156,10 +163,7 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* bl
                                                          const BlockScales& scales, const unsigned char* tile,
                                                          __m256 (&acc)[T]) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
-  if constexpr (T == 1) {
-    for (int i = 0; i < CodeBytes(kTraits) * kStripRows; i += 64)
-      _mm_prefetch(reinterpret_cast<const char*>(block + kPrefetchBytes + i), _MM_HINT_T0);
-  }
+  Prefetch<CodeBytes(kTraits) * kStripRows>(block);
   const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
   const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * T);
   const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
@@ -199,6 +203,7 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const
       minimum = LoadHalf8(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
       if constexpr (kTraits.groups != 0) minimum = _mm256_xor_ps(minimum, _mm256_set1_ps(-0.0f));
     }
+    if constexpr (kTraits.super > 1) Prefetch<CodesAt(kTraits) * kStripRows>(super);
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
 #pragma GCC unroll 1
@@ -235,10 +240,15 @@ void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const flo
   for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) acc[s][t] = _mm256_setzero_ps();
+  constexpr int64_t kColumnBytes = kStripRows * (Format == kPackedF32 ? 4 : 2);
   for (int32_t k = 0; k < args.in; ++k)
 #pragma GCC unroll 4
     for (int s = 0; s < Strips; ++s) {
-      const __m256 w = LoadWeights<Format>(strip + s * args.strip_bytes, k);
+      const unsigned char* weights = strip + s * args.strip_bytes;
+      if constexpr (T <= 2)
+        _mm_prefetch(reinterpret_cast<const char*>(weights + kPrefetchBytes / Strips + k * kColumnBytes),
+                     _MM_HINT_T0);
+      const __m256 w = LoadWeights<Format>(weights, k);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t)
         acc[s][t] = _mm256_fmadd_ps(w, _mm256_set1_ps(x[t * args.x_stride + k]), acc[s][t]);

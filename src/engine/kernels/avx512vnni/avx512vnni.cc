@@ -44,6 +44,7 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* co
   constexpr FormatTraits kTraits = TraitsOf(Format);
   constexpr int kSplit = T <= 2 ? 2 : 1;
   constexpr bool kTwoSums = HasTwoSums(Format);
+  Prefetch<CodeBytes(kTraits) * kStripRows>(codes);
   const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
   const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
   __m512i sums[kSplit][T];
@@ -96,6 +97,7 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const
       minimum = LoadHalf(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
       if constexpr (kTraits.groups != 0) minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
     }
+    if constexpr (kTraits.super > 1) Prefetch<CodesAt(kTraits) * kStripRows>(super);
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
 #pragma GCC unroll 1
@@ -132,10 +134,15 @@ void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const flo
   for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) acc[s][t] = _mm512_setzero_ps();
+  constexpr int64_t kColumnBytes = kStripRows * (Format == kPackedF32 ? 4 : 2);
   for (int32_t k = 0; k < args.in; ++k)
 #pragma GCC unroll 4
     for (int s = 0; s < Strips; ++s) {
-      const __m512 w = LoadWeights<Format>(strip + s * args.strip_bytes, k);
+      const unsigned char* weights = strip + s * args.strip_bytes;
+      if constexpr (T <= 2)
+        _mm_prefetch(reinterpret_cast<const char*>(weights + kPrefetchBytes / Strips + k * kColumnBytes),
+                     _MM_HINT_T0);
+      const __m512 w = LoadWeights<Format>(weights, k);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t)
         acc[s][t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[t * args.x_stride + k]), acc[s][t]);
