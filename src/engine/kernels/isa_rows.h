@@ -96,6 +96,25 @@ static void ToHalf(const float* x, int32_t n, uint16_t* out) {
   }
 }
 
+static inline float LargestOf(const float* x, int32_t n) {
+  Lanes largest = Set(0.0f);
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) largest = Max(largest, Abs(Load(x + i)));
+  if (i < n) largest = Max(largest, Abs(LoadPart(x + i, n - i)));
+  return MaxLanes(largest);
+}
+
+static float QuantizeHead(const float* x, int32_t n, signed char* codes) {
+  const float largest = LargestOf(x, n);
+  const bool zero = largest < 1e-30f;
+  const float d = zero ? 0.0f : largest / 127.0f;
+  const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) StoreBytes(codes + i, Mul(Load(x + i), inverse));
+  if (i < n) StoreBytes(codes + i, Mul(LoadPart(x + i, n - i), inverse));
+  return d;
+}
+
 static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
                      float* residual) {
   const int64_t block_bytes = static_cast<int64_t>(tile_rows) * kActivationBlockBytes;

@@ -11,6 +11,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_attention_tiles.h"
+
 #include "engine/kernels/isa_attention.h"
 
 enum { kStripRows = 8, kVectorBytes = 32 };
@@ -196,8 +198,8 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx2Kernels;
-const KernelTable kAvx2Kernels = {"avx2",  kStripRows,   0,         MatMul,    Quantize,
-                                  RmsNorm, SiluMultiply, Rope,      Scale,     ExpArray,
-                                  ToHalf,  Attention,    ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kAvx2Kernels = {"avx2",       kStripRows,     0,         MatMul,    Quantize, RmsNorm,
+                                  SiluMultiply, Rope,           Scale,     ExpArray,  ToHalf,   QuantizeHead,
+                                  Attention,    MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
 
 }  // namespace weir
