@@ -126,11 +126,15 @@ TEST(ModelTest, LongContextsKeepTheirLogitsInBothCaches) {
     }
     of_dtypes.push_back(expected);
   }
-  double largest = 0;
-  for (size_t i = 0; i < of_dtypes[0].size(); ++i)
-    largest = std::max(largest, std::fabs(double{of_dtypes[0][i]} - double{of_dtypes[1][i]}));
-  EXPECT_GT(largest, 0) << "the int8 cache was not used";
-  EXPECT_LT(largest, 0.2);
+  double difference = 0;
+  double magnitude = 0;
+  for (size_t i = 0; i < of_dtypes[0].size(); ++i) {
+    difference += std::pow(double{of_dtypes[0][i]} - double{of_dtypes[1][i]}, 2);
+    magnitude += std::pow(double{of_dtypes[0][i]}, 2);
+  }
+  EXPECT_GT(difference, 0) << "the int8 cache was not used";
+  // Some 3 % with random weights, which spread what rounding begins; mixed-up columns or scales make it about 1.
+  EXPECT_LT(std::sqrt(difference / magnitude), 0.1);
 }
 
 TEST(ModelTest, ARowDoesNotSeeItsNeighboursInTheBatch) {
