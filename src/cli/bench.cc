@@ -10,6 +10,7 @@
 #include "cli/default_model.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
+#include "cli/kv_dtype_flag.h"
 #include "cli/progress.h"
 #include "cli/result_output.h"
 #include "perf/driver/bench_spec.h"
@@ -39,6 +40,7 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
   app.add_option("--memory-utilization,--gpu-memory-utilization", spec.memory_utilization,
                  "share of the memory offered")
       ->capture_default_str();
+  AddKvDtypeFlag(app, &spec.kv_dtype);
   app.add_option("--output", flags->output, "result file")->capture_default_str();
   AddChoice<Batching>(app, "--batching", &spec.batching,
                       {{"continuous", Batching::kContinuous}, {"static", Batching::kStatic}},

@@ -81,8 +81,9 @@ Json ConfigJson(const ModelConfig& config) {
           {"tied_embeddings", config.tied_embeddings}};
 }
 
-Json MemoryJson(const ModelMemory& memory) {
+Json MemoryJson(const ModelMemory& memory, const ModelConfig& config) {
   return {{"weight_bytes", memory.weight_bytes},
+          {"kv_cache_dtype", KvDtypeName(config.kv_dtype)},
           {"kv_bytes_per_token", memory.kv_bytes_per_token},
           {"kv_bytes_per_context", memory.kv_bytes_per_context},
           {"machine_bytes", memory.machine.total_bytes},
@@ -93,7 +94,7 @@ Json MemoryJson(const ModelMemory& memory) {
 }  // namespace
 
 Result<ModelSummary> SummarizeModel(const ModelFile& file, const MachineMemory& machine,
-                                    double memory_utilization) {
+                                    double memory_utilization, KvDtype kv_dtype) {
   ModelSummary out;
   AddTensors(file, &out);
   if (file.FindMetadata("general.architecture") != nullptr) {
@@ -107,6 +108,7 @@ Result<ModelSummary> SummarizeModel(const ModelFile& file, const MachineMemory& 
   Result<ModelConfig> config = ReadModelConfig(file);
   if (config.has_value()) {
     out.config = *config;
+    out.config->kv_dtype = kv_dtype;
     out.memory = PlanMemory(out, machine, memory_utilization);
   } else if (config.error().code() == StatusCode::kUnimplemented) {
     out.obstacle = config.error().message();
@@ -135,7 +137,7 @@ Json ToJson(const ModelSummary& summary, const ModelFile& file) {
                             {"bytes", share.bytes}});
   }
   out["config"] = summary.config ? ConfigJson(*summary.config) : Json(nullptr);
-  out["memory"] = summary.memory ? MemoryJson(*summary.memory) : Json(nullptr);
+  out["memory"] = summary.memory ? MemoryJson(*summary.memory, *summary.config) : Json(nullptr);
   out["metadata"] = Json::object();
   for (const MetadataEntry& entry : file.metadata()) out["metadata"][entry.key] = MetadataJson(entry);
   out["tensors"] = Json::array();

@@ -8,6 +8,7 @@
 
 #include "cli/default_model.h"
 #include "cli/flags.h"
+#include "cli/kv_dtype_flag.h"
 
 namespace weir {
 namespace {
@@ -82,6 +83,7 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, Texts* texts) {
   app.add_option("--memory-utilization,--gpu-memory-utilization", engine.memory_utilization,
                  "share of the memory for weights and KV cache")
       ->capture_default_str();
+  AddKvDtypeFlag(app, &engine.kv_dtype);
   app.add_option("--max-num-queued-reqs", engine.max_num_queued_reqs,
                  "most waiting sequences; -1: 4 x --max-num-seqs");
   app.add_option("--max-num-queued-tokens", engine.max_num_queued_tokens,

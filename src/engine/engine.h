@@ -39,6 +39,7 @@ struct EngineOptions {
   int max_model_len = 0;            // 0: the model's own
   double memory_utilization = 0.9;  // share of the machine's memory offered to weights and KV cache
   int64_t kv_cache_bytes = 0;       // 0: what memory_utilization leaves, at most max_num_seqs full contexts
+  KvDtype kv_dtype = KvDtype::kF16;
   SchedulerPolicy policy = SchedulerPolicy::kContinuous;
   bool bounded_queue = true;
   bool cancel_on_disconnect = true;    // read by the server

@@ -88,6 +88,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
                              .max_rows = limits.max_num_batched_tokens,
                              .max_logit_rows = limits.max_num_seqs + limits.max_prompt_logit_rows,
                              .max_context = s.max_model_len,
+                             .kv_dtype = options.kv_dtype,
                              .isa = options.isa,
                              .on_progress = options.on_progress};
   WEIR_ASSIGN_OR_RETURN(s.model, Model::Load(*s.file, model_options));

@@ -37,6 +37,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Create(const Options& options)
   WEIR_ASSIGN_OR_RETURN(std::unique_ptr<ModelFile> file, ModelFile::Open(path));
   ModelOptions model_options;
   model_options.isa = options.isa;
+  model_options.kv_dtype = options.kv_dtype;
   model_options.num_threads = options.num_threads;
   model_options.max_rows = options.max_rows;
   model_options.max_logit_rows = options.max_logit_rows;

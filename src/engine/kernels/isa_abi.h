@@ -44,6 +44,8 @@ enum {
   kAttentionKeys = 64,
   kAttentionRows = 16
 };
+// Keys of a chunk, whose softmax is computed on its own; and the head size up to which sums of codes fit 32 bits.
+enum { kAttentionChunk = 256, kMaxInt8HeadDim = 512 };
 
 struct IsaMatMul {
   int32_t format;
@@ -64,6 +66,14 @@ struct IsaMatMul {
   int64_t y_stride;
 };
 
+// How the cache stores keys and values. A block holds 16 tokens of one KV head, keys before values.
+enum KvFormat {
+  kKvF16 = 0,  // keys [head_dim][16] halves; values [16][head_dim] halves
+  kKvInt8 =
+      1,  // keys [columns / 4][16][4] codes, 16 f32 key scales, 16 f32 value scales; values [16][columns]
+          // codes; columns is head_dim rounded up to a multiple of 4, the rest zero
+};
+
 struct IsaAttention {
   const float* q;  // [rows, group, head_dim] with q_stride floats from row to row; already scaled
   int64_t q_stride;
@@ -71,17 +81,20 @@ struct IsaAttention {
   int64_t out_stride;
   int32_t rows;  // 1 to kAttentionRows, positions first_position, first_position + 1, ...
   int32_t group;
-  int32_t head_dim;
+  int32_t head_dim;  // at most kMaxInt8HeadDim with kKvInt8
   int32_t first_position;
-  const uint16_t* keys;    // of the layer and KV head
-  const uint16_t* values;  // of the layer and KV head
-  int64_t block_stride;    // elements from one block to the next
+  int32_t kv_format;
+  int32_t values_offset;        // bytes from a block's keys to its values
+  const unsigned char* blocks;  // of the layer and KV head
+  int64_t block_stride;         // bytes from one block to the next
   const int32_t* block_table;
-  const uint16_t*
-      next_keys;  // of the call that will probably follow: a hint, with next_num_blocks 0 for none
-  const int32_t* next_block_table;
-  int32_t next_num_blocks;
-  float* scratch;  // attention_scratch floats
+  const unsigned char* next_blocks;  // of the call that will probably follow: a hint
+  const int32_t* next_block_table;   // from its first chunk on
+  int32_t next_num_blocks;           // 0 for none
+  int32_t first_chunk;               // only with partials, which are a part of the work
+  int32_t last_chunk;                // one past
+  float* partials;  // null: all chunks, into out. Else the states of all chunks, for merge_attention
+  float* scratch;   // AttentionScratchFloats()
 };
 
 struct KernelTable {
@@ -96,14 +109,19 @@ struct KernelTable {
   // goes into that tile, if a value of the block is larger than `threshold`; else zeros.
   void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
                    unsigned char* residual, float threshold);
-  void (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
+  // Returns the root of the mean square that it divided by.
+  float (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
   void (*silu_multiply)(const float* gate, const float* up, int32_t n, float* out);
   // Rotates the pairs (2i, 2i+1) of x[0..n) and scales: cosines doubled, sines doubled as (-s, s).
   void (*rope)(float* x, const float* cosines, const float* sines, int32_t n);
   void (*scale)(float* x, int32_t n, float factor);
   void (*exp)(const float* x, int32_t n, float* out);
   void (*to_half)(const float* x, int32_t n, uint16_t* out);
+  // One head's codes and their scale. Writes n rounded up to 16 codes.
+  float (*quantize_head)(const float* x, int32_t n, signed char* codes);
   void (*attention)(const IsaAttention* args);
+  // Merges args->partials into args->out, once all chunks are there.
+  void (*merge_attention)(const IsaAttention* args);
   // Machine probes: multiply-accumulates done, or a checksum of the bytes read.
   int64_t (*probe_int8)(int64_t rounds, int32_t* sink);
   int64_t (*probe_fp32)(int64_t rounds, float* sink);

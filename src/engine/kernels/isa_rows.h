@@ -36,7 +36,7 @@ static inline Lanes Exp(Lanes x) {
   return ZeroWhereLess(x, Set(-87.3f), ScaleByPowerOf2(p, n));
 }
 
-static void RmsNorm(const float* x, const float* weight, int32_t n, float epsilon, float* out) {
+static float RmsNorm(const float* x, const float* weight, int32_t n, float epsilon, float* out) {
   Lanes sum = Set(0.0f);
   int32_t i = 0;
   for (; i + 16 <= n; i += 16) sum = Fma(Load(x + i), Load(x + i), sum);
@@ -45,9 +45,11 @@ static void RmsNorm(const float* x, const float* weight, int32_t n, float epsilo
     sum = Fma(tail, tail, sum);
   }
   const float mean = SumLanes(sum) / static_cast<float>(n);
-  const Lanes factor = Set(1.0f / __builtin_sqrtf(mean + epsilon));
+  const float rms = __builtin_sqrtf(mean + epsilon);
+  const Lanes factor = Set(1.0f / rms);
   for (i = 0; i + 16 <= n; i += 16) Store(out + i, Mul(Mul(Load(x + i), factor), Load(weight + i)));
   if (i < n) StorePart(out + i, Mul(Mul(LoadPart(x + i, n - i), factor), LoadPart(weight + i, n - i)), n - i);
+  return rms;
 }
 
 static inline Lanes SiluMultiplyLanes(Lanes gate, Lanes up) {
@@ -120,6 +122,25 @@ static inline BlockRest QuantizeBlock(Lanes a, Lanes b, float largest, unsigned 
   words[4 * tile_rows + t] = 0u - 32u * sums.last;
   words[5 * tile_rows + t] = (sums.first & 0xffffu) | sums.last << 16;
   return {Fma(Set(-d), Round(codes_a), a), Fma(Set(-d), Round(codes_b), b)};
+}
+
+static inline float LargestOf(const float* x, int32_t n) {
+  Lanes largest = Set(0.0f);
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) largest = Max(largest, Abs(Load(x + i)));
+  if (i < n) largest = Max(largest, Abs(LoadPart(x + i, n - i)));
+  return MaxLanes(largest);
+}
+
+static float QuantizeHead(const float* x, int32_t n, signed char* codes) {
+  const float largest = LargestOf(x, n);
+  const bool zero = largest < 1e-30f;
+  const float d = zero ? 0.0f : largest / 127.0f;
+  const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) StoreBytes(codes + i, Mul(Load(x + i), inverse));
+  if (i < n) StoreBytes(codes + i, Mul(LoadPart(x + i, n - i), inverse));
+  return d;
 }
 
 static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,

@@ -441,7 +441,7 @@ TEST_P(MatMulTest, RowsThatAreNoWholeNumberOfBlocksAreRefused) {
   EXPECT_NE(matrix.error().message().find("blk.1.ffn_up.weight: type Q6_K"), std::string::npos);
 }
 
-INSTANTIATE_TEST_SUITE_P(Paths, MatMulTest, testing::Values("generic", "avx2", "avx512vnni"),
+INSTANTIATE_TEST_SUITE_P(Paths, MatMulTest, testing::Values("generic", "avx2", "avx512vnni", "amx"),
                          [](const auto& path) { return path.param; });
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "base/check.h"
 #include "engine/tensor/block_codes.h"
@@ -251,6 +253,18 @@ Status PackStrips(const KernelTable& kernels, std::span<const std::byte> source,
     }
   }
   return OkStatus();
+}
+
+float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix) {
+  constexpr int32_t kRows = 32;
+  std::vector<float> row(static_cast<size_t>(matrix.in));
+  const int32_t count = std::min(kRows, matrix.out);
+  double sum = 0;
+  for (int32_t i = 0; i < count; ++i) {
+    UnpackRow(kernels, matrix, static_cast<int32_t>(int64_t{i} * matrix.out / count), row.data());
+    for (const float w : row) sum += double{w} * double{w};
+  }
+  return static_cast<float>(std::sqrt(sum / (static_cast<double>(count) * matrix.in)));
 }
 
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out) {

@@ -27,6 +27,7 @@ struct PackedMatrix {
   int32_t strip_rows = 1;
   int64_t strip_bytes = 0;
   unsigned char* data = nullptr;
+  float rms = 0;  // root mean square of the weights, from a sample of rows; 0: not known
 
   int32_t num_strips() const { return (out + strip_rows - 1) / strip_rows; }
   int64_t bytes() const { return num_strips() * strip_bytes; }
@@ -40,6 +41,9 @@ Result<PackedMatrix> LayOutMatrix(const KernelTable& kernels, DType dtype, int64
 // Fills strips [first, last) of matrix.data from the tensor's bytes in the file.
 Status PackStrips(const KernelTable& kernels, std::span<const std::byte> source, std::string_view name,
                   int32_t first, int32_t last, const PackedMatrix& matrix);
+
+// From rows spread over the matrix.
+float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix);
 
 // One row as floats: the embedding of a token.
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out);

@@ -1,7 +1,7 @@
 // A loaded model: the forward pass over one batch of mixed prefill and decode rows.
 //
 // Shapes    logits [batch.logit_rows.size(), vocab_size] f32
-// Requires  batch within the limits given at Load(); slots inside `kv`
+// Requires  batch within the limits given at Load(); slots inside `kv`, which has the shape of config()
 // Owns      packed weights, scratch, worker threads. Forward allocates nothing
 // Errors    Load: DATA_LOSS, UNIMPLEMENTED, RESOURCE_EXHAUSTED. Forward: none
 // Threads   Forward on the engine thread only, which is worker 0
@@ -29,7 +29,8 @@ struct ModelOptions {
   int max_rows = 512;       // most rows of one batch (max_num_batched_tokens)
   int max_logit_rows = 64;  // most rows of one batch that want logits
   int max_context = 0;      // 0: the model's own
-  std::string isa;          // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
+  KvDtype kv_dtype = KvDtype::kF16;
+  std::string isa;  // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
   std::function<void(double)> on_progress;  // loading, 0 to 1
 };
 

@@ -31,13 +31,16 @@ struct Scratch {
   unsigned char* ffn_tiles = nullptr;
   unsigned char* normed_residual_tiles = nullptr;  // before the lm-head
   unsigned char* ffn_residual_tiles = nullptr;     // before `down`
+  float* partials = nullptr;                       // states of attention chunks, AttentionPlan's
   float* rope_rows = nullptr;                      // [rows, 2 * rope_dims] for positions beyond the table
+  std::vector<float> row_rms;                      // [rows], of the residual stream at the last norm
   std::vector<const float*> rope;                  // [rows]
   std::vector<ThreadScratch> threads;
   AlignedBuffer buffer;
 
   // `unit_columns`: most columns that one unit of work produces into thread scratch.
-  static Result<Scratch> Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns);
+  static Result<Scratch> Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns,
+                                int64_t partial_floats);
 };
 
 }  // namespace weir

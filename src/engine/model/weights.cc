@@ -129,6 +129,8 @@ Result<Weights> Weights::Load(const ModelFile& file, const ModelConfig& config, 
   }
   WEIR_RETURN_IF_ERROR(loader.PackAll(weights.buffer, on_progress));
   if (config.tied_embeddings) weights.lm_head = weights.embedding;
+  weights.lm_head.rms = SampleRms(kernels, weights.lm_head);
+  for (LayerWeights& layer : weights.layers) layer.down.rms = SampleRms(kernels, layer.down);
   WEIR_RETURN_IF_ERROR(file.CheckUnchanged());
   return weights;
 }

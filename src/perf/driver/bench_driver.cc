@@ -56,6 +56,7 @@ Json Parameters(const BenchSpec& spec, const BenchEngine& bench, const EngineOpt
   json["max_num_seqs"] = options.max_num_seqs;
   json["max_num_batched_tokens"] = options.max_num_batched_tokens;
   json["memory_utilization"] = spec.memory_utilization;
+  json["kv_cache_dtype"] = KvDtypeName(options.kv_dtype);
   json["repeats"] = spec.repeats;
   json["prefix_cache"] = "off";
   json["seed"] = spec.seed;

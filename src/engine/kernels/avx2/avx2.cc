@@ -11,6 +11,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_attention_tiles.h"
+
 #include "engine/kernels/isa_attention.h"
 
 #include "engine/kernels/isa_formats.h"
@@ -314,8 +316,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx2Kernels;
-const KernelTable kAvx2Kernels = {"avx2",    kStripRows,   0,        MatMul, nullptr,  0,      Quantize,
-                                  RmsNorm,   SiluMultiply, Rope,     Scale,  ExpArray, ToHalf, Attention,
-                                  ProbeInt8, ProbeFp32,    ProbeRead};
+const KernelTable kAvx2Kernels = {
+    "avx2",    kStripRows,     0,         MatMul,    nullptr,  0,      Quantize,
+    RmsNorm,   SiluMultiply,   Rope,      Scale,     ExpArray, ToHalf, QuantizeHead,
+    Attention, MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
 
 }  // namespace weir

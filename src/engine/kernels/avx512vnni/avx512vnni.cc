@@ -11,6 +11,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_attention_tiles.h"
+
 #include "engine/kernels/isa_attention.h"
 
 #include "engine/kernels/isa_formats.h"
@@ -202,8 +204,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx512VnniKernels;
-const KernelTable kAvx512VnniKernels = {"avx512vnni", kStripRows, 128,          MatMul,    nullptr,  0,
-                                        Quantize,     RmsNorm,    SiluMultiply, Rope,      Scale,    ExpArray,
-                                        ToHalf,       Attention,  ProbeInt8,    ProbeFp32, ProbeRead};
+const KernelTable kAvx512VnniKernels = {
+    "avx512vnni", kStripRows,     128,       MatMul,    nullptr,  0,      Quantize,
+    RmsNorm,      SiluMultiply,   Rope,      Scale,     ExpArray, ToHalf, QuantizeHead,
+    Attention,    MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
 
 }  // namespace weir

@@ -9,6 +9,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_attention_tiles.h"
+
 #include "engine/kernels/isa_attention.h"
 
 #include "engine/kernels/isa_formats.h"
@@ -148,8 +150,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kGenericKernels;
-const KernelTable kGenericKernels = {"generic", kStripRows,   0,        MatMul, nullptr,  0,      Quantize,
-                                     RmsNorm,   SiluMultiply, Rope,     Scale,  ExpArray, ToHalf, Attention,
-                                     ProbeInt8, ProbeFp32,    ProbeRead};
+const KernelTable kGenericKernels = {
+    "generic", kStripRows,     0,         MatMul,    nullptr,  0,      Quantize,
+    RmsNorm,   SiluMultiply,   Rope,      Scale,     ExpArray, ToHalf, QuantizeHead,
+    Attention, MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
 
 }  // namespace weir
