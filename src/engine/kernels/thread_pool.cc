@@ -49,6 +49,8 @@ void ThreadPool::RunErased(int num_units, Call call, const void* body) {
     for (int unit = 0; unit < num_units; ++unit) call(body, unit, 0);
     return;
   }
+  const StepSegment segment = profile_ != nullptr ? profile_->current() : StepSegment::kOther;
+  EnterSegment(profile_, StepSegment::kBarrierWait);
   call_ = call;
   body_ = body;
   num_units_ = num_units;
@@ -57,7 +59,9 @@ void ThreadPool::RunErased(int num_units, Call call, const void* body) {
   claims_.store(phase << 32 | static_cast<uint32_t>(num_units), std::memory_order_release);
   phase_.fetch_add(1, std::memory_order_release);
   phase_.notify_all();
+  EnterSegment(profile_, segment);
   Work(0);
+  EnterSegment(profile_, StepSegment::kBarrierWait);
   for (int spins = 0;; ++spins) {
     const int32_t done = num_done_.load(std::memory_order_acquire);
     if (done == num_units) return;

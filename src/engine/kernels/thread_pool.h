@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kernels/step_profile.h"
 
 namespace weir {
 
@@ -30,6 +31,9 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
+  // From now on Run() enters kBarrierWait while it starts and awaits the workers, and is in it when it returns; around
+  // worker 0's own units the caller's segment goes on. Null: off. Never during Run().
+  void set_profile(StepProfile* profile) { profile_ = profile; }
 
   // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done.
   template <typename Body>
@@ -48,6 +52,7 @@ class ThreadPool {
   void WorkerLoop(int thread);
 
   std::vector<std::thread> workers_;
+  StepProfile* profile_ = nullptr;  // worker 0 only
   // Of the running phase: written before `claims_`, read only by who holds a unit of it.
   Call call_ = nullptr;
   const void* body_ = nullptr;
