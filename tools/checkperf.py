@@ -108,7 +108,7 @@ def run(binary, arguments, folder):
     environment = dict(os.environ, WEIR_STATE=folder)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not output.exists():
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:] or ["no result file, nothing said: is it a weir?"]
         sys.stderr.write(f"checkperf: {' '.join(command)}\n  exited with {done.returncode}: " + "\n  ".join(last) + "\n")
         sys.exit(3)
     return cells(json.loads(output.read_text()))

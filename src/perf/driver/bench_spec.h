@@ -40,6 +40,7 @@ struct BenchSpec {
   int threads = 0;                 // 0: the engine's default
   int max_num_batched_tokens = 0;  // 0: the engine's default
   std::string isa;                 // empty: the engine's default
+  bool profile = false;            // split every step's time into segments
 
   // Matrix mode.
   std::vector<int> prompt_lens = {512};
