@@ -24,7 +24,7 @@ struct StepSample {
   int num_running = 0;
   int64_t kv_tokens_read = 0;
   double schedule_ms = 0, forward_ms = 0, sample_ms = 0, publish_ms = 0;
-  std::vector<double> segments_ms;  // one per segment name; empty: not profiled
+  std::vector<double> segments_ms = {};  // one per segment name; empty: not profiled
 
   double ms() const { return ended_ms - started_ms; }
 };
