@@ -102,6 +102,8 @@ struct StepRecord {
   int64_t kv_tokens_read = 0;
   int num_preempted = 0;
   Duration schedule{}, forward{}, sample{}, publish{};
+  bool is_profiled = false;
+  StepSegments segments{};  // sum to the step; all zero unless profiled
 };
 
 class Engine {
@@ -130,6 +132,9 @@ class Engine {
   LoadSnapshot Load() const;
   TimePoint last_step_ended() const;
   void set_step_observer(std::function<void(const StepRecord&)> observer);  // before Start()
+  // From the next step on its segments are recorded. Engine thread (the observer is on it), or before Start().
+  void set_profiling(bool on);
+  bool profiling() const;
 
   const EngineOptions& options() const;  // automatic values filled in
   const ModelFile& file() const;

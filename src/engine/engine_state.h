@@ -63,6 +63,8 @@ struct Engine::State {
   std::vector<int32_t> tokens;                                 // one per plan entry
   std::vector<std::unique_ptr<TokenLogprobs>> token_logprobs;  // the same
   std::vector<Sequence*> ending;                               // scratch
+  StepProfile profile;
+  StepProfile* profiled = nullptr;  // &profile while profiling
   double request_seconds = 0;
   double step_seconds = 0;
 

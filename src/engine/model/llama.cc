@@ -57,11 +57,18 @@ int64_t LlamaModel::memory_bytes() const {
   return static_cast<int64_t>(weights_.buffer.size() + scratch_.buffer.size());
 }
 
+void LlamaModel::set_profile(StepProfile* profile) {
+  profile_ = profile;
+  pool_->set_profile(profile);
+}
+
 void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept {
   const int rows = batch.num_rows();
   if (rows == 0) return;
   DCHECK(static_cast<size_t>(rows) <= scratch_.rope.size());
+  Enter(StepSegment::kEmbed);
   Embed(batch);
+  Enter(StepSegment::kAttention);
   attention_.Build(batch, scratch_.partials);
   const int q_columns = config_.num_heads * config_.head_dim;
   for (int i = 0; i < config_.num_layers; ++i) {
@@ -69,9 +76,11 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
     NormAndQuantize(nullptr, rows, layer.attention_norm.data());
     ProjectHeads(batch, layer, kv, i);
     Attend(batch, kv, i, layer);
+    Enter(StepSegment::kMatmulOut);
     AddProduct(layer.o, {scratch_.attended_tiles, scratch_.attended, rows, q_columns});
     NormAndQuantize(nullptr, rows, layer.ffn_norm.data());
     FeedForward(layer, rows);
+    Enter(StepSegment::kMatmulFfn);
     AddProduct(layer.down,
                {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, scratch_.ffn_residual_tiles});
   }
@@ -91,6 +100,7 @@ void LlamaModel::Embed(const Batch& batch) {
 // Norms and quantizes the given rows of the residual stream (all of them when `rows` is null), packed one after another.
 void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float* norm,
                                  unsigned char* residual_tiles, float threshold) {
+  Enter(StepSegment::kNormQuantize);
   const int n = config_.hidden_size;
   const Activations into{scratch_.normed_tiles, scratch_.normed, num_rows, n, residual_tiles};
   const auto one = [&](int row, int) {
@@ -112,7 +122,9 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   const int q_units = config_.num_heads * dim / q_unit;
   const int kv_units = config_.num_kv_heads * dim / kv_unit;
   const Activations input{scratch_.normed_tiles, scratch_.normed, rows, config_.hidden_size};
+  Enter(StepSegment::kMatmulQkv);
   pool_->Run(q_units + 2 * kv_units, [&](int unit, int thread_index) {
+    Enter(StepSegment::kMatmulQkv, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     const auto multiply = [&](const PackedMatrix& matrix, int index, int columns, float* y, int64_t stride) {
       const int first = index * columns / matrix.strip_rows;
@@ -122,12 +134,14 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
     if (unit < q_units) {
       multiply(layer.q, unit, q_unit, scratch_.queries + int64_t{unit} * q_unit,
                int64_t{config_.num_heads} * dim);
+      Enter(StepSegment::kRopeKvWrite, thread_index);
       for (int i = 0; i < q_unit / dim; ++i) FinishQueryHead(unit * q_unit / dim + i, rows);
       return;
     }
     const bool is_key = unit - q_units < kv_units;
     const int index = (unit - q_units) % kv_units;
     multiply(is_key ? layer.k : layer.v, index, kv_unit, thread.columns, kv_unit);
+    Enter(StepSegment::kRopeKvWrite, thread_index);
     for (int i = 0; i < kv_unit / dim; ++i) {
       const int head = index * kv_unit / dim + i;
       if (is_key)
@@ -145,7 +159,9 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
   const Activations into{scratch_.ffn_tiles, scratch_.ffn, num_rows, config_.ffn_size,
                          scratch_.ffn_residual_tiles};
   const float largest = LargestFor(layer.down, kStreamError);
+  Enter(StepSegment::kMatmulFfn);
   pool_->Run(units, [&](int unit, int thread_index) {
+    Enter(StepSegment::kMatmulFfn, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     float* gate = thread.columns;
     float* up = gate + int64_t{num_rows} * kFfnUnitColumns;
@@ -153,6 +169,7 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
     const int last = std::min(first + strips_per_unit, layer.gate.num_strips());
     MultiplyStrips(*kernels_, layer.gate, input, first, last, gate, kFfnUnitColumns, false);
     MultiplyStrips(*kernels_, layer.up, input, first, last, up, kFfnUnitColumns, false);
+    Enter(StepSegment::kNormQuantize, thread_index);
     const int first_column = unit * kFfnUnitColumns;
     const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
     for (int row = 0; row < num_rows; ++row) {
@@ -187,6 +204,7 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
                   LargestFor(matrix, kLogitError));
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
                           residual_tiles};
+  Enter(StepSegment::kLmHead);
   const int per_unit = std::min(16, StripsPerUnit(matrix.num_strips(), pool_->num_threads()));
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
   pool_->Run(units, [&](int unit, int) {

@@ -26,6 +26,7 @@ class LlamaModel final : public Model {
                                              const KernelTable& kernels, const ModelOptions& options);
 
   void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept override;
+  void set_profile(StepProfile* profile) override;
 
   const ModelConfig& config() const override { return config_; }
   const ModelCost& cost() const override { return cost_; }
@@ -36,6 +37,10 @@ class LlamaModel final : public Model {
  private:
   LlamaModel() = default;
 
+  // Units pass the thread they run on: the profile follows worker 0.
+  void Enter(StepSegment segment, int thread = 0) {
+    if (profile_ != nullptr && thread == 0) profile_->Enter(segment);
+  }
   void Embed(const Batch& batch);
   void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm,
                        unsigned char* residual_tiles = nullptr, float threshold = 0);
@@ -57,6 +62,7 @@ class LlamaModel final : public Model {
   RopeTable rope_;
   Scratch scratch_;
   AttentionPlan attention_;
+  StepProfile* profile_ = nullptr;
 };
 
 }  // namespace weir

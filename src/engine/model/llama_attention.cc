@@ -82,6 +82,7 @@ void LlamaModel::StoreValueHead(const Batch& batch, KvStorage& kv, int layer_ind
 }
 
 void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer) {
+  Enter(StepSegment::kAttention);
   const int group = config_.num_heads / config_.num_kv_heads;
   const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
   const int columns = group * config_.head_dim;
@@ -93,6 +94,7 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     return attention_.tiles()[static_cast<size_t>(task.tile)];
   };
   pool_->Run(static_cast<int>(tasks.size()), [&](int index, int thread) {
+    Enter(StepSegment::kAttention, thread);
     const AttentionTask& task = tasks[static_cast<size_t>(index)];
     const AttentionTile& tile = tile_of(task);
     const int row = tile.sequence->first_row + tile.first_row;
@@ -129,11 +131,13 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
       kernels_->merge_attention(&args);
     }
     if (!quantize_here || !layer.o.quantized()) return;
+    Enter(StepSegment::kNormQuantize, thread);
     for (int r = 0; r < tile.num_rows; ++r)
       QuantizeRow(*kernels_, args.out + r * stride, row + r, static_cast<int32_t>(first_column), columns,
                   into);
   });
   if (quantize_here || !layer.o.quantized()) return;
+  Enter(StepSegment::kNormQuantize);
   for (int row = 0; row < batch.num_rows(); ++row)
     QuantizeRow(*kernels_, scratch_.attended + row * stride, row, 0, static_cast<int32_t>(stride), into);
 }

@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "engine/batch/batch.h"
 #include "engine/gguf/model_file.h"
+#include "engine/kernels/step_profile.h"
 #include "engine/kvcache/kv_storage.h"
 #include "engine/model/model_config.h"
 #include "engine/tensor/matrix_view.h"
@@ -55,6 +56,8 @@ class Model {
   virtual ~Model() = default;
 
   virtual void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept = 0;
+  // From the next Forward on its segments are entered in `profile`; null: none, which costs nothing.
+  virtual void set_profile(StepProfile* profile) = 0;
 
   virtual const ModelConfig& config() const = 0;
   virtual const ModelCost& cost() const = 0;

@@ -43,6 +43,7 @@ struct BenchSpec {
   int max_num_batched_tokens = 0;  // 0: the engine's default
   KvDtype kv_dtype{};              // fp16
   std::string isa;                 // empty: the engine's default
+  bool profile = false;            // split every step's time into segments
 
   // Matrix mode.
   std::vector<int> prompt_lens = {512};
