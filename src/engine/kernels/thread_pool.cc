@@ -46,8 +46,9 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::RunErased(int num_units, Call call, const void* body) {
-  if (workers_.empty() || num_units <= 1) {
+void ThreadPool::RunErased(int num_units, int grain, Call call, const void* body) {
+  const int num_claims = (num_units + grain - 1) / grain;
+  if (workers_.empty() || num_claims <= 1) {
     for (int unit = 0; unit < num_units; ++unit) call(body, unit, 0);
     return;
   }
@@ -56,26 +57,28 @@ void ThreadPool::RunErased(int num_units, Call call, const void* body) {
   call_ = call;
   body_ = body;
   num_units_ = num_units;
+  grain_ = grain;
+  num_claims_ = num_claims;
   num_done_.store(0, std::memory_order_relaxed);
   const uint64_t phase = (claims_.load(std::memory_order_relaxed) >> 32) + 1;
-  claims_.store(phase << 32 | static_cast<uint32_t>(num_units), std::memory_order_release);
+  claims_.store(phase << 32 | static_cast<uint32_t>(num_claims), std::memory_order_release);
   phase_.fetch_add(1);
-  Wake(num_units);
+  Wake(num_claims);
   EnterSegment(profile_, segment);
   Work(0);
   EnterSegment(profile_, StepSegment::kBarrierWait);
-  AwaitUnits(num_units);
+  AwaitClaims(num_claims);
 }
 
-void ThreadPool::Wake(int num_units) {
-  const int useful = std::min(num_units - 1, max_awake_);
+void ThreadPool::Wake(int num_claims) {
+  const int useful = std::min(num_claims - 1, max_awake_);
   for (int awake = num_awake_.load(); awake < useful; ++awake) phase_.notify_one();
 }
 
-void ThreadPool::AwaitUnits(int num_units) {
+void ThreadPool::AwaitClaims(int num_claims) {
   for (int spins = 0;; ++spins) {
     const int32_t done = num_done_.load(std::memory_order_acquire);
-    if (done == num_units) return;
+    if (done == num_claims) return;
     if (spins < kSpins) {
       Pause();
       continue;
@@ -90,8 +93,9 @@ void ThreadPool::Work(int thread) {
   uint64_t claim = claims_.load(std::memory_order_acquire);
   while (static_cast<uint32_t>(claim) != 0) {
     if (!claims_.compare_exchange_weak(claim, claim - 1, std::memory_order_acq_rel)) continue;
-    // The phase cannot end before this unit is counted, so its members hold still.
-    call_(body_, num_units_ - static_cast<int>(static_cast<uint32_t>(claim)), thread);
+    // The phase cannot end before this claim is counted, so its members hold still.
+    const int first = (num_claims_ - static_cast<int>(static_cast<uint32_t>(claim))) * grain_;
+    for (int unit = first; unit < std::min(first + grain_, num_units_); ++unit) call_(body_, unit, thread);
     num_done_.fetch_add(1);
     if (thread != 0 && caller_sleeps_.load()) num_done_.notify_one();
     claim = claims_.load(std::memory_order_acquire);

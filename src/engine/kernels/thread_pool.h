@@ -36,21 +36,26 @@ class ThreadPool {
   // worker 0's own units the caller's segment goes on. Null: off. Never during Run().
   void set_profile(StepProfile* profile) { profile_ = profile; }
 
-  // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done.
+  // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done. A thread claims `grain`
+  // neighbouring units at a time: where they read memory one after another, its stream then stays in one piece.
+  template <typename Body>
+  void Run(int num_units, int grain, const Body& body) {
+    RunErased(
+        num_units, grain,
+        [](const void* b, int unit, int thread) { (*static_cast<const Body*>(b))(unit, thread); }, &body);
+  }
   template <typename Body>
   void Run(int num_units, const Body& body) {
-    RunErased(
-        num_units, [](const void* b, int unit, int thread) { (*static_cast<const Body*>(b))(unit, thread); },
-        &body);
+    Run(num_units, 1, body);
   }
 
  private:
   using Call = void (*)(const void* body, int unit, int thread);
 
   ThreadPool() = default;
-  void RunErased(int num_units, Call call, const void* body);
-  void Wake(int num_units);
-  void AwaitUnits(int num_units);
+  void RunErased(int num_units, int grain, Call call, const void* body);
+  void Wake(int num_claims);
+  void AwaitClaims(int num_claims);
   void Work(int thread);
   void WorkerLoop(int thread);
 
@@ -60,9 +65,11 @@ class ThreadPool {
   Call call_ = nullptr;
   const void* body_ = nullptr;
   int num_units_ = 0;
+  int grain_ = 1;
+  int num_claims_ = 0;
   int max_awake_ = 1;  // workers that there are cores for
   std::atomic<bool> stopping_{false};
-  // Phase number in the upper half, units not yet claimed in the lower: a late worker cannot claim from the wrong phase.
+  // Phase number in the upper half, claims not yet made in the lower: a late worker cannot claim from the wrong phase.
   alignas(64) std::atomic<uint64_t> claims_{0};
   alignas(64) std::atomic<int32_t> num_done_{0};
   alignas(64) std::atomic<uint32_t> phase_{0};

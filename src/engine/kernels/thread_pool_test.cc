@@ -38,6 +38,24 @@ TEST(ThreadPoolTest, EveryUnitRunsExactlyOnce) {
   }
 }
 
+TEST(ThreadPoolTest, GrainsCoverEveryUnitOnceAndKeepNeighboursTogether) {
+  auto pool = ThreadPool::Create(3);
+  ASSERT_TRUE(pool.has_value());
+  for (const int units : {0, 1, 2, 7, 16, 100})
+    for (const int grain : {1, 2, 5, 200}) {
+      std::vector<std::atomic<int>> threads(static_cast<size_t>(units));
+      for (auto& thread : threads) thread = -1;
+      std::atomic<int> count{0};
+      (*pool)->Run(units, grain, [&](int unit, int thread) {
+        threads[static_cast<size_t>(unit)] = thread;
+        ++count;
+      });
+      ASSERT_EQ(count.load(), units);
+      for (int i = 0; i < units; ++i)
+        ASSERT_EQ(threads[static_cast<size_t>(i)], threads[static_cast<size_t>(i / grain * grain)]) << i;
+    }
+}
+
 // A worker that looks for the stop and then for the phase could miss both and sleep for ever.
 TEST(ThreadPoolTest, EndsWheneverItIsDestroyed) {
   for (int round = 0; round < 500; ++round) {

@@ -27,6 +27,12 @@ int HeadUnitColumns(const KernelTable& kernels, const ModelConfig& config, int h
   return config.head_dim % kernels.strip_rows == 0 ? config.head_dim : config.head_dim * heads;
 }
 
+// Units that a thread takes at a time. A few rows live on bandwidth, and long streams are read faster; many rows are
+// better shared out finely.
+int GrainOf(int num_units, int num_rows, int num_threads) {
+  return num_rows <= kMaxTileRows ? std::max(1, num_units / (4 * num_threads)) : 1;
+}
+
 int StripsPerUnit(int num_strips, int num_threads) { return std::max(1, num_strips / (8 * num_threads)); }
 
 }  // namespace
@@ -123,7 +129,8 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   const int kv_units = config_.num_kv_heads * dim / kv_unit;
   const Activations input{scratch_.normed_tiles, scratch_.normed, rows, config_.hidden_size};
   Enter(StepSegment::kMatmulQkv);
-  pool_->Run(q_units + 2 * kv_units, [&](int unit, int thread_index) {
+  const int num_units = q_units + 2 * kv_units;
+  pool_->Run(num_units, GrainOf(num_units, rows, pool_->num_threads()), [&](int unit, int thread_index) {
     Enter(StepSegment::kMatmulQkv, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     const auto multiply = [&](const PackedMatrix& matrix, int index, int columns, float* y, int64_t stride) {
@@ -160,7 +167,7 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
                          scratch_.ffn_residual_tiles};
   const float largest = LargestFor(layer.down, kStreamError);
   Enter(StepSegment::kMatmulFfn);
-  pool_->Run(units, [&](int unit, int thread_index) {
+  pool_->Run(units, GrainOf(units, num_rows, pool_->num_threads()), [&](int unit, int thread_index) {
     Enter(StepSegment::kMatmulFfn, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     float* gate = thread.columns;
@@ -187,7 +194,7 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
 void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input) {
   const int per_unit = StripsPerUnit(matrix.num_strips(), pool_->num_threads());
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
-  pool_->Run(units, [&](int unit, int) {
+  pool_->Run(units, GrainOf(units, input.rows, pool_->num_threads()), [&](int unit, int) {
     const int first = unit * per_unit;
     MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
                    scratch_.hidden + int64_t{first} * matrix.strip_rows, config_.hidden_size, true);
@@ -207,7 +214,7 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
   Enter(StepSegment::kLmHead);
   const int per_unit = std::min(16, StripsPerUnit(matrix.num_strips(), pool_->num_threads()));
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
-  pool_->Run(units, [&](int unit, int) {
+  pool_->Run(units, GrainOf(units, num_rows, pool_->num_threads()), [&](int unit, int) {
     const int first = unit * per_unit;
     MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
                    logits.data + int64_t{first} * matrix.strip_rows, logits.stride, false);
