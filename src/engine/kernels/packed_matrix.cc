@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "engine/kernels/strip_transpose.h"
+#include "engine/tensor/dequantize.h"
 #include "engine/tensor/half.h"
 
 namespace weir {
@@ -26,6 +29,11 @@ uint16_t ReadU16(const std::byte* p) {
   uint16_t value;
   std::memcpy(&value, p, sizeof value);
   return value;
+}
+
+int64_t RowBytes(const PackedMatrix& matrix) {
+  const DTypeTraits& traits = Traits(matrix.dtype);
+  return int64_t{matrix.in} / traits.block_size * traits.block_bytes;
 }
 
 bool FiniteHalf(uint16_t bits) { return (bits & 0x7c00u) != 0x7c00u; }
@@ -169,25 +177,56 @@ Result<PackedMatrix> LayOutMatrix(const KernelTable& kernels, DType dtype, int64
   return matrix;
 }
 
-Status PackStrips(const KernelTable& kernels, std::span<const std::byte> source, std::string_view name,
-                  int32_t first, int32_t last, const PackedMatrix& matrix) {
-  const DTypeTraits& traits = Traits(matrix.dtype);
-  const int64_t row_bytes = int64_t{matrix.in} / traits.block_size * traits.block_bytes;
-  CHECK(static_cast<int64_t>(source.size()) >= row_bytes * matrix.out);
-  for (int32_t s = first; s < last; ++s) {
-    unsigned char* strip = matrix.data + s * matrix.strip_bytes;
-    for (int r = 0; r < matrix.strip_rows; ++r) {
-      const int64_t row = int64_t{s} * matrix.strip_rows + r;
-      if (row >= matrix.out) break;  // the buffer is zeroed: padding rows multiply to 0
-      const std::byte* from = source.data() + row * row_bytes;
-      WEIR_RETURN_IF_ERROR(matrix.quantized() ? PackQuantizedRow(kernels, from, name, row, matrix, strip, r)
-                                              : PackFloatRow(from, name, row, matrix, strip, r));
-    }
+Status PackStrip(const KernelTable& kernels, std::span<const std::byte> rows, std::string_view name,
+                 int32_t strip, const PackedMatrix& matrix, unsigned char* out) {
+  const int64_t row_bytes = RowBytes(matrix);
+  const int64_t first_row = int64_t{strip} * matrix.strip_rows;
+  const int64_t num_rows = std::min<int64_t>(matrix.strip_rows, matrix.out - first_row);
+  CHECK(static_cast<int64_t>(rows.size()) >= row_bytes * num_rows);
+  if (num_rows < matrix.strip_rows) {
+    std::memset(out, 0, static_cast<size_t>(matrix.strip_bytes));  // padding rows multiply to 0
+  } else {
+    const unsigned char flip =
+        matrix.format == kPackedByteSymmetric ? static_cast<unsigned char>(kernels.byte_bias) : 0;
+    if (TransposeStrip(matrix, flip, rows.data(), out)) return OkStatus();
+  }
+  for (int r = 0; r < num_rows; ++r) {
+    const std::byte* from = rows.data() + r * row_bytes;
+    const int64_t row = first_row + r;
+    WEIR_RETURN_IF_ERROR(matrix.quantized() ? PackQuantizedRow(kernels, from, name, row, matrix, out, r)
+                                            : PackFloatRow(from, name, row, matrix, out, r));
   }
   return OkStatus();
 }
 
+Status PackStrips(const KernelTable& kernels, std::span<const std::byte> rows, std::string_view name,
+                  int32_t first, int32_t last, const PackedMatrix& matrix) {
+  const int64_t row_bytes = RowBytes(matrix);
+  for (int32_t strip = first; strip < last; ++strip) {
+    const int64_t offset = int64_t{strip - first} * matrix.strip_rows * row_bytes;
+    CHECK(offset <= static_cast<int64_t>(rows.size()));
+    WEIR_RETURN_IF_ERROR(PackStrip(kernels, rows.subspan(static_cast<size_t>(offset)), name, strip, matrix,
+                                   matrix.data + strip * matrix.strip_bytes));
+  }
+  return OkStatus();
+}
+
+void PackFromFile(const KernelTable& kernels, const PackedMatrix& matrix, int32_t strip, unsigned char* out) {
+  const int64_t first_row = int64_t{strip} * matrix.strip_rows;
+  const int64_t num_rows = std::min<int64_t>(matrix.strip_rows, matrix.out - first_row);
+  const std::span<const std::byte> rows(matrix.file_rows + first_row * RowBytes(matrix),
+                                        static_cast<size_t>(num_rows * RowBytes(matrix)));
+  if (!PackStrip(kernels, rows, "", strip, matrix, out).ok())
+    std::memset(out, 0, static_cast<size_t>(matrix.strip_bytes));
+}
+
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out) {
+  if (matrix.data == nullptr) {
+    const std::span<const std::byte> source(matrix.file_rows + row * RowBytes(matrix),
+                                            static_cast<size_t>(RowBytes(matrix)));
+    (void)Dequantize(matrix.dtype, source, {out, static_cast<size_t>(matrix.in)});
+    return;
+  }
   const int strip_rows = matrix.strip_rows;
   const int r = row % strip_rows;
   const unsigned char* strip = matrix.data + row / strip_rows * matrix.strip_bytes;
