@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -30,6 +31,7 @@ bool Engine::Step() {
   s.Forward();
   const TimePoint forward_ended = s.clock.Now();
   s.Sample();
+  if (!s.WeightsAreSound()) std::fill(s.tokens.begin(), s.tokens.end(), -1);
   const TimePoint ended = s.clock.Now();
 
   s.ChargeStep(forward_started, forward_ended, ended);
