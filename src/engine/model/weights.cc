@@ -13,11 +13,11 @@ namespace weir {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-// Bytes of the file that one unit of loading packs: small enough for the second-level cache, large enough that hints to
-// the kernel cost nothing.
-constexpr int64_t kUnitBytes = int64_t{512} << 10;
-constexpr int kUnitsAhead =
-    16;  // that the kernel is asked to read meanwhile: a disk wants some megabytes of requests
+// Bytes of the file that one unit of loading packs. With less than a huge page two threads would often touch the same
+// one first, both zero it, and one do so in vain.
+constexpr int64_t kUnitBytes = int64_t{2} << 20;
+// Units that the kernel is asked to read meanwhile: a disk wants some megabytes of requests.
+constexpr int kUnitsAhead = 8;
 
 struct PendingMatrix {
   const TensorInfo* tensor;

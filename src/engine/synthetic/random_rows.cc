@@ -11,8 +11,8 @@
 namespace weir {
 namespace {
 
-constexpr uint64_t kPeriodBytes = uint64_t{3} << 20;
-constexpr uint64_t kOverhangBytes = uint64_t{1} << 20;  // the longest range that need not be copied
+constexpr uint64_t kPeriodBytes = uint64_t{2} << 20;
+constexpr uint64_t kOverhangBytes = uint64_t{9} << 18;  // the longest range that need not be copied
 constexpr uint64_t kNormBytes = uint64_t{64} << 10;     // of F32, which only norms have
 
 uint64_t NextPrime(uint64_t from) {
