@@ -5,10 +5,12 @@
 #include <CLI/CLI.hpp>
 
 #include "base/file.h"
+#include "cli/bench_tables.h"
 #include "cli/choice_flag.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
+#include "cli/kv_dtype_flag.h"
 #include "cli/model_flags.h"
 #include "cli/progress.h"
 #include "cli/result_output.h"
@@ -41,6 +43,7 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
   app.add_option("--memory-utilization,--gpu-memory-utilization", spec.memory_utilization,
                  "share of the memory offered")
       ->capture_default_str();
+  AddKvDtypeFlag(app, &spec.kv_dtype);
   app.add_option("--output", flags->output, "result file")->capture_default_str();
   AddChoice<Batching>(app, "--batching", &spec.batching,
                       {{"continuous", Batching::kContinuous}, {"static", Batching::kStatic}},
@@ -59,36 +62,9 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--gen-len", spec.gen_len, "matrix mode: output tokens")->capture_default_str();
+  app.add_flag("--profile", spec.profile, "split the time of every step into segments");
   app.add_flag("--quick", flags->quick, "batch sizes 1 and 8, one repeat");
   app.add_flag("--allow-invalid", flags->allow_invalid, "exit 0 even when the verdict is INVALID");
-}
-
-void PrintStudy(const Json& document) {
-  fmt::print("{:>5} {:>14} {:>14} {:>12} {:>12} {:>10} {:>10} {:>7}\n", "batch", "steady tok/s",
-             "whole tok/s", "latency p50", "latency p95", "TTFT p50", "limit", "share");
-  for (const Json& row : document["results"]) {
-    const auto share = JsonNumber(FindJson(row, {"limit", "share_ratio"}));
-    fmt::print("{:>5} {:>14} {:>14} {:>12} {:>12} {:>10} {:>10} {:>7}\n", row["batch_size"].get<int>(),
-               NumberText(&row["output_tps_steady"]), NumberText(&row["output_tps"]),
-               MsText(row, "e2el_ms", "p50"), MsText(row, "e2el_ms", "p95"), MsText(row, "ttft_ms", "p50"),
-               share ? NumberText(FindJson(row, {"limit", "output_tps"})) : "-",
-               share ? fmt::format("{:.0f} %", *share * 100) : "-");
-  }
-  fmt::print("Times in ms, nearest-rank. Steady: THR-OUT-2 (static batches THR-OUT-3); whole: THR-OUT-1.\n");
-}
-
-void PrintMatrix(const Json& document) {
-  fmt::print("{:>7} {:>6} {:>6} {:>14} {:>7} {:>14} {:>7}\n", "prompt", "gen", "batch", "prefill tok/s",
-             "share", "decode tok/s", "share");
-  for (const Json& row : document["matrix"]) {
-    const auto percent = [&](const char* key) {
-      const auto share = JsonNumber(FindJson(row, {key}));
-      return share ? fmt::format("{:.0f} %", *share * 100) : std::string("-");
-    };
-    fmt::print("{:>7} {:>6} {:>6} {:>14} {:>7} {:>14} {:>7}\n", row["pp"].get<int>(), row["tg"].get<int>(),
-               row["pl"].get<int>(), NumberText(&row["speed_pp_tps"]), percent("share_pp_ratio"),
-               NumberText(&row["speed_tg_tps"]), percent("share_tg_ratio"));
-  }
 }
 
 void PrintMemory(const Json& document) {
@@ -140,11 +116,7 @@ int RunBench(const std::vector<std::string>& arguments) {
   if (!document) return Fail("bench", document.error());
   if (spec.synthetic.has_value()) fmt::print("synthetic weights: {}\n", spec.model_path);
   PrintMemory(*document);
-  if (spec.mode == BenchMode::kMatrix) {
-    PrintMatrix(*document);
-  } else {
-    PrintStudy(*document);
-  }
+  PrintBenchTables(*document);
   return StoreResult("bench", *document, flags.output, flags.allow_invalid);
 }
 

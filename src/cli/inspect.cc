@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/default_model.h"
 #include "cli/flags.h"
+#include "cli/kv_dtype_flag.h"
 #include "cli/model_summary.h"
 #include "perf/report/number_format.h"
 
@@ -62,9 +63,11 @@ void PrintMemory(const ModelSummary& summary) {
   const ModelConfig& config = *summary.config;
   fmt::print("\nMemory\n");
   PrintRow("weights", Bytes(memory.weight_bytes));
-  PrintRow("KV cache, a token", fmt::format("{} = {} layers x {} heads x {} x 2 (key, value) x 2 bytes",
-                                            Bytes(memory.kv_bytes_per_token), config.num_layers,
-                                            config.num_kv_heads, config.head_dim));
+  PrintRow(
+      "KV cache, a token",
+      fmt::format("{} = {} layers x {} heads x {} x 2 (key, value) x {}", Bytes(memory.kv_bytes_per_token),
+                  config.num_layers, config.num_kv_heads, config.head_dim,
+                  config.kv_dtype == KvDtype::kInt8 ? "1 byte, and scales" : "2 bytes"));
   PrintRow("KV cache, context",
            fmt::format("{} for {} tokens", Bytes(memory.kv_bytes_per_context), config.max_context));
   PrintRow("this machine", fmt::format("{} available of {}", Bytes(memory.machine.available_bytes),
@@ -119,6 +122,8 @@ int RunInspect(const std::vector<std::string>& arguments) {
   app.add_option("MODEL", model, "GGUF file; without one, the default model");
   app.add_flag("--json", json, "print JSON");
   app.add_flag("--tensors", all_tensors, "list every tensor instead of one line for equal layers");
+  KvDtype kv_dtype = KvDtype::kF16;
+  AddKvDtypeFlag(app, &kv_dtype);
   const Result<bool> go_on = ParseFlags(app, arguments);
   if (!go_on.has_value()) return Fail("inspect", go_on.error());
   if (!*go_on) return 0;
@@ -127,7 +132,7 @@ int RunInspect(const std::vector<std::string>& arguments) {
   if (!path.has_value()) return Fail("inspect", path.error());
   const auto file = ModelFile::Open(*path);
   if (!file.has_value()) return Fail("inspect", file.error());
-  const auto summary = SummarizeModel(**file, ReadMachineMemory());
+  const auto summary = SummarizeModel(**file, ReadMachineMemory(), 0.9, kv_dtype);
   if (!summary.has_value()) return Fail("inspect", summary.error());
   if (json) {
     fmt::print("{}", DumpJsonPretty(ToJson(*summary, **file)));

@@ -107,6 +107,11 @@ TEST(ModelSummaryTest, SaysWhatFitsTheMachine) {
   const auto fits = SummarizeModel(**file, machine, 1.0);
   ASSERT_TRUE(fits.has_value());
   EXPECT_EQ(fits->memory->tokens_that_fit, 100);
+  // 16 codes and a scale instead of 16 halves.
+  const auto int8 = SummarizeModel(**file, machine, 1.0, KvDtype::kInt8);
+  ASSERT_TRUE(int8.has_value());
+  EXPECT_EQ(int8->memory->kv_bytes_per_token, 2 * 2 * 2 * (16 + 4));
+  EXPECT_EQ(int8->memory->tokens_that_fit, 100 * token_bytes / 160);
   machine.available_bytes = weights - 1;
   EXPECT_EQ(SummarizeModel(**file, machine, 1.0)->memory->tokens_that_fit, 0);
 }

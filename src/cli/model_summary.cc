@@ -7,8 +7,6 @@
 #include <map>
 #include <utility>
 
-#include "engine/tensor/dequantize.h"
-
 namespace weir {
 namespace {
 
@@ -48,17 +46,6 @@ void AddTensors(const ModelFile& file, ModelSummary* out) {
     out->bits_per_weight = 8.0 * static_cast<double>(bytes) / static_cast<double>(out->parameters);
 }
 
-std::string UnusableTypes(const ModelSummary& summary) {
-  std::string names;
-  for (const TypeShare& share : summary.types) {
-    if (!CanDequantize(share.dtype))
-      names += fmt::format("{}{}", names.empty() ? "" : ", ", Traits(share.dtype).name);
-  }
-  if (names.empty()) return "";
-  return fmt::format("it has tensors of type {}; weir computes with F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0",
-                     names);
-}
-
 ModelMemory PlanMemory(const ModelSummary& summary, const MachineMemory& machine, double memory_utilization) {
   ModelMemory out;
   for (const TypeShare& share : summary.types) out.weight_bytes += share.bytes;
@@ -94,8 +81,9 @@ Json ConfigJson(const ModelConfig& config) {
           {"tied_embeddings", config.tied_embeddings}};
 }
 
-Json MemoryJson(const ModelMemory& memory) {
+Json MemoryJson(const ModelMemory& memory, const ModelConfig& config) {
   return {{"weight_bytes", memory.weight_bytes},
+          {"kv_cache_dtype", KvDtypeName(config.kv_dtype)},
           {"kv_bytes_per_token", memory.kv_bytes_per_token},
           {"kv_bytes_per_context", memory.kv_bytes_per_context},
           {"machine_bytes", memory.machine.total_bytes},
@@ -106,7 +94,7 @@ Json MemoryJson(const ModelMemory& memory) {
 }  // namespace
 
 Result<ModelSummary> SummarizeModel(const ModelFile& file, const MachineMemory& machine,
-                                    double memory_utilization) {
+                                    double memory_utilization, KvDtype kv_dtype) {
   ModelSummary out;
   AddTensors(file, &out);
   if (file.FindMetadata("general.architecture") != nullptr) {
@@ -120,8 +108,8 @@ Result<ModelSummary> SummarizeModel(const ModelFile& file, const MachineMemory& 
   Result<ModelConfig> config = ReadModelConfig(file);
   if (config.has_value()) {
     out.config = *config;
+    out.config->kv_dtype = kv_dtype;
     out.memory = PlanMemory(out, machine, memory_utilization);
-    out.obstacle = UnusableTypes(out);
   } else if (config.error().code() == StatusCode::kUnimplemented) {
     out.obstacle = config.error().message();
   } else {
@@ -149,7 +137,7 @@ Json ToJson(const ModelSummary& summary, const ModelFile& file) {
                             {"bytes", share.bytes}});
   }
   out["config"] = summary.config ? ConfigJson(*summary.config) : Json(nullptr);
-  out["memory"] = summary.memory ? MemoryJson(*summary.memory) : Json(nullptr);
+  out["memory"] = summary.memory ? MemoryJson(*summary.memory, *summary.config) : Json(nullptr);
   out["metadata"] = Json::object();
   for (const MetadataEntry& entry : file.metadata()) out["metadata"][entry.key] = MetadataJson(entry);
   out["tensors"] = Json::array();

@@ -55,7 +55,7 @@ struct ModelSummary {
 };
 
 Result<ModelSummary> SummarizeModel(const ModelFile& file, const MachineMemory& machine,
-                                    double memory_utilization = 0.9);
+                                    double memory_utilization = 0.9, KvDtype kv_dtype = KvDtype::kF16);
 
 // One line, long strings and arrays shortened: `["<|endoftext|>", "<|im_start|>", ... 49152 in all]`.
 std::string DescribeValue(const MetadataEntry& entry, size_t max_bytes = 72);

@@ -9,6 +9,7 @@
 #include "cli/default_model.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
+#include "cli/kv_dtype_flag.h"
 #include "cli/progress.h"
 #include "cli/study.h"
 #include "perf/report/evidence.h"
@@ -26,6 +27,7 @@ int RunStudyCommand(const std::vector<std::string>& arguments) {
   bool strict = false;
   app.add_option("--model", model, "GGUF file (default: the cached default model)");
   app.add_option("--out", spec.folder, "folder for results and report")->capture_default_str();
+  AddKvDtypeFlag(app, &spec.kv_dtype);
   app.add_flag("--quick", spec.quick, "the smallest sample that still shows the gap and its closing");
   app.add_flag("--strict", strict, "exit 1 when a verdict is INVALID");
   const Result<bool> parsed = ParseFlags(app, arguments);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cli/flags.h"
+#include "cli/kv_dtype_flag.h"
 #include "cli/model_flags.h"
 
 namespace weir {
@@ -81,6 +82,7 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
   app.add_option("--memory-utilization,--gpu-memory-utilization", engine.memory_utilization,
                  "share of the memory for weights and KV cache")
       ->capture_default_str();
+  AddKvDtypeFlag(app, &engine.kv_dtype);
   app.add_option("--max-num-queued-reqs", engine.max_num_queued_reqs,
                  "most waiting sequences; -1: 4 x --max-num-seqs");
   app.add_option("--max-num-queued-tokens", engine.max_num_queued_tokens,

@@ -67,6 +67,7 @@ class Study {
     // The study's batch sizes, and 5 beside them: the number in flight of the load test, which GAP-2 compares with.
     bench.batch_sizes = spec_.quick ? std::vector<int>{1, 5, 8} : std::vector<int>{1, 2, 4, 5, 8, 16, 32};
     bench.repeats = spec_.quick ? 1 : 3;
+    bench.kv_dtype = spec_.kv_dtype;
     bench.command = spec_.command;
     bench.stop = spec_.stop;
     WEIR_ASSIGN_OR_RETURN(benchmark_, RunBenchmark(bench, Progress("direct benchmark")));
@@ -118,9 +119,11 @@ class Study {
     const std::string phase = fmt::format("step {}, {}", step.id, step.title);
     Progress(phase)(0, "starting the server");
     const std::string file = FileOfStep(step.id);
+    std::vector<std::string> flags = step.server_flags;
+    flags.insert(flags.end(), {"--kv-cache-dtype", std::string(KvDtypeName(spec_.kv_dtype))});
     WEIR_ASSIGN_OR_RETURN(
         ServerProcess server,
-        ServerProcess::Start(spec_.model_path, step.server_flags, Path(file + ".server.log"), *spec_.stop));
+        ServerProcess::Start(spec_.model_path, flags, Path(file + ".server.log"), *spec_.stop));
     LoadSpec load;
     load.url = server.url();
     load.requests = step.requests;
@@ -137,7 +140,7 @@ class Study {
     document["ladder"] = {
         {"step", step.id},
         {"title", step.title},
-        {"server_flags", step.server_flags},
+        {"server_flags", flags},
         {"predicted",
          {{"ok", NumberOrNull(step.predicted_ok)}, {"gap_1", NumberOrNull(step.predicted_gap)}}}};
     WEIR_RETURN_IF_ERROR(Save(file, document));

@@ -14,12 +14,14 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "engine/kvcache/kv_storage.h"
 
 namespace weir {
 
 struct StudySpec {
   std::string model_path;
   std::string folder = "study";
+  KvDtype kv_dtype = KvDtype::kF16;
   bool quick = false;  // the smallest sample that still shows it
   std::vector<std::string> command;
   const std::atomic<bool>* stop = nullptr;  // never null

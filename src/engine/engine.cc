@@ -19,6 +19,7 @@ Engine::State::~State() = default;
 bool Engine::Step() {
   State& s = *state_;
   const TimePoint started = s.clock.Now();
+  if (s.profiled != nullptr) s.profiled->Begin(StepSegment::kSchedule);
   s.DrainSubmitQueue();
   s.EndUnwanted(started);
   s.EndExpired(started);
@@ -29,9 +30,11 @@ bool Engine::Step() {
 
   const TimePoint forward_started = s.clock.Now();
   s.Forward();
+  EnterSegment(s.profiled, StepSegment::kSampling);
   const TimePoint forward_ended = s.clock.Now();
   s.Sample();
   if (!s.WeightsAreSound()) std::fill(s.tokens.begin(), s.tokens.end(), -1);
+  EnterSegment(s.profiled, StepSegment::kOther);
   const TimePoint ended = s.clock.Now();
 
   s.ChargeStep(forward_started, forward_ended, ended);
@@ -95,6 +98,13 @@ TimePoint Engine::last_step_ended() const {
 void Engine::set_step_observer(std::function<void(const StepRecord&)> observer) {
   state_->observer = std::move(observer);
 }
+
+void Engine::set_profiling(bool on) {
+  state_->profiled = on ? &state_->profile : nullptr;
+  state_->model->set_profile(state_->profiled);
+}
+
+bool Engine::profiling() const { return state_->profiled != nullptr; }
 
 const EngineOptions& Engine::options() const { return state_->options; }
 const ModelFile& Engine::file() const { return *state_->file; }

@@ -42,6 +42,7 @@ struct EngineOptions {
   int max_model_len = 0;            // 0: the model's own
   double memory_utilization = 0.9;  // share of the machine's memory offered to weights and KV cache
   int64_t kv_cache_bytes = 0;       // 0: what memory_utilization leaves, at most max_num_seqs full contexts
+  KvDtype kv_dtype = KvDtype::kF16;
   SchedulerPolicy policy = SchedulerPolicy::kContinuous;
   bool bounded_queue = true;
   bool cancel_on_disconnect = true;    // read by the server
@@ -104,6 +105,8 @@ struct StepRecord {
   int64_t kv_tokens_read = 0;
   int num_preempted = 0;
   Duration schedule{}, forward{}, sample{}, publish{};
+  bool is_profiled = false;
+  StepSegments segments{};  // sum to the step; all zero unless profiled
 };
 
 class Engine {
@@ -132,6 +135,9 @@ class Engine {
   LoadSnapshot Load() const;
   TimePoint last_step_ended() const;
   void set_step_observer(std::function<void(const StepRecord&)> observer);  // before Start()
+  // From the next step on its segments are recorded. Engine thread (the observer is on it), or before Start().
+  void set_profiling(bool on);
+  bool profiling() const;
 
   const EngineOptions& options() const;  // automatic values filled in
   const ModelFile& file() const;

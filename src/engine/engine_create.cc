@@ -89,6 +89,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
                              .max_rows = limits.max_num_batched_tokens,
                              .max_logit_rows = limits.max_num_seqs + limits.max_prompt_logit_rows,
                              .max_context = s.max_model_len,
+                             .kv_dtype = options.kv_dtype,
                              .isa = options.isa,
                              .storage = options.weights,
                              .on_progress = options.on_progress};

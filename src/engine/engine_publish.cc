@@ -157,6 +157,10 @@ void Engine::State::Observe(TimePoint started, TimePoint forward_started, TimePo
   record.forward = forward_ended - forward_started;
   record.sample = ended - forward_ended;
   record.publish = record.ended - ended;
+  if (profiled != nullptr) {
+    record.is_profiled = true;
+    record.segments = profiled->End(record.ended - started);
+  }
   observer(record);
 }
 

@@ -64,6 +64,8 @@ struct Engine::State {
   std::vector<std::unique_ptr<TokenLogprobs>> token_logprobs;  // the same
   std::vector<Sequence*> ending;                               // scratch
   Status weights_fault;                                        // OK, or why no weight can be trusted any more
+  StepProfile profile;
+  StepProfile* profiled = nullptr;  // &profile while profiling
   double request_seconds = 0;
   double step_seconds = 0;
 

@@ -31,6 +31,38 @@ TEST(EngineTest, BatchesRequestsInOneStep) {
   EXPECT_EQ(most, 6);
 }
 
+TEST(EngineTest, SegmentsOfAProfiledStepSumToTheStepAndChangeNoToken) {
+  EngineOptions options = Options();
+  options.num_threads = 2;
+  const Request request = Greedy(7, 30, 10);
+  const Answer plain = Alone(options, request);
+  const auto engine = MakeEngine(options);
+  int num_profiled = 0, num_plain = 0;
+  engine->set_step_observer([&](const StepRecord& record) {
+    Duration sum{};
+    for (const Duration segment : record.segments) sum += segment;
+    if (record.is_profiled) {
+      ++num_profiled;
+      const double step = static_cast<double>((record.ended - record.started).count());
+      EXPECT_NEAR(static_cast<double>(sum.count()), step, 0.02 * step);
+      for (const StepSegment segment :
+           {StepSegment::kMatmulQkv, StepSegment::kMatmulFfn, StepSegment::kAttention,
+            StepSegment::kNormQuantize, StepSegment::kLmHead}) {
+        EXPECT_GT(record.segments[static_cast<size_t>(segment)], Duration::zero())
+            << StepSegmentName(segment);
+      }
+    } else {
+      ++num_plain;
+      EXPECT_EQ(sum, Duration::zero());
+    }
+    engine->set_profiling(!engine->profiling());
+  });
+  const std::vector<Answer> answers = RunAll(*engine, {MustSubmit(*engine, request)});
+  EXPECT_EQ(answers[0].tokens, plain.tokens);
+  EXPECT_GE(num_profiled, 4);
+  EXPECT_GE(num_plain, 4);
+}
+
 TEST(EngineTest, AnswerIsTheSameAloneAndInAnyBatch) {
   std::vector<Request> requests;
   std::vector<Answer> alone;

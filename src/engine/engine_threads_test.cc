@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "engine/engine.h"
+#include "engine/kernels/thread_pool.h"
 #include "tests/support/engine_harness.h"
 
 namespace weir {
@@ -82,8 +83,31 @@ TEST(EngineTest, EveryRequestEndsOnceUnderManyThreads) {
   EXPECT_EQ(engine->Load().queued_tokens, 0);
 }
 
+TEST(EngineTest, TwoEnginesOnTheSameCoresBothFinish) {
+  EngineOptions options = Options();
+  options.num_threads = ThreadPool::AvailableCores();
+  const std::unique_ptr<Engine> engines[] = {MakeEngine(options), MakeEngine(options)};
+  CountingSink sinks[2];
+  for (const auto& engine : engines) engine->Start();
+  for (int i = 0; i < 8; ++i) {
+    for (int e = 0; e < 2; ++e) MustSubmit(*engines[e], Greedy(i, 20, 30), &sinks[e]);
+  }
+  const TimePoint give_up = MonotonicClock::Get().Now() + seconds(100);
+  for (const auto& engine : engines) {
+    while (!engine->idle() && MonotonicClock::Get().Now() < give_up)
+      std::this_thread::sleep_for(milliseconds(1));
+    engine->Stop();
+  }
+  for (CountingSink& sink : sinks) {
+    ASSERT_EQ(sink.answers().size(), 8u);
+    for (const auto& [id, answer] : sink.answers()) EXPECT_EQ(answer.tokens.size(), 30u) << id;
+  }
+}
+
 TEST(EngineTest, SleepsWhileThereIsNothingToDo) {
-  const auto engine = MakeEngine(Options());
+  EngineOptions options = Options();
+  options.num_threads = 4;  // its workers must sleep too
+  const auto engine = MakeEngine(options);
   CountingSink sink;
   engine->Start();
   MustSubmit(*engine, Greedy(1, 10, 5), &sink);

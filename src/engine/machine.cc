@@ -137,11 +137,11 @@ int64_t LastLevelCacheBytes() {
 
 }  // namespace
 
-MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, Duration budget) {
+MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, Duration budget, const std::string& isa) {
   MachineRoofs roofs;
   const std::vector<int> cores = AffinityCores();
   roofs.num_threads = num_threads > 0 ? num_threads : ThreadPool::AvailableCores();
-  const Result<const KernelTable*> selected = SelectKernels("");
+  const Result<const KernelTable*> selected = SelectKernels(isa);
   if (!selected.has_value()) return roofs;
   const KernelTable& kernels = **selected;
 

@@ -25,7 +25,10 @@ struct MachineRoofs {
   int num_threads = 0;
 };
 
-MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes,
-                          Duration budget = std::chrono::milliseconds(600));
+inline constexpr Duration kProbeBudget = std::chrono::milliseconds(600);
+
+// `isa`: the kernel path, as in ModelOptions.
+MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, Duration budget = kProbeBudget,
+                          const std::string& isa = "");
 
 }  // namespace weir

@@ -72,6 +72,7 @@ HttpResponse VersionInfo(const ServerContext& context) {
     body["max_num_batched_tokens"] = chosen.max_num_batched_tokens;
     body["max_num_queued_reqs"] = chosen.max_num_queued_reqs;
     body["max_model_len"] = engine->max_model_len();
+    body["kv_cache_dtype"] = KvDtypeName(chosen.kv_dtype);
     body["kv_blocks"] = {{"total", engine->num_kv_blocks()}, {"free", engine->num_free_kv_blocks()}};
   }
   return JsonResponse(body);

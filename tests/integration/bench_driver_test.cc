@@ -139,6 +139,73 @@ TEST_F(BenchDriverTest, MatrixTimesPrefillAndDecodeApart) {
             (*document)["matrix"][0]["t_pp_s"].get<double>());
 }
 
+void ExpectSegmentsSumToTheStep(const Json& step, const Json& mean_ms) {
+  double sum = 0;
+  for (const auto& [name, ms] : step["segments_ms"].items()) sum += ms.get<double>();
+  EXPECT_EQ(step["segments_ms"].size(), 12u);
+  EXPECT_NEAR(sum, mean_ms.get<double>(), 0.02 * mean_ms.get<double>());
+}
+
+TEST_F(BenchDriverTest, ProfileSplitsStepsByKindAndSegment) {
+  BenchSpec spec = Spec();
+  spec.profile = true;
+  spec.threads = 2;
+  spec.batch_sizes = {3};
+  spec.max_tokens = 40;
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  const Json& step = (*document)["results"][0]["step"];
+  ExpectSegmentsSumToTheStep(step, step["mean_ms"]);
+  const Json& decode = step["kinds"]["decode"];
+  ExpectSegmentsSumToTheStep(decode, decode["mean_ms"]);
+  EXPECT_DOUBLE_EQ(decode["mean_ms"].get<double>(), step["decode_ms"].get<double>());
+  EXPECT_EQ(decode["prefill_tokens_mean"], 0);
+  EXPECT_NEAR(decode["decode_rows_mean"].get<double>(), 3, 0.1);
+  EXPECT_GT(decode["context_tokens_mean"].get<double>(), 1);
+  // What recording costs is measured too, and judged.
+  EXPECT_TRUE(step["profiling_cost_ratio"].is_number());
+  bool judged = false;
+  for (const Json& check : (*document)["validity"]["checks"]) judged = judged || check["id"] == "V-22";
+  EXPECT_TRUE(judged);
+}
+
+TEST_F(BenchDriverTest, ProfileOfAMatrixCellSeparatesPrefillFromDecode) {
+  BenchSpec spec = Spec();
+  spec.mode = BenchMode::kMatrix;
+  spec.profile = true;
+  spec.prompt_lens = {40};
+  spec.gen_len = 12;
+  spec.batch_sizes = {1};
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  const Json& step = (*document)["matrix"][0]["step"];
+  const Json& prefill = step["kinds"]["prefill"];
+  EXPECT_EQ(prefill["count"], 2);  // one per repeat
+  EXPECT_EQ(prefill["prefill_tokens_mean"], 40);
+  ExpectSegmentsSumToTheStep(prefill, prefill["mean_ms"]);
+  EXPECT_EQ(step["kinds"]["decode"]["count"], 2 * 9);  // of 12 steps every fourth runs without recording
+  EXPECT_TRUE(step["kinds"]["mixed"].is_null());
+}
+
+TEST_F(BenchDriverTest, WithoutProfileAMatrixRowHasNoStepsAndLimitsBesideEveryFigure) {
+  BenchSpec spec = Spec();
+  spec.mode = BenchMode::kMatrix;
+  spec.prompt_lens = {40};
+  spec.gen_len = 4;
+  spec.batch_sizes = {2};
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  const Json& row = (*document)["matrix"][0];
+  EXPECT_FALSE(row.contains("step"));
+  for (const char* key :
+       {"limit_pp_tps", "limit_tg_tps", "share_pp_ratio", "share_tg_ratio", "share_int8_pp_ratio",
+        "share_int8_tg_ratio", "mac_pp_per_s", "mac_tg_per_s", "read_tg_bytes_per_s"}) {
+    EXPECT_GT(row[key].get<double>(), 0) << key;
+  }
+  EXPECT_LE(row["speed_tg_tps_range"][0], row["speed_tg_tps"]);
+  EXPECT_GE(row["speed_tg_tps_range"][1], row["speed_tg_tps"]);
+}
+
 TEST_F(BenchDriverTest, StoppingKeepsWhatWasMeasured) {
   BenchSpec spec = Spec();
   spec.batch_sizes = {2};

@@ -1,5 +1,7 @@
 #include "tests/integration/model_runner.h"
 
+#include <cpuid.h>
+
 #include <cstdlib>
 
 namespace weir {
@@ -22,6 +24,16 @@ bool TooSlowHere(std::string_view isa) {
 #endif
 }
 
+namespace {
+
+// AMX with int8 products, as the CPU says; that the kernel lets a process use it is the engine's affair.
+bool HasTiles() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 24 & 3) == 3;
+}
+
+}  // namespace
+
 bool MachineHasIsa(std::string_view isa) {
   if (isa == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa == "avx512vnni") {
@@ -29,6 +41,7 @@ bool MachineHasIsa(std::string_view isa) {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
   }
+  if (isa == "amx") return MachineHasIsa("avx512vnni") && HasTiles();
   return isa == "generic";
 }
 
@@ -37,6 +50,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Create(const Options& options)
   WEIR_ASSIGN_OR_RETURN(std::unique_ptr<ModelFile> file, ModelFile::Open(path));
   ModelOptions model_options;
   model_options.isa = options.isa;
+  model_options.kv_dtype = options.kv_dtype;
   model_options.num_threads = options.num_threads;
   model_options.max_rows = options.max_rows;
   model_options.max_logit_rows = options.max_logit_rows;

@@ -36,6 +36,7 @@ class ModelRunner {
     int max_rows = 512;
     int max_logit_rows = 64;
     int num_blocks = 256;
+    KvDtype kv_dtype = KvDtype::kF16;
   };
   static Result<std::unique_ptr<ModelRunner>> Create(const Options& options);
   ~ModelRunner();

@@ -24,6 +24,9 @@ namespace {
 constexpr double kUndecidedGap = 0.35;
 constexpr double kMinTop1Agreement = 0.97;
 constexpr double kMaxMeanKl = 0.01;
+constexpr double kMaxInt8CacheKl = 0.002;
+constexpr int kLongContext = 1024;
+constexpr int kLongText = 1536;
 constexpr int kGreedyPrompts = 20;
 constexpr int kGreedyTokens = 32;
 constexpr int kLogitRows = 64;
@@ -203,7 +206,67 @@ TEST_P(NumericsTest, TextStaysCloseToTheOracle) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, NumericsTest, testing::Values("generic", "avx2", "avx512vnni"),
+// KL between the two caches over positions whose context is longer than the windows of the oracle.
+double DivergenceOfCaches(ModelRunner& fp16, ModelRunner& int8, const std::vector<int32_t>& text,
+                          int first_position) {
+  ModelRunner::Stream streams[2];
+  double sum = 0;
+  while (streams[0].num_computed < static_cast<int>(text.size())) {
+    const int first = streams[0].num_computed;
+    const int count = std::min(kLogitRows, static_cast<int>(text.size()) - first);
+    MatrixView<float> logits[2];
+    ModelRunner* const runners[] = {&fp16, &int8};
+    for (int i = 0; i < 2; ++i) {
+      streams[i].tokens = text;
+      runners[i]->Begin();
+      runners[i]->Add(streams[i], count, true, true);
+      logits[i] = runners[i]->Run();
+    }
+    for (int64_t row = std::max(0, first_position - first); row < count; ++row) {
+      const double log_sums[] = {LogSumExp(RowOf(logits[0], row)), LogSumExp(RowOf(logits[1], row))};
+      for (int64_t token = 0; token < logits[0].columns; ++token) {
+        const double p = logits[0].row(row)[token] - log_sums[0];
+        sum += std::exp(p) * (p - (logits[1].row(row)[token] - log_sums[1]));
+      }
+    }
+  }
+  fp16.Release(streams[0]);
+  int8.Release(streams[1]);
+  return sum / static_cast<double>(static_cast<int>(text.size()) - first_position);
+}
+
+TEST_P(NumericsTest, AnInt8CacheAddsLittleDivergenceAtShortAndLongContexts) {
+  if (is_generic()) GTEST_SKIP() << "the same bits as the other paths, which the kernels' tests compare";
+  ModelRunner::Options options;
+  options.isa = GetParam();
+  options.max_logit_rows = kLogitRows;
+  options.kv_dtype = KvDtype::kInt8;
+  auto int8 = ModelRunner::Create(options);
+  ASSERT_TRUE(int8.has_value()) << int8.error().message();
+  auto golden = ReadGoldenWindows("text.bin");
+  ASSERT_TRUE(golden.has_value()) << golden.error().message();
+  std::vector<int32_t> text;
+  for (const GoldenWindow& window : *golden)
+    text.insert(text.end(), window.tokens.begin(), window.tokens.end());
+  ASSERT_GE(text.size(), static_cast<size_t>(kLongText));
+  text.resize(kLongText);
+
+  const double long_kl = DivergenceOfCaches(*runner_, **int8, text, kLongContext);
+  const Closeness with_fp16 = Measure(*runner_, *golden, 1 << 20);
+  const Closeness with_int8 = Measure(**int8, *golden, 1 << 20);
+  Report(GetParam(), "text, int8 cache", with_int8);
+  std::printf(
+      "%s: int8 cache instead of fp16: mean KL against the oracle %+.6f; between the two at contexts of %d "
+      "to %d tokens %.6f\n",
+      GetParam(), with_int8.mean_kl - with_fp16.mean_kl, kLongContext, kLongText, long_kl);
+  RecordProperty("int8_cache_kl", std::to_string(long_kl));
+  EXPECT_GT(long_kl, 0) << "both caches gave the same logits: one of them was not used";
+  EXPECT_LE(long_kl, kMaxInt8CacheKl);
+  EXPECT_LE(with_int8.mean_kl - with_fp16.mean_kl, kMaxInt8CacheKl);
+  EXPECT_GE(with_int8.agreement, kMinTop1Agreement);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, NumericsTest, testing::Values("generic", "avx2", "avx512vnni", "amx"),
                          [](const auto& name) { return std::string(name.param); });
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/half.h"
+#include "tests/support/quantize_groups.h"
 
 namespace weir {
 namespace {
@@ -125,8 +126,7 @@ std::string Quantize(DType dtype, std::span<const float> values) {
     case DType::kQ8_0:
       return Blocks<BlockQ8_0>(values);
     default:
-      CHECK(false);
-      return {};
+      return QuantizeByGroups(dtype, values);
   }
 }
 

@@ -18,7 +18,7 @@
 namespace weir {
 
 struct TinyModelOptions {
-  DType weight_type = DType::kQ4_1;  // F32 F16 BF16 Q8_0 Q4_0 Q4_1; norms are always F32
+  DType weight_type = DType::kQ4_1;  // of all matrices; norms are always F32
   uint64_t seed = 1;
   int num_layers = 2;
   int hidden_size = 64;

@@ -1,4 +1,5 @@
-// The products of the default model's shapes, one thread: GMAC/s, weight bytes per second, share of the int8 peak.
+// The products of single matrices, one thread: GMAC/s, weight bytes per second and their share of what plain reading
+// reaches, share of the int8 peak.
 //
 // Each case is checked against the reference in double before it is timed. WEIR_ISA chooses the path.
 #include <benchmark/benchmark.h>
@@ -20,8 +21,8 @@
 namespace weir {
 namespace {
 
-// Weights beyond any cache, so that one row shows the memory and not the cache.
-constexpr int64_t kStreamBytes = int64_t{64} << 20;
+// Few rows live on the memory: their weights must lie beyond any cache. The weights of many may come from one.
+int64_t StreamBytes(int rows) { return int64_t{rows == 1 ? 512 : 16} << 20; }
 
 // Best of several short runs: the rate when nobody disturbs.
 double PeakInt8(const KernelTable& kernels) {
@@ -36,17 +37,53 @@ double PeakInt8(const KernelTable& kernels) {
   return best;
 }
 
-// Random blocks as a file has them, and what they say.
+// Plain reading of pieces as large as the matrix, best of all pieces: as the product is timed.
+double PeakRead(const KernelTable& kernels, const AlignedBuffer& buffer, int64_t bytes, int pieces) {
+  double best = 0;
+  for (int i = 0; i < 2 * pieces; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    uint64_t sum = kernels.probe_read(buffer.as<unsigned char>() + i % pieces * bytes, bytes);
+    benchmark::DoNotOptimize(sum);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    best = std::max(best, static_cast<double>(bytes) / elapsed.count());
+  }
+  return best;
+}
+
+// Where a block's half-precision scale and min lie.
+std::vector<size_t> HalvesOf(DType dtype) {
+  switch (dtype) {
+    case DType::kQ2_K:
+      return {80, 82};
+    case DType::kQ3_K:
+      return {108};
+    case DType::kQ6_K:
+      return {208};
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return {0, 2};
+    default:
+      return {0};
+  }
+}
+
+// Random weights as a file has them.
 std::vector<unsigned char> RandomBlocks(DType dtype, int in, int out) {
   const DTypeTraits& traits = Traits(dtype);
   Rng rng(1);
-  std::vector<unsigned char> bytes(static_cast<size_t>(in / 32) * static_cast<size_t>(out) *
+  std::vector<unsigned char> bytes(static_cast<size_t>(in) / traits.block_size * static_cast<size_t>(out) *
                                    traits.block_bytes);
   for (unsigned char& byte : bytes) byte = static_cast<unsigned char>(rng.NextBelow(256));
   for (size_t block = 0; block < bytes.size(); block += traits.block_bytes) {
-    const uint16_t scale = FloatToHalf(static_cast<float>(rng.NextDouble()) * 0.01f);
-    std::memcpy(&bytes[block], &scale, 2);
-    if (dtype == DType::kQ4_1) std::memcpy(&bytes[block + 2], &scale, 2);
+    const auto value = static_cast<float>(rng.NextDouble()) * 0.01f;
+    if (dtype == DType::kF32) {
+      std::memcpy(&bytes[block], &value, 4);
+      continue;
+    }
+    const uint16_t half = dtype == DType::kBF16 ? FloatToBFloat16(value) : FloatToHalf(value);
+    for (const size_t at : HalvesOf(dtype)) std::memcpy(&bytes[block + at], &half, 2);
   }
   return bytes;
 }
@@ -68,7 +105,8 @@ bool Agrees(const KernelTable& kernels, const Case& c) {
     const auto quantized = reference::Quantize(x);
     for (int out = 0; out < c.matrix.out; out += 37) {
       UnpackRow(kernels, c.matrix, out, w.data());
-      const auto expected = reference::DotProduct(w, quantized);
+      const auto expected =
+          c.matrix.quantized() ? reference::DotProduct(w, quantized) : reference::DotProduct(w, x);
       const double found = static_cast<double>(c.y[static_cast<size_t>(int64_t{row} * c.matrix.out + out)]);
       if (!(std::fabs(found - expected.sum) <= 1e-5 * expected.magnitude + 1e-30)) return false;
     }
@@ -81,7 +119,7 @@ const char* Prepare(const KernelTable& kernels, DType dtype, int rows, int out, 
   auto matrix = LayOutMatrix(kernels, dtype, in, out, "w");
   if (!matrix.has_value()) return "no kernel for this type";
   c.matrix = *matrix;
-  c.copies = static_cast<int>(std::max<int64_t>(1, kStreamBytes / c.matrix.bytes()));
+  c.copies = static_cast<int>(std::max<int64_t>(1, StreamBytes(rows) / c.matrix.bytes()));
   auto buffer = AlignedBuffer::Allocate(static_cast<size_t>(c.matrix.bytes() * c.copies));
   if (!buffer.has_value()) return "no memory";
   c.weights = *std::move(buffer);
@@ -97,7 +135,8 @@ const char* Prepare(const KernelTable& kernels, DType dtype, int rows, int out, 
   c.tiles.resize(static_cast<size_t>(ActivationTileBytes(rows, in)));
   c.y.resize(static_cast<size_t>(rows) * static_cast<size_t>(out));
   c.input = {c.tiles.data(), c.x.data(), rows, in};
-  for (int r = 0; r < rows; ++r) QuantizeRow(kernels, c.x.data() + int64_t{r} * in, r, 0, in, c.input);
+  for (int r = 0; r < rows && c.matrix.quantized(); ++r)
+    QuantizeRow(kernels, c.x.data() + int64_t{r} * in, r, 0, in, c.input);
   MultiplyStrips(kernels, c.matrix, c.input, 0, c.matrix.num_strips(), c.y.data(), out, false);
   return Agrees(kernels, c) ? nullptr : "the product differs from the reference";
 }
@@ -110,12 +149,13 @@ void MatMul(benchmark::State& state, DType dtype) {
   const char* error = Prepare(kernels, dtype, static_cast<int>(state.range(0)),
                               static_cast<int>(state.range(1)), static_cast<int>(state.range(2)), c);
   if (error != nullptr) return state.SkipWithError(error);
-  int copy = 0;
+  int copy = c.copies - 1;
   PackedMatrix matrix = c.matrix;
   double best = 1e9;
   for ([[maybe_unused]] auto _ : state) {
+    // Not the first of several, which was read for all the others and may still lie in a cache.
+    copy = copy + 1 < c.copies ? copy + 1 : std::min(1, c.copies - 1);
     matrix.data = c.matrix.data + copy * c.matrix.bytes();
-    copy = (copy + 1) % c.copies;
     const auto start = std::chrono::steady_clock::now();
     MultiplyStrips(kernels, matrix, c.input, 0, matrix.num_strips(), c.y.data(), matrix.out, false);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
@@ -127,23 +167,44 @@ void MatMul(benchmark::State& state, DType dtype) {
   state.counters["GMAC/s"] = macs / best * 1e-9;
   state.counters["GB/s"] = static_cast<double>(matrix.bytes()) / best * 1e-9;
   state.counters["share"] = macs / best / PeakInt8(kernels);
+  if (state.range(0) == 1)
+    state.counters["of_read"] =
+        static_cast<double>(matrix.bytes()) / best / PeakRead(kernels, c.weights, matrix.bytes(), c.copies);
   state.SetLabel(kernels.name);
 }
 
-void BM_MatMulQ4_1(benchmark::State& state) { MatMul(state, DType::kQ4_1); }
-void BM_MatMulQ8_0(benchmark::State& state) { MatMul(state, DType::kQ8_0); }
-void BM_MatMulQ4_0(benchmark::State& state) { MatMul(state, DType::kQ4_0); }
-
-void Shapes(benchmark::internal::Benchmark* benchmark) {
+// The matrices of the default model.
+void SmallShapes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"M", "N", "K"});
   for (const int rows : {1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 512}) benchmark->Args({rows, 576, 576});
   for (const int rows : {1, 8, 32, 512}) benchmark->Args({rows, 1536, 576});
   for (const int rows : {1, 8, 32, 512}) benchmark->Args({rows, 576, 1536});
 }
 
-BENCHMARK(BM_MatMulQ4_1)->Apply(Shapes);
-BENCHMARK(BM_MatMulQ8_0)->Apply(Shapes);
-BENCHMARK(BM_MatMulQ4_0)->Apply(Shapes);
+// For all formats: one row, a full tile, many tiles.
+void WideShapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"M", "N", "K"});
+  for (const int rows : {1, 2, 4, 8, 32}) benchmark->Args({rows, 2048, 2048});
+}
+
+BENCHMARK_CAPTURE(MatMul, Q4_1, DType::kQ4_1)->Apply(SmallShapes);
+BENCHMARK_CAPTURE(MatMul, Q8_0, DType::kQ8_0)->Apply(SmallShapes);
+BENCHMARK_CAPTURE(MatMul, Q4_0, DType::kQ4_0)->Apply(SmallShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q4_1, DType::kQ4_1)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q4_0, DType::kQ4_0)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q8_0, DType::kQ8_0)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q5_0, DType::kQ5_0)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q5_1, DType::kQ5_1)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q4_K, DType::kQ4_K)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q5_K, DType::kQ5_K)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q6_K, DType::kQ6_K)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q2_K, DType::kQ2_K)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q3_K, DType::kQ3_K)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_IQ4_NL, DType::kIQ4_NL)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_IQ4_XS, DType::kIQ4_XS)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_F16, DType::kF16)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_BF16, DType::kBF16)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_F32, DType::kF32)->Apply(WideShapes);
 
 }  // namespace
 }  // namespace weir

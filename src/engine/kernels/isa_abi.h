@@ -1,8 +1,9 @@
 // What crosses the border between an ISA folder and everything else: plain structs and one table of functions.
 //
-// Shapes    activations of quantized products lie in tiles of 1 to 8 rows: for each block of 32 columns
-//           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum. The tile that starts at row r
-//           begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
+// Shapes    activations of quantized products lie in tiles of 1 to 8 rows (16 where the table says so): for each block of 32 columns
+//           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum, then of the sums of the first
+//           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last. The tile
+//           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
 // Requires  pointers valid, sizes as stated; entries work on a range and know no threads
 // Owns      nothing
 // Threads   pure functions
@@ -17,18 +18,34 @@
 
 namespace weir {
 
-// How weights lie once packed; w = code * scale + offset.
+// How weights lie once packed; w = code * scale + offset. isa_formats.h says more.
 enum PackedFormat {
   kPackedNibbleMin = 0,        // Q4_1: own offset per block
   kPackedNibbleSymmetric = 1,  // Q4_0: offset is -8 * scale
-  kPackedByteSymmetric = 2,    // Q8_0, Q5_0
-  kPackedByteMin = 3,          // Q5_1: codes 0..31, own offset per block
+  kPackedByteSymmetric = 2,    // Q8_0
   kPackedF16 = 4,
   kPackedBF16 = 5,
   kPackedF32 = 6,
+  kPackedQ4K = 7,
+  kPackedQ6K = 8,
+  kPackedQ5_0 = 9,
+  kPackedQ5_1 = 10,
+  kPackedQ5K = 11,
+  kPackedQ2K = 12,
+  kPackedQ3K = 13,
+  kPackedIq4Nl = 14,
+  kPackedIq4Xs = 15,
 };
 
-enum { kMaxTileRows = 8, kActivationBlockBytes = 32 + 3 * 4, kAttentionKeys = 64, kAttentionRows = 16 };
+enum {
+  kMaxTileRows = 8,
+  kWideTileRows = 16,
+  kActivationBlockBytes = 32 + 6 * 4,
+  kAttentionKeys = 64,
+  kAttentionRows = 16
+};
+// Keys of a chunk, whose softmax is computed on its own; and the head size up to which sums of codes fit 32 bits.
+enum { kAttentionChunk = 256, kMaxInt8HeadDim = 512 };
 
 struct IsaMatMul {
   int32_t format;
@@ -38,13 +55,23 @@ struct IsaMatMul {
   const unsigned char* strips;
   int64_t strip_bytes;
   const unsigned char* activations;  // tiles, for quantized formats
-  const float* x;                    // [rows, in], for float formats
+  const unsigned char*
+      residual;    // null, or tiles like those with what their codes missed, scale 0 where nothing
+  const float* x;  // [rows, in], for float formats
   int64_t x_stride;
   int32_t first_strip;
   int32_t last_strip;  // one past
   int32_t accumulate;  // y += instead of y =
   float* y;            // y[row * y_stride + matrix row - first matrix row of first_strip]
   int64_t y_stride;
+};
+
+// How the cache stores keys and values. A block holds 16 tokens of one KV head, keys before values.
+enum KvFormat {
+  kKvF16 = 0,  // keys [head_dim][16] halves; values [16][head_dim] halves
+  kKvInt8 =
+      1,  // keys [columns / 4][16][4] codes, 16 f32 key scales, 16 f32 value scales; values [16][columns]
+          // codes; columns is head_dim rounded up to a multiple of 4, the rest zero
 };
 
 struct IsaAttention {
@@ -54,17 +81,20 @@ struct IsaAttention {
   int64_t out_stride;
   int32_t rows;  // 1 to kAttentionRows, positions first_position, first_position + 1, ...
   int32_t group;
-  int32_t head_dim;
+  int32_t head_dim;  // at most kMaxInt8HeadDim with kKvInt8
   int32_t first_position;
-  const uint16_t* keys;    // of the layer and KV head
-  const uint16_t* values;  // of the layer and KV head
-  int64_t block_stride;    // elements from one block to the next
+  int32_t kv_format;
+  int32_t values_offset;        // bytes from a block's keys to its values
+  const unsigned char* blocks;  // of the layer and KV head
+  int64_t block_stride;         // bytes from one block to the next
   const int32_t* block_table;
-  const uint16_t*
-      next_keys;  // of the call that will probably follow: a hint, with next_num_blocks 0 for none
-  const int32_t* next_block_table;
-  int32_t next_num_blocks;
-  float* scratch;  // attention_scratch floats
+  const unsigned char* next_blocks;  // of the call that will probably follow: a hint
+  const int32_t* next_block_table;   // from its first chunk on
+  int32_t next_num_blocks;           // 0 for none
+  int32_t first_chunk;               // only with partials, which are a part of the work
+  int32_t last_chunk;                // one past
+  float* partials;  // null: all chunks, into out. Else the states of all chunks, for merge_attention
+  float* scratch;   // AttentionScratchFloats()
 };
 
 struct KernelTable {
@@ -72,18 +102,26 @@ struct KernelTable {
   int32_t strip_rows;
   int32_t byte_bias;  // added to signed byte codes when packing
   void (*matmul)(const IsaMatMul* args);
-  // One row into row t of a tile of T rows; n is a multiple of 32. What the codes miss goes to `residual` unless it is
-  // null; it may be x itself.
+  // For quantized formats and from `wide_rows` rows on: activation tiles have up to kWideTileRows then. Null, and 0: never.
+  void (*matmul_wide)(const IsaMatMul* args);
+  int32_t wide_rows;
+  // One row into row t of a tile of T rows; n is a multiple of 32. Unless `residual` is null, what the codes of a block miss
+  // goes into that tile, if a value of the block is larger than `threshold`; else zeros.
   void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
-                   float* residual);
-  void (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
+                   unsigned char* residual, float threshold);
+  // Returns the root of the mean square that it divided by.
+  float (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
   void (*silu_multiply)(const float* gate, const float* up, int32_t n, float* out);
   // Rotates the pairs (2i, 2i+1) of x[0..n) and scales: cosines doubled, sines doubled as (-s, s).
   void (*rope)(float* x, const float* cosines, const float* sines, int32_t n);
   void (*scale)(float* x, int32_t n, float factor);
   void (*exp)(const float* x, int32_t n, float* out);
   void (*to_half)(const float* x, int32_t n, uint16_t* out);
+  // One head's codes and their scale. Writes n rounded up to 16 codes.
+  float (*quantize_head)(const float* x, int32_t n, signed char* codes);
   void (*attention)(const IsaAttention* args);
+  // Merges args->partials into args->out, once all chunks are there.
+  void (*merge_attention)(const IsaAttention* args);
   // Machine probes: multiply-accumulates done, or a checksum of the bytes read.
   int64_t (*probe_int8)(int64_t rounds, int32_t* sink);
   int64_t (*probe_fp32)(int64_t rounds, float* sink);

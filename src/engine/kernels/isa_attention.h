@@ -1,161 +1,279 @@
 // Attention over paged keys and values, included inside the anonymous namespace of every ISA file after
-// isa_rows.h.
+// isa_attention_tiles.h.
 //
-// Shapes    scratch holds AttentionScratchFloats(): key tile [head_dim][64], value tile [64][padded head_dim],
-//           then for each of up to rows * group queries scores [64], accumulators, sums [16] and a maximum
+// Shapes    a query's state is [padded head_dim] accumulators, 16 lanes of a sum, a maximum, and is
+//           AttentionStateFloats() long. scratch: attention.h
 // Threads   pure functions
 //
-// Keys are taken in groups of 64 at fixed positions, so a row's bits depend neither on the other rows of the
-// tile nor on where its prompt was cut. A key beyond a row's position is never touched: stale cache content
+// Keys are taken in chunks of 256 at fixed positions. A chunk's state is computed on its own, whoever does it, and the
+// states are merged in order: so a row's bits depend neither on the other rows of the tile, nor on where its prompt was
+// cut, nor on how its chunks were shared out. A key beyond a row's position is never touched: stale cache content
 // cannot reach it.
 #pragma once
 
-// Four columns of 16 lanes each, k rows of them: floats in a tile of scratch, or halves in the cache itself.
-struct FloatColumns {
-  const float* first;
-  int64_t stride;  // from one k to the next
-  inline Lanes At(int32_t k, int n) const { return Load(first + k * stride + 16 * n); }
-};
-// Blocks lie anywhere in the cache, where the hardware does not see them coming: reading one asks for its twin, the
-// block of the same size that is read next.
-struct KeyBlocks {
-  const uint16_t* blocks[4];  // 16 keys each
-  const uint16_t* next[4];
-  inline Lanes At(int32_t k, int n) const {
-    __builtin_prefetch(next[n] + 16 * k);
-    return LoadHalf(blocks[n] + 16 * k);
-  }
-};
-struct ValueRows {
-  const uint16_t* first;
-  const uint16_t* next;
-  int64_t stride;
-  inline Lanes At(int32_t k, int n) const {
-    __builtin_prefetch(next + k * stride + 16 * n);
-    return LoadHalf(first + k * stride + 16 * n);
-  }
-};
-
-// c[m][0..16*N) (+)= sum over k of a[m][k] * b[k][0..16*N): one chain per element, in order of k.
-template <bool kAdd, int M, int N, typename B>
-static inline void MultiplyTile(const float* a, int64_t a_stride, const B& b, int column, int32_t depth,
-                                float* c, int64_t c_stride) {
-  Lanes acc[M][N];
-#pragma GCC unroll 8
-  for (int m = 0; m < M; ++m)
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) acc[m][n] = kAdd ? Load(c + m * c_stride + 16 * n) : Set(0.0f);
-  for (int32_t k = 0; k < depth; ++k) {
-    Lanes columns[N];
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) columns[n] = b.At(k, column + n);
-#pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) {
-      const Lanes broadcast = Set(a[m * a_stride + k]);
-#pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) acc[m][n] = Fma(broadcast, columns[n], acc[m][n]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int m = 0; m < M; ++m)
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) Store(c + m * c_stride + 16 * n, acc[m][n]);
-}
-
-template <bool kAdd, int N, typename B>
-static inline void MultiplyColumns(int32_t rows, const float* a, int64_t a_stride, const B& b, int column,
-                                   int32_t depth, float* c, int64_t c_stride) {
-  int32_t m = 0;
-  for (; m + kTileQueries <= rows; m += kTileQueries)
-    MultiplyTile<kAdd, kTileQueries, N>(a + m * a_stride, a_stride, b, column, depth, c + m * c_stride,
-                                        c_stride);
-  for (; m < rows; ++m)
-    MultiplyTile<kAdd, 1, N>(a + m * a_stride, a_stride, b, column, depth, c + m * c_stride, c_stride);
-}
-
-// `columns` counts vectors of 16.
-template <bool kAdd, typename B>
-static void Multiply(int32_t rows, int columns, const float* a, int64_t a_stride, const B& b, int32_t depth,
-                     float* c, int64_t c_stride) {
-  int n = 0;
-  for (; n + kTileColumns <= columns; n += kTileColumns)
-    MultiplyColumns<kAdd, kTileColumns>(rows, a, a_stride, b, n, depth, c + 16 * n, c_stride);
-  for (; n < columns; ++n) MultiplyColumns<kAdd, 1>(rows, a, a_stride, b, n, depth, c + 16 * n, c_stride);
-}
-
-// One query's state between groups of keys.
 struct QueryState {
-  float* scores;
   float* acc;
   float* sum;  // 16 lanes
   float* maximum;
 };
 
-// One query row's step over a group of keys: scores become weights, and what was gathered before is rescaled.
-static inline void SoftmaxGroup(const QueryState& query, int32_t valid, int32_t padded_dim) {
-  const float minus_infinity = -__builtin_inff();
-  for (int32_t i = valid; i < kAttentionKeys; ++i) query.scores[i] = minus_infinity;
-  Lanes scores[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) scores[i] = Load(query.scores + 16 * i);
-  const float group_maximum = MaxLanes(Max(Max(scores[0], scores[1]), Max(scores[2], scores[3])));
-  const float before = *query.maximum;
-  const float now = group_maximum > before ? group_maximum : before;
-  *query.maximum = now;
-  Lanes sum = Load(query.sum);
-  if (now > before && before != minus_infinity) {
-    const Lanes factor = Exp(Set(before - now));
-    sum = Mul(sum, factor);
-    for (int32_t d = 0; d < padded_dim; d += 16) Store(query.acc + d, Mul(Load(query.acc + d), factor));
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const Lanes weight = Exp(Sub(scores[i], Set(now)));
-    Store(query.scores + 16 * i, weight);
-    sum = Add(sum, weight);
-  }
-  Store(query.sum, sum);
-}
-
+// What one call works with; `dim` is the padded one.
 struct AttentionScratch {
-  float* keys;
-  float* values;
-  float* scores;
-  float* acc;
-  float* sums;
-  float* maxima;
-  int32_t padded_dim;
+  float* tile;     // [head_dim][64] keys, later [64][dim] values
+  float* queries;  // [queries][dim] floats, or their codes
+  QueryCodes codes;
+  float* scores;   // [queries][256]
+  float* running;  // [queries] states
+  float* chunk;    // [queries] states
+  int32_t dim;
+  int32_t state_floats;
 
-  inline QueryState Query(int64_t i) const {
-    return {scores + i * kAttentionKeys, acc + i * padded_dim, sums + i * 16, maxima + i};
+  inline QueryState State(float* states, int64_t i) const {
+    float* acc = states + i * state_floats;
+    return {acc, acc + dim, acc + dim + 16};
   }
 };
 
 static inline AttentionScratch PrepareAttention(const IsaAttention& args) {
   AttentionScratch s;
   const int64_t queries = static_cast<int64_t>(args.rows) * args.group;
-  s.padded_dim = (args.head_dim + 15) / 16 * 16;
-  s.keys = args.scratch;
-  s.values = s.keys + static_cast<int64_t>(args.head_dim) * kAttentionKeys;
-  s.scores = s.values + static_cast<int64_t>(s.padded_dim) * kAttentionKeys;
-  s.acc = s.scores + queries * kAttentionKeys;
-  s.sums = s.acc + queries * s.padded_dim;
-  s.maxima = s.sums + queries * 16;
-  const Lanes zero = Set(0.0f);
-  for (int64_t i = 0; i < queries * s.padded_dim; i += 16) Store(s.acc + i, zero);
-  for (int64_t i = 0; i < queries * 16; i += 16) Store(s.sums + i, zero);
-  for (int64_t i = 0; i < queries; ++i) s.maxima[i] = -__builtin_inff();
+  s.dim = (args.head_dim + 15) / 16 * 16;
+  s.state_floats = s.dim + 32;
+  s.tile = args.scratch;
+  s.queries = s.tile + static_cast<int64_t>(s.dim) * kAttentionKeys;
+  s.scores = s.queries + queries * s.dim;
+  s.running = s.scores + queries * kAttentionChunk;
+  s.chunk = s.running + queries * s.state_floats;
+  s.codes = {reinterpret_cast<unsigned char*>(s.queries), nullptr, s.chunk + queries * s.state_floats, s.dim};
+  s.codes.starts = reinterpret_cast<int32_t*>(s.codes.scales + queries);
+  for (int32_t row = 0; row < args.rows; ++row)
+    for (int32_t g = 0; g < args.group; ++g) {
+      const float* q = args.q + row * args.q_stride + static_cast<int64_t>(g) * args.head_dim;
+      const int64_t i = static_cast<int64_t>(row) * args.group + g;
+      if (args.kv_format == kKvInt8) {
+        QuantizeQuery(q, args.head_dim, s.codes, i);
+        continue;
+      }
+      float* copy = s.queries + i * s.dim;
+      int32_t d = 0;
+      for (; d + 16 <= args.head_dim; d += 16) Store(copy + d, Load(q + d));
+      if (d < args.head_dim) Store(copy + d, LoadPart(q + d, args.head_dim - d));
+    }
   return s;
 }
 
-static inline void FinishAttention(const IsaAttention& args, const AttentionScratch& s) {
+static inline int32_t Fours(const IsaAttention& args) { return (args.head_dim + 3) / 4; }
+
+// The blocks of a chunk in the order in which they are read, and what is read after them.
+struct ChunkBlocks {
+  enum { kMax = kAttentionChunk / 16, kAhead = 4 };
+  const unsigned char* read[2 * kMax + kAhead];  // keys, values, what follows
+  int32_t num_keys;
+  int num_blocks;
+
+  template <bool kAskAhead>
+  inline KeyBlocks<kAskAhead> Keys(int first) const {
+    return {read + first, read + first + kAhead};
+  }
+  inline const unsigned char* Values(int b) const { return read[num_blocks + b]; }
+  inline const unsigned char* AfterValues(int b) const { return read[num_blocks + b + kAhead]; }
+};
+
+static inline ChunkBlocks FindBlocks(const IsaAttention& args, int32_t chunk) {
+  ChunkBlocks found;
+  const int32_t left = args.first_position + args.rows - chunk * kAttentionChunk;
+  found.num_keys = left < kAttentionChunk ? left : static_cast<int32_t>(kAttentionChunk);
+  found.num_blocks = (found.num_keys + 15) / 16;
+  const int32_t* table = args.block_table + chunk * ChunkBlocks::kMax;
+  for (int b = 0; b < found.num_blocks; ++b) {
+    found.read[b] = args.blocks + table[b] * args.block_stride;
+    found.read[found.num_blocks + b] = found.read[b] + args.values_offset;
+  }
+  const bool goes_on = left > kAttentionChunk && chunk + 1 < args.last_chunk;
+  const int32_t blocks_left = (left + 15) / 16 - found.num_blocks;
+  for (int b = 0; b < ChunkBlocks::kAhead; ++b) {
+    const unsigned char* after = found.read[0];
+    if (goes_on) {
+      if (b < blocks_left) after = args.blocks + table[found.num_blocks + b] * args.block_stride;
+    } else if (b < args.next_num_blocks) {
+      after = args.next_blocks + args.next_block_table[b] * args.block_stride;
+    }
+    found.read[2 * found.num_blocks + b] = after;
+  }
+  return found;
+}
+
+// Scores become the weights of values; what they sum to goes into the state.
+template <int kFormat>
+static inline void Softmax(float* scores, const ChunkBlocks& blocks, int32_t valid, const QueryState& state) {
+  const int num_blocks = (valid + 15) / 16;
+  for (int32_t i = valid; i < 16 * num_blocks; ++i) scores[i] = -__builtin_inff();
+  Lanes largest = Load(scores);
+  for (int b = 1; b < num_blocks; ++b) largest = Max(largest, Load(scores + 16 * b));
+  const float maximum = MaxLanes(largest);
+  Lanes sum = Set(0.0f);
+  for (int b = 0; b < num_blocks; ++b) {
+    const Lanes weight = Exp(Sub(Load(scores + 16 * b), Set(maximum)));
+    sum = Add(sum, weight);
+    if constexpr (kFormat == kKvInt8)
+      Store(scores + 16 * b, Mul(weight, Load(reinterpret_cast<const float*>(blocks.Values(b)) - 16)));
+    else
+      Store(scores + 16 * b, weight);
+  }
+  Store(state.sum, sum);
+  *state.maximum = maximum;
+}
+
+// A lone row reads the cache as it is: a float tile would cost more than it saves.
+template <int kFormat>
+static void AttendOneRow(const IsaAttention& args, const AttentionScratch& s, int32_t chunk, float* states) {
+  const ChunkBlocks blocks = FindBlocks(args, chunk);
+  for (int b = 0; b < blocks.num_blocks; b += 4) {
+    const int count = blocks.num_blocks - b < 4 ? blocks.num_blocks - b : 4;
+    if constexpr (kFormat == kKvInt8)
+      ScoreBlocks(0, args.group, count, s.codes, blocks.Keys<true>(b), Fours(args), s.scores + 16 * b,
+                  kAttentionChunk);
+    else
+      Multiply<false>(args.group, count, s.queries, s.dim, blocks.Keys<true>(b), args.head_dim,
+                      s.scores + 16 * b, kAttentionChunk);
+  }
+  for (int32_t g = 0; g < args.group; ++g) {
+    const QueryState state = s.State(states, g);
+    Softmax<kFormat>(s.scores + g * kAttentionChunk, blocks, blocks.num_keys, state);
+    for (int32_t d = 0; d < s.dim; d += 16) Store(state.acc + d, Set(0.0f));
+  }
+  for (int b = 0; b < blocks.num_blocks; ++b) {
+    const ValueRows<kFormat> values = {blocks.Values(b), blocks.AfterValues(b),
+                                       args.head_dim * (kFormat == kKvInt8 ? 1 : 2)};
+    const int32_t depth = blocks.num_keys - 16 * b < 16 ? blocks.num_keys - 16 * b : 16;
+    Multiply<true>(args.group, s.dim / 16, s.scores + 16 * b, kAttentionChunk, values, depth, states,
+                   s.state_floats);
+  }
+}
+
+// Many rows read the same keys and values, so these are turned into floats once. 64 keys from `first` on.
+static void LoadKeyTile(const IsaAttention& args, const AttentionScratch& s, const ChunkBlocks& blocks,
+                        int32_t first) {
+  for (int b = first / 16; b < blocks.num_blocks && b < first / 16 + 4; ++b) {
+    const uint16_t* k = reinterpret_cast<const uint16_t*>(blocks.read[b]);
+    float* column = s.tile + 16 * b - first;
+    for (int32_t d = 0; d < args.head_dim; ++d) Store(column + d * kAttentionKeys, LoadHalf(k + 16 * d));
+  }
+}
+
+template <int kFormat>
+static inline void LoadValueRow(const unsigned char* v, int32_t head_dim, float* row) {
+  constexpr int kBytes = kFormat == kKvInt8 ? 1 : 2;
+  const auto load = [](const unsigned char* p) {
+    if constexpr (kFormat == kKvInt8)
+      return LoadBytes(p);
+    else
+      return LoadHalf(reinterpret_cast<const uint16_t*>(p));
+  };
+  int32_t d = 0;
+  for (; d + 16 <= head_dim; d += 16) Store(row + d, load(v + d * kBytes));
+  if (d == head_dim) return;
+  unsigned char part[32] = {};
+  for (int32_t i = 0; i < (head_dim - d) * kBytes; ++i) part[i] = v[d * kBytes + i];
+  Store(row + d, load(part));
+}
+
+template <int kFormat>
+static void LoadValueTile(const IsaAttention& args, const AttentionScratch& s, const ChunkBlocks& blocks,
+                          int32_t first, int32_t num_keys) {
+  const int64_t stride = kFormat == kKvInt8 ? int64_t{4} * Fours(args) : int64_t{2} * args.head_dim;
+  for (int32_t t = 0; t < num_keys; ++t)
+    LoadValueRow<kFormat>(blocks.Values((first + t) / 16) + t % 16 * stride, args.head_dim,
+                          s.tile + static_cast<int64_t>(t) * s.dim);
+}
+
+// Rows [first, last) of a tile that see `valid` keys each of the 64 at hand.
+struct RowRange {
+  int32_t first;
+  int32_t last;
+  int32_t valid;
+};
+
+// Calls body(range) for all rows that see a key of the 64 from `first_key` on: one by one along the diagonal, then
+// those that see them all together.
+template <typename Body>
+static inline void ForRows(const IsaAttention& args, int32_t first_key, const Body& body) {
+  int32_t row = first_key > args.first_position ? first_key - args.first_position : 0;
+  for (; row < args.rows; ++row) {
+    const int32_t seen = args.first_position + row + 1 - first_key;
+    if (seen >= kAttentionKeys) return body(RowRange{row, args.rows, kAttentionKeys});
+    body(RowRange{row, row + 1, seen});
+  }
+}
+
+template <int kFormat>
+static void AttendRows(const IsaAttention& args, const AttentionScratch& s, int32_t chunk, float* states) {
+  const ChunkBlocks blocks = FindBlocks(args, chunk);
+  const int32_t first_key = chunk * kAttentionChunk;
+  for (int32_t first = 0; first < blocks.num_keys; first += kAttentionKeys) {
+    if constexpr (kFormat == kKvF16) LoadKeyTile(args, s, blocks, first);
+    ForRows(args, first_key + first, [&](const RowRange& range) {
+      const int64_t query = static_cast<int64_t>(range.first) * args.group;
+      const int32_t queries = (range.last - range.first) * args.group;
+      float* scores = s.scores + query * kAttentionChunk + first;
+      const int columns = (range.valid + 15) / 16;
+      if constexpr (kFormat == kKvInt8)
+        ScoreBlocks(query, queries, columns, s.codes, blocks.Keys<false>(first / 16), Fours(args), scores,
+                    kAttentionChunk);
+      else
+        Multiply<false>(queries, columns, s.queries + query * s.dim, s.dim,
+                        FloatColumns{s.tile, kAttentionKeys}, args.head_dim, scores, kAttentionChunk);
+    });
+  }
+  for (int32_t row = 0; row < args.rows; ++row) {
+    const int32_t seen = args.first_position + row + 1 - first_key;
+    if (seen <= 0) continue;
+    const int32_t valid = seen < kAttentionChunk ? seen : static_cast<int32_t>(kAttentionChunk);
+    for (int64_t i = static_cast<int64_t>(row) * args.group; i < (row + 1) * int64_t{args.group}; ++i) {
+      const QueryState state = s.State(states, i);
+      Softmax<kFormat>(s.scores + i * kAttentionChunk, blocks, valid, state);
+      for (int32_t d = 0; d < s.dim; d += 16) Store(state.acc + d, Set(0.0f));
+    }
+  }
+  for (int32_t first = 0; first < blocks.num_keys; first += kAttentionKeys) {
+    const int32_t left = blocks.num_keys - first;
+    LoadValueTile<kFormat>(args, s, blocks, first,
+                           left < kAttentionKeys ? left : static_cast<int32_t>(kAttentionKeys));
+    ForRows(args, first_key + first, [&](const RowRange& range) {
+      const int64_t query = static_cast<int64_t>(range.first) * args.group;
+      Multiply<true>((range.last - range.first) * args.group, s.dim / 16,
+                     s.scores + query * kAttentionChunk + first, kAttentionChunk, FloatColumns{s.tile, s.dim},
+                     range.valid, states + query * s.state_floats, s.state_floats);
+    });
+  }
+}
+
+static inline void MergeState(const QueryState& into, const QueryState& chunk, int32_t dim) {
+  const float before = *into.maximum;
+  const float now = *chunk.maximum > before ? *chunk.maximum : before;
+  const Lanes old_factor = Exp(Set(before - now));
+  const Lanes new_factor = Exp(Set(*chunk.maximum - now));
+  *into.maximum = now;
+  Store(into.sum, Fma(Load(chunk.sum), new_factor, Mul(Load(into.sum), old_factor)));
+  for (int32_t d = 0; d < dim; d += 16)
+    Store(into.acc + d, Fma(Load(chunk.acc + d), new_factor, Mul(Load(into.acc + d), old_factor)));
+}
+
+static inline void MergeChunk(const IsaAttention& args, const AttentionScratch& s, int32_t chunk,
+                              float* running, float* states) {
+  const int32_t hidden = chunk * kAttentionChunk - args.first_position;  // rows that see nothing of it
+  for (int64_t i = hidden > 0 ? int64_t{hidden} * args.group : 0; i < int64_t{args.rows} * args.group; ++i)
+    MergeState(s.State(running, i), s.State(states, i), s.dim);
+}
+
+static inline void FinishAttention(const IsaAttention& args, const AttentionScratch& s, float* running) {
   for (int32_t row = 0; row < args.rows; ++row)
     for (int32_t g = 0; g < args.group; ++g) {
-      const QueryState query = s.Query(static_cast<int64_t>(row) * args.group + g);
-      const Lanes inverse = Set(1.0f / SumLanes(Load(query.sum)));
+      const QueryState state = s.State(running, static_cast<int64_t>(row) * args.group + g);
+      const Lanes inverse = Set(1.0f / SumLanes(Load(state.sum)));
       float* out = args.out + row * args.out_stride + static_cast<int64_t>(g) * args.head_dim;
       for (int32_t d = 0; d < args.head_dim; d += 16) {
-        const Lanes v = Mul(Load(query.acc + d), inverse);
+        const Lanes v = Mul(Load(state.acc + d), inverse);
         if (d + 16 <= args.head_dim)
           Store(out + d, v);
         else
@@ -164,94 +282,43 @@ static inline void FinishAttention(const IsaAttention& args, const AttentionScra
     }
 }
 
-// Many rows read the keys and values of a group, so they are turned into floats once.
-static void LoadKeyGroup(const IsaAttention& args, const AttentionScratch& s, int32_t first_key,
-                         int32_t num_keys) {
-  for (int32_t b = 0; b * 16 < num_keys; ++b) {
-    const int64_t offset = args.block_table[first_key / 16 + b] * args.block_stride;
-    const uint16_t* k = args.keys + offset;
-    for (int32_t d = 0; d < args.head_dim; ++d)
-      Store(s.keys + d * kAttentionKeys + 16 * b, LoadHalf(k + 16 * d));
-    const int32_t tokens = num_keys - 16 * b < 16 ? num_keys - 16 * b : 16;
-    for (int32_t t = 0; t < tokens; ++t) {
-      const uint16_t* v = args.values + offset + static_cast<int64_t>(t) * args.head_dim;
-      float* row = s.values + static_cast<int64_t>(16 * b + t) * s.padded_dim;
-      int32_t d = 0;
-      for (; d + 16 <= args.head_dim; d += 16) Store(row + d, LoadHalf(v + d));
-      if (d < args.head_dim) {
-        uint16_t part[16] = {};
-        for (int32_t i = 0; d + i < args.head_dim; ++i) part[i] = v[d + i];
-        Store(row + d, LoadHalf(part));
-      }
-    }
+static inline int32_t NumChunks(const IsaAttention& args) {
+  return (args.first_position + args.rows + kAttentionChunk - 1) / kAttentionChunk;
+}
+
+template <int kFormat>
+static void AttendChunks(IsaAttention args) {
+  const AttentionScratch s = PrepareAttention(args);
+  const int64_t states_floats = int64_t{args.rows} * args.group * s.state_floats;
+  const bool whole = args.partials == nullptr;
+  if (whole) {
+    args.first_chunk = 0;
+    args.last_chunk = NumChunks(args);
   }
-}
-
-static void AttendRows(const IsaAttention& args, const AttentionScratch& s) {
-  const int32_t last_position = args.first_position + args.rows - 1;
-  for (int32_t first_key = 0; first_key <= last_position; first_key += kAttentionKeys) {
-    const int32_t left = last_position + 1 - first_key;
-    const int32_t num_keys = left < kAttentionKeys ? left : static_cast<int32_t>(kAttentionKeys);
-    LoadKeyGroup(args, s, first_key, num_keys);
-    const FloatColumns keys = {s.keys, kAttentionKeys};
-    const FloatColumns values = {s.values, s.padded_dim};
-    // Rows before first_key see nothing of this group.
-    for (int32_t row = first_key > args.first_position ? first_key - args.first_position : 0; row < args.rows;
-         ++row) {
-      const int32_t seen = args.first_position + row + 1 - first_key;
-      const int32_t valid = seen < kAttentionKeys ? seen : static_cast<int32_t>(kAttentionKeys);
-      const int64_t first = static_cast<int64_t>(row) * args.group;
-      const QueryState query = s.Query(first);
-      Multiply<false>(args.group, (valid + 15) / 16, args.q + row * args.q_stride, args.head_dim, keys,
-                      args.head_dim, query.scores, kAttentionKeys);
-      for (int32_t g = 0; g < args.group; ++g) SoftmaxGroup(s.Query(first + g), valid, s.padded_dim);
-      Multiply<true>(args.group, s.padded_dim / 16, query.scores, kAttentionKeys, values, valid, query.acc,
-                     s.padded_dim);
-    }
+  for (int32_t chunk = args.first_chunk; chunk < args.last_chunk; ++chunk) {
+    float* states = !whole ? args.partials + chunk * states_floats : chunk == 0 ? s.running : s.chunk;
+    if (args.rows == 1 && args.head_dim % 16 == 0)
+      AttendOneRow<kFormat>(args, s, chunk, states);
+    else
+      AttendRows<kFormat>(args, s, chunk, states);
+    if (whole && chunk > 0) MergeChunk(args, s, chunk, s.running, states);
   }
+  if (whole) FinishAttention(args, s, s.running);
 }
 
-// The key block to ask for while a value block is read: of the next group of keys, or of the next call.
-static inline const uint16_t* NextKeys(const IsaAttention& args, int32_t key, int b, const uint16_t* none) {
-  if (key <= args.first_position) return args.keys + args.block_table[key / 16] * args.block_stride;
-  if (b < args.next_num_blocks) return args.next_keys + args.next_block_table[b] * args.block_stride;
-  return none;
-}
-
-// A lone row reads the cache as it is: a float tile would cost more than it saves.
-static void AttendOneRow(const IsaAttention& args, const AttentionScratch& s) {
-  const QueryState query = s.Query(0);
-  for (int32_t first_key = 0; first_key <= args.first_position; first_key += kAttentionKeys) {
-    const int32_t left = args.first_position + 1 - first_key;
-    const int32_t valid = left < kAttentionKeys ? left : static_cast<int32_t>(kAttentionKeys);
-    const int num_blocks = (valid + 15) / 16;
-    int64_t offsets[4] = {};
-    KeyBlocks keys = {};
-    for (int b = 0; b < num_blocks; ++b) {
-      offsets[b] = args.block_table[first_key / 16 + b] * args.block_stride;
-      keys.blocks[b] = args.keys + offsets[b];
-      keys.next[b] = args.values + offsets[b];
-    }
-    Multiply<false>(args.group, num_blocks, args.q, args.head_dim, keys, args.head_dim, query.scores,
-                    kAttentionKeys);
-    for (int32_t g = 0; g < args.group; ++g) SoftmaxGroup(s.Query(g), valid, s.padded_dim);
-    for (int b = 0; b < num_blocks; ++b) {
-      const uint16_t* block = args.values + offsets[b];
-      const ValueRows values = {block, NextKeys(args, first_key + kAttentionKeys + 16 * b, b, block),
-                                args.head_dim};
-      const int32_t depth = valid - 16 * b < 16 ? valid - 16 * b : 16;
-      Multiply<true>(args.group, s.padded_dim / 16, query.scores + 16 * b, kAttentionKeys, values, depth,
-                     query.acc, s.padded_dim);
-    }
-  }
-}
-
-static void Attention(const IsaAttention* pointer) {
-  const IsaAttention& args = *pointer;
-  const AttentionScratch scratch = PrepareAttention(args);
-  if (args.rows == 1 && args.head_dim % 16 == 0)
-    AttendOneRow(args, scratch);
+static void Attention(const IsaAttention* args) {
+  if (args->kv_format == kKvInt8)
+    AttendChunks<kKvInt8>(*args);
   else
-    AttendRows(args, scratch);
-  FinishAttention(args, scratch);
+    AttendChunks<kKvF16>(*args);
+}
+
+static void MergeAttention(const IsaAttention* args) {
+  AttentionScratch s{};
+  s.dim = (args->head_dim + 15) / 16 * 16;
+  s.state_floats = s.dim + 32;
+  const int64_t states_floats = int64_t{args->rows} * args->group * s.state_floats;
+  for (int32_t chunk = 1; chunk < NumChunks(*args); ++chunk)
+    MergeChunk(*args, s, chunk, args->partials, args->partials + chunk * states_floats);
+  FinishAttention(*args, s, args->partials);
 }

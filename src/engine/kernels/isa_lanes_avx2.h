@@ -5,7 +5,7 @@ struct Lanes {
   __m256 low;
   __m256 high;
 };
-enum { kTileQueries = 3, kTileColumns = 2 };
+enum { kTileQueries = 3, kWideQueries = 3, kTileColumns = 2 };
 
 static inline Lanes Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 static inline void Store(float* p, Lanes v) {
@@ -67,8 +67,13 @@ static inline void StoreHalf(uint16_t* p, Lanes v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8),
                    _mm256_cvtps_ph(v.high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-// Rounds 32 values to int8 and returns their sum.
-static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
+// Of the first and the last 16 of 32 codes, modulo 2^32.
+struct HalfSums {
+  uint32_t first;
+  uint32_t last;
+};
+// Rounds 32 values to int8 and returns their sums.
+static inline HalfSums StoreCodes(signed char* codes, Lanes a, Lanes b) {
   const __m256i i0 = _mm256_cvtps_epi32(a.low);
   const __m256i i1 = _mm256_cvtps_epi32(a.high);
   const __m256i i2 = _mm256_cvtps_epi32(b.low);
@@ -76,11 +81,10 @@ static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
   const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(i0, i1), _mm256_packs_epi32(i2, i3));
   const __m256i ordered = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), ordered);
-  const __m256i sum8 = _mm256_add_epi32(_mm256_add_epi32(i0, i1), _mm256_add_epi32(i2, i3));
-  __m128i sum4 = _mm_add_epi32(_mm256_castsi256_si128(sum8), _mm256_extracti128_si256(sum8, 1));
-  sum4 = _mm_add_epi32(sum4, _mm_shuffle_epi32(sum4, 0x4e));
-  sum4 = _mm_add_epi32(sum4, _mm_shuffle_epi32(sum4, 0xb1));
-  return _mm_cvtsi128_si32(sum4);
+  const __m256i pairs = _mm256_hadd_epi32(_mm256_add_epi32(i0, i1), _mm256_add_epi32(i2, i3));
+  const __m128i fours = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+  const __m128i sums = _mm_hadd_epi32(fours, fours);
+  return {static_cast<uint32_t>(_mm_cvtsi128_si32(sums)), static_cast<uint32_t>(_mm_extract_epi32(sums, 1))};
 }
 // Halves are folded onto each other, 8 then 4 then 2 then 1: the same order on every path.
 static inline float SumLanes(Lanes a) {
@@ -94,4 +98,68 @@ static inline float MaxLanes(Lanes a) {
   __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+static inline Lanes LoadBytes(const unsigned char* p) {
+  const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))};
+}
+static inline __m128i RoundToShorts(__m256 low) {
+  const __m256i i = _mm256_cvtps_epi32(low);
+  return _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+}
+static inline void StoreBytes(signed char* p, Lanes v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm_packs_epi16(RoundToShorts(v.low), RoundToShorts(v.high)));
+}
+
+// 16 codes of a query, as 16-bit numbers. Returns what their products with keys have to be corrected by.
+static inline int32_t StoreQueryCodes(unsigned char* codes, int32_t padded_dim, int32_t d, Lanes v) {
+  static_cast<void>(padded_dim);
+  __m128i* to = reinterpret_cast<__m128i*>(codes + 2 * d);
+  _mm_storeu_si128(to, RoundToShorts(v.low));
+  _mm_storeu_si128(to + 1, RoundToShorts(v.high));
+  return 0;
+}
+static inline __m256i BroadcastCodes(const unsigned char* p) {
+  int64_t four;
+  __builtin_memcpy(&four, p, 8);
+  return _mm256_set1_epi64x(four);
+}
+// Neighbours added: 16 tokens from four registers of 4 tokens x 2.
+static inline __m256 AddPairs(__m256i a, __m256i b) {
+  return _mm256_cvtepi32_ps(_mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xd8));
+}
+// Whole-number dot products of M queries, code_stride bytes apart, with the keys of N blocks.
+template <int M, int N, typename B>
+static inline void DotCodes(const unsigned char* codes, int64_t code_stride, const int32_t* starts,
+                            int32_t padded_dim, const B& keys, int column, int32_t fours,
+                            Lanes (&out)[M][N]) {
+  static_cast<void>(starts);
+  static_cast<void>(padded_dim);
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) {
+    __m256i sums[M][4];
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m)
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) sums[m][j] = _mm256_setzero_si256();
+    for (int32_t i = 0; i < fours; ++i) {
+      const __m128i* key = reinterpret_cast<const __m128i*>(keys.Codes(i, column + n));
+      __m256i query[M];
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) query[m] = BroadcastCodes(codes + m * code_stride + 8 * i);
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const __m256i four_tokens = _mm256_cvtepi8_epi16(_mm_loadu_si128(key + j));
+#pragma GCC unroll 8
+        for (int m = 0; m < M; ++m)
+          sums[m][j] = _mm256_add_epi32(sums[m][j], _mm256_madd_epi16(four_tokens, query[m]));
+      }
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m)
+      out[m][n] = {AddPairs(sums[m][0], sums[m][1]), AddPairs(sums[m][2], sums[m][3])};
+  }
 }

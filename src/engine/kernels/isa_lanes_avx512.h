@@ -2,7 +2,7 @@
 #pragma once
 
 using Lanes = __m512;
-enum { kTileQueries = 3, kTileColumns = 4 };
+enum { kTileQueries = 3, kWideQueries = 6, kTileColumns = 4 };
 
 static inline Lanes Load(const float* p) { return _mm512_loadu_ps(p); }
 static inline void Store(float* p, Lanes v) { _mm512_storeu_ps(p, v); }
@@ -37,13 +37,19 @@ static inline void StoreHalf(uint16_t* p, Lanes v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-// Rounds 32 values to int8 and returns their sum.
-static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
+// Of the first and the last 16 of 32 codes, modulo 2^32.
+struct HalfSums {
+  uint32_t first;
+  uint32_t last;
+};
+// Rounds 32 values to int8 and returns their sums.
+static inline HalfSums StoreCodes(signed char* codes, Lanes a, Lanes b) {
   const __m512i ia = _mm512_cvtps_epi32(a);
   const __m512i ib = _mm512_cvtps_epi32(b);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtsepi32_epi8(ia));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtsepi32_epi8(ib));
-  return _mm512_reduce_add_epi32(_mm512_add_epi32(ia, ib));
+  return {static_cast<uint32_t>(_mm512_reduce_add_epi32(ia)),
+          static_cast<uint32_t>(_mm512_reduce_add_epi32(ib))};
 }
 // Halves are folded onto each other, 8 then 4 then 2 then 1: the same order on every path.
 static inline float SumLanes(Lanes a) {
@@ -57,4 +63,64 @@ static inline float MaxLanes(Lanes a) {
   __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+static inline Lanes LoadBytes(const unsigned char* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+static inline void StoreBytes(signed char* p, Lanes v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+
+// 16 codes of a query, each 256 * high + low: first all high bytes, then all low bytes. Returns what their products
+// with keys that are 128 too large have to be corrected by.
+static inline int32_t StoreQueryCodes(unsigned char* codes, int32_t padded_dim, int32_t d, Lanes v) {
+  const __m512i code = _mm512_cvtps_epi32(v);
+  const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(code, _mm512_set1_epi32(128)), 8);
+  const __m512i low = _mm512_sub_epi32(code, _mm512_slli_epi32(high, 8));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + d), _mm512_cvtepi32_epi8(high));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + padded_dim + d), _mm512_cvtepi32_epi8(low));
+  return _mm512_reduce_add_epi32(_mm512_slli_epi32(_mm512_sub_epi32(_mm512_setzero_si512(), code), 7));
+}
+static inline __m512i BroadcastCodes(const unsigned char* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm512_set1_epi32(four);
+}
+// Whole-number dot products of M queries, code_stride bytes apart, with the keys of N blocks.
+template <int M, int N, typename B>
+static inline void DotCodes(const unsigned char* codes, int64_t code_stride, const int32_t* starts,
+                            int32_t padded_dim, const B& keys, int column, int32_t fours,
+                            Lanes (&out)[M][N]) {
+  const __m512i bias = _mm512_set1_epi8(-128);
+  __m512i high[M][N];
+  __m512i low[M][N];
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) {
+      high[m][n] = _mm512_setzero_si512();
+      low[m][n] = _mm512_set1_epi32(starts[m]);
+    }
+  for (int32_t i = 0; i < fours; ++i) {
+    __m512i key[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n)
+      key[n] = _mm512_xor_si512(_mm512_loadu_si512(keys.Codes(i, column + n)), bias);
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+      const __m512i high_codes = BroadcastCodes(codes + m * code_stride + 4 * i);
+      const __m512i low_codes = BroadcastCodes(codes + m * code_stride + padded_dim + 4 * i);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) {
+        high[m][n] = _mm512_dpbusd_epi32(high[m][n], key[n], high_codes);
+        low[m][n] = _mm512_dpbusd_epi32(low[m][n], key[n], low_codes);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n)
+      out[m][n] = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(high[m][n], 8), low[m][n]));
 }

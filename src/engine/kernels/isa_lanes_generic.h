@@ -4,7 +4,7 @@
 struct Lanes {
   float v[16];
 };
-enum { kTileQueries = 1, kTileColumns = 1 };
+enum { kTileQueries = 1, kWideQueries = 1, kTileColumns = 1 };
 
 template <typename F>
 static inline Lanes Each(F f) {
@@ -103,15 +103,20 @@ static inline Lanes LoadHalf(const uint16_t* p) {
 static inline void StoreHalf(uint16_t* p, Lanes a) {
   for (int i = 0; i < 16; ++i) p[i] = FloatToHalfBits(a.v[i]);
 }
-// Rounds 32 values to int8 and returns their sum.
-static inline int32_t StoreCodes(signed char* codes, Lanes a, Lanes b) {
-  uint32_t sum = 0;
+// Of the first and the last 16 of 32 codes, modulo 2^32.
+struct HalfSums {
+  uint32_t first;
+  uint32_t last;
+};
+// Rounds 32 values to int8 and returns their sums.
+static inline HalfSums StoreCodes(signed char* codes, Lanes a, Lanes b) {
+  HalfSums sums = {0, 0};
   for (int i = 0; i < 32; ++i) {
     const int32_t code = ToInt(i < 16 ? a.v[i] : b.v[i - 16]);
-    sum += static_cast<uint32_t>(code);
+    (i < 16 ? sums.first : sums.last) += static_cast<uint32_t>(code);
     codes[i] = static_cast<signed char>(code < -128 ? -128 : code > 127 ? 127 : code);
   }
-  return static_cast<int32_t>(sum);
+  return sums;
 }
 // Halves are folded onto each other, 8 then 4 then 2 then 1: the order that vector registers have.
 static inline float SumLanes(Lanes a) {
@@ -123,4 +128,45 @@ static inline float MaxLanes(Lanes a) {
   for (int half = 8; half > 0; half /= 2)
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
   return a.v[0];
+}
+
+static inline Lanes LoadBytes(const unsigned char* p) {
+  return Each([p](int i) { return static_cast<float>(static_cast<signed char>(p[i])); });
+}
+static inline void StoreBytes(signed char* p, Lanes a) {
+  for (int i = 0; i < 16; ++i) {
+    const int32_t code = ToInt(a.v[i]);
+    p[i] = static_cast<signed char>(code < -128 ? -128 : code > 127 ? 127 : code);
+  }
+}
+
+// 16 codes of a query, as 16-bit numbers. Returns what their products with keys have to be corrected by.
+static inline int32_t StoreQueryCodes(unsigned char* codes, int32_t padded_dim, int32_t d, Lanes v) {
+  static_cast<void>(padded_dim);
+  for (int i = 0; i < 16; ++i) {
+    const int32_t code = ToInt(v.v[i]);
+    const int16_t stored = static_cast<int16_t>(code < -32768 ? -32768 : code > 32767 ? 32767 : code);
+    __builtin_memcpy(codes + 2 * (d + i), &stored, 2);
+  }
+  return 0;
+}
+// Whole-number dot products of M queries, code_stride bytes apart, with the keys of N blocks.
+template <int M, int N, typename B>
+static inline void DotCodes(const unsigned char* codes, int64_t code_stride, const int32_t* starts,
+                            int32_t padded_dim, const B& keys, int column, int32_t fours,
+                            Lanes (&out)[M][N]) {
+  static_cast<void>(starts);
+  static_cast<void>(padded_dim);
+  for (int m = 0; m < M; ++m)
+    for (int n = 0; n < N; ++n) {
+      uint32_t sums[16] = {};
+      for (int32_t d = 0; d < 4 * fours; ++d) {
+        int16_t code;
+        __builtin_memcpy(&code, codes + m * code_stride + 2 * d, 2);
+        const unsigned char* key = keys.Codes(d / 4, column + n) + d % 4;
+        for (int i = 0; i < 16; ++i)
+          sums[i] += static_cast<uint32_t>(code * static_cast<signed char>(key[4 * i]));
+      }
+      out[m][n] = Each([&sums](int i) { return static_cast<float>(static_cast<int32_t>(sums[i])); });
+    }
 }

@@ -36,7 +36,7 @@ static inline Lanes Exp(Lanes x) {
   return ZeroWhereLess(x, Set(-87.3f), ScaleByPowerOf2(p, n));
 }
 
-static void RmsNorm(const float* x, const float* weight, int32_t n, float epsilon, float* out) {
+static float RmsNorm(const float* x, const float* weight, int32_t n, float epsilon, float* out) {
   Lanes sum = Set(0.0f);
   int32_t i = 0;
   for (; i + 16 <= n; i += 16) sum = Fma(Load(x + i), Load(x + i), sum);
@@ -45,9 +45,11 @@ static void RmsNorm(const float* x, const float* weight, int32_t n, float epsilo
     sum = Fma(tail, tail, sum);
   }
   const float mean = SumLanes(sum) / static_cast<float>(n);
-  const Lanes factor = Set(1.0f / __builtin_sqrtf(mean + epsilon));
+  const float rms = __builtin_sqrtf(mean + epsilon);
+  const Lanes factor = Set(1.0f / rms);
   for (i = 0; i + 16 <= n; i += 16) Store(out + i, Mul(Mul(Load(x + i), factor), Load(weight + i)));
   if (i < n) StorePart(out + i, Mul(Mul(LoadPart(x + i, n - i), factor), LoadPart(weight + i, n - i)), n - i);
+  return rms;
 }
 
 static inline Lanes SiluMultiplyLanes(Lanes gate, Lanes up) {
@@ -96,26 +98,65 @@ static void ToHalf(const float* x, int32_t n, uint16_t* out) {
   }
 }
 
+// One block of 32 columns for row t of a tile, and what its codes miss.
+struct BlockRest {
+  Lanes a;
+  Lanes b;
+};
+static inline BlockRest QuantizeBlock(Lanes a, Lanes b, float largest, unsigned char* block,
+                                      int32_t tile_rows, int32_t t) {
+  // Below this the reciprocal would overflow; such a block is zero for every purpose.
+  const bool zero = largest < 1e-30f;
+  const float d = zero ? 0.0f : largest / 127.0f;
+  const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
+  const Lanes codes_a = Mul(a, inverse);
+  const Lanes codes_b = Mul(b, inverse);
+  const HalfSums sums = StoreCodes(reinterpret_cast<signed char*>(block) + 32 * t, codes_a, codes_b);
+  const uint32_t sum = sums.first + sums.last;
+  float* scales = reinterpret_cast<float*>(block + 32 * tile_rows);
+  scales[t] = d;
+  scales[tile_rows + t] = d * static_cast<float>(static_cast<int32_t>(sum));
+  uint32_t* words = reinterpret_cast<uint32_t*>(scales);
+  words[2 * tile_rows + t] = 0u - 128u * sum;
+  words[3 * tile_rows + t] = 0u - 32u * sums.first;
+  words[4 * tile_rows + t] = 0u - 32u * sums.last;
+  words[5 * tile_rows + t] = (sums.first & 0xffffu) | sums.last << 16;
+  return {Fma(Set(-d), Round(codes_a), a), Fma(Set(-d), Round(codes_b), b)};
+}
+
+static inline float LargestOf(const float* x, int32_t n) {
+  Lanes largest = Set(0.0f);
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) largest = Max(largest, Abs(Load(x + i)));
+  if (i < n) largest = Max(largest, Abs(LoadPart(x + i, n - i)));
+  return MaxLanes(largest);
+}
+
+static float QuantizeHead(const float* x, int32_t n, signed char* codes) {
+  const float largest = LargestOf(x, n);
+  const bool zero = largest < 1e-30f;
+  const float d = zero ? 0.0f : largest / 127.0f;
+  const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) StoreBytes(codes + i, Mul(Load(x + i), inverse));
+  if (i < n) StoreBytes(codes + i, Mul(LoadPart(x + i, n - i), inverse));
+  return d;
+}
+
 static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
-                     float* residual) {
+                     unsigned char* residual, float threshold) {
   const int64_t block_bytes = static_cast<int64_t>(tile_rows) * kActivationBlockBytes;
+  const Lanes none = Set(0.0f);
   for (int32_t k = 0; k < n; k += 32, tile += block_bytes) {
     const Lanes a = Load(x + k);
     const Lanes b = Load(x + k + 16);
     const float largest = MaxLanes(Max(Abs(a), Abs(b)));
-    // Below this the reciprocal would overflow; such a block is zero for every purpose.
-    const bool zero = largest < 1e-30f;
-    const float d = zero ? 0.0f : largest / 127.0f;
-    const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
-    const int32_t sum =
-        StoreCodes(reinterpret_cast<signed char*>(tile) + 32 * t, Mul(a, inverse), Mul(b, inverse));
-    if (residual != nullptr) {
-      Store(residual + k, Fma(Set(-d), Round(Mul(a, inverse)), a));
-      Store(residual + k + 16, Fma(Set(-d), Round(Mul(b, inverse)), b));
-    }
-    float* scales = reinterpret_cast<float*>(tile + 32 * tile_rows);
-    scales[t] = d;
-    scales[tile_rows + t] = d * static_cast<float>(sum);
-    reinterpret_cast<uint32_t*>(scales)[2 * tile_rows + t] = 0u - 128u * static_cast<uint32_t>(sum);
+    const BlockRest rest = QuantizeBlock(a, b, largest, tile, tile_rows, t);
+    if (residual == nullptr) continue;
+    if (largest > threshold)
+      QuantizeBlock(rest.a, rest.b, MaxLanes(Max(Abs(rest.a), Abs(rest.b))), residual, tile_rows, t);
+    else
+      QuantizeBlock(none, none, 0.0f, residual, tile_rows, t);
+    residual += block_bytes;
   }
 }

@@ -1,7 +1,10 @@
 #include "engine/kernels/kernels.h"
 
+#include <cpuid.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -10,6 +13,7 @@ namespace weir {
 extern const KernelTable kGenericKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
+extern void (*const kAmxMatMul)(const IsaMatMul* args);
 extern const Bf16Probe kAvx512Bf16Probe;
 
 namespace {
@@ -29,10 +33,36 @@ bool HasAvx512Vnni() {
          __builtin_cpu_supports("avx512vnni");
 }
 
+// The kernel gives a process the tiles' 8 KB of register state when it asks, and refuses where it cannot.
+bool HasAmx() {
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!HasAvx512Vnni() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  constexpr unsigned kTilesAndInt8 = 3u << 24;
+  if ((d & kTilesAndInt8) != kTilesAndInt8) return false;
+  static const bool allowed = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return allowed;
+}
+
+// All but the products is the same: few rows, and everything that is no product, run on VNNI.
+const KernelTable& AmxKernels() {
+  static const KernelTable table = [] {
+    KernelTable amx = kAvx512VnniKernels;
+    amx.name = "amx";
+    // The tiles overtake vpdpbusd between 32 and 64 rows.
+    amx.wide_rows = 48;
+    amx.matmul_wide = kAmxMatMul;
+    return amx;
+  }();
+  return table;
+}
+
 const KnownPath kPaths[] = {
     {&kGenericKernels, [] { return true; }},
     {&kAvx2Kernels, HasAvx2},
     {&kAvx512VnniKernels, HasAvx512Vnni},
+    {&AmxKernels(), HasAmx},
 };
 
 }  // namespace

@@ -3,19 +3,26 @@
 #include "base/check.h"
 
 namespace weir {
+namespace {
 
-void QuantizeRow(const KernelTable& kernels, float* x, int32_t row, int32_t first_column, int32_t count,
-                 const Activations& into) {
-  const int32_t num_tiles = (into.rows + kMaxTileRows - 1) / kMaxTileRows;
+bool IsWide(const KernelTable& kernels, int32_t rows) {
+  return kernels.matmul_wide != nullptr && rows >= kernels.wide_rows;
+}
+
+}  // namespace
+
+void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
+                 const Activations& into, float threshold) {
+  const int32_t most_rows = IsWide(kernels, into.rows) ? kWideTileRows : kMaxTileRows;
+  const int32_t num_tiles = (into.rows + most_rows - 1) / most_rows;
   const int32_t small = into.rows / num_tiles;
   const int32_t in_large = into.rows % num_tiles * (small + 1);
   const int32_t tile_rows = row < in_large ? small + 1 : small;
   const int32_t t = row < in_large ? row % tile_rows : (row - in_large) % tile_rows;
   const int64_t offset = ActivationTileBytes(row - t, into.columns) +
                          int64_t{first_column} / 32 * tile_rows * kActivationBlockBytes;
-  const bool two_terms = into.residual_tiles != nullptr;
-  kernels.quantize(x, count, into.tiles + offset, tile_rows, t, two_terms ? x : nullptr);
-  if (two_terms) kernels.quantize(x, count, into.residual_tiles + offset, tile_rows, t, nullptr);
+  kernels.quantize(x, count, into.tiles + offset, tile_rows, t,
+                   into.residual_tiles == nullptr ? nullptr : into.residual_tiles + offset, threshold);
 }
 
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,
@@ -41,6 +48,7 @@ void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, cons
   args.strips = matrix.data;
   args.strip_bytes = matrix.strip_bytes;
   args.activations = input.tiles;
+  args.residual = input.residual_tiles;
   args.x = input.x;
   args.x_stride = input.columns;
   args.first_strip = first_strip;
@@ -48,18 +56,8 @@ void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, cons
   args.accumulate = accumulate ? 1 : 0;
   args.y = y;
   args.y_stride = y_stride;
-  if (input.residual_tiles == nullptr || !matrix.quantized()) return kernels.matmul(&args);
-  for (int32_t strip = first_strip; strip < last_strip; ++strip) {
-    args.first_strip = strip;
-    args.last_strip = strip + 1;
-    args.y = y + int64_t{strip - first_strip} * matrix.strip_rows;
-    args.activations = input.tiles;
-    args.accumulate = accumulate ? 1 : 0;
-    kernels.matmul(&args);
-    args.activations = input.residual_tiles;
-    args.accumulate = 1;
-    kernels.matmul(&args);
-  }
+  if (matrix.quantized() && IsWide(kernels, input.rows)) return kernels.matmul_wide(&args);
+  kernels.matmul(&args);
 }
 
 }  // namespace weir

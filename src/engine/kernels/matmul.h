@@ -8,8 +8,8 @@
 //
 // A result does not depend on the number of rows: every tile width adds in the same order.
 //
-// Eight bits are too few where a row has single huge values, as before `down` and the lm-head: there a second tile holds
-// what the first one missed, and the strip is multiplied by both while it is in the cache.
+// Eight bits are too few for blocks with a huge value, which leaves the other 31 few bits, as before `down` and the lm-head.
+// There a second tile holds what the first one missed: the products skip its blocks in which no row of the tile has any.
 #pragma once
 
 #include <cstdint>
@@ -21,21 +21,20 @@ namespace weir {
 
 struct Activations {
   unsigned char* tiles = nullptr;  // for quantized formats
-  float* x = nullptr;              // [rows, columns], for float formats
+  const float* x = nullptr;        // [rows, columns], for float formats
   int32_t rows = 0;
   int32_t columns = 0;
-  unsigned char* residual_tiles = nullptr;  // set: two terms per value instead of one
+  unsigned char* residual_tiles = nullptr;  // set: blocks may have a second term
 };
 
 inline int64_t ActivationTileBytes(int64_t rows, int64_t columns) {
   return rows * ((columns + 31) / 32) * kActivationBlockBytes;
 }
 
-// Quantizes columns [first_column, first_column + count) of one row; both multiples of 32. With residual tiles, x is
-// overwritten by what the first term missed.
-void QuantizeRow(const KernelTable& kernels, float* x, int32_t row, int32_t first_column, int32_t count,
-                 const Activations& into);
-
+// Quantizes columns [first_column, first_column + count) of one row; both multiples of 32. With residual tiles, a block with
+// a value beyond `threshold` gets a second term. The threshold must come from this row alone.
+void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
+                 const Activations& into, float threshold = 0);
 // y[row * y_stride + i] (+)= row i of the strips' rows times activation row. A matrix that was left in its file is packed
 // strip by strip into `strip_buffer`, strip_bytes large, and so gives the same bits.
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,

@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,20 @@
 #include "engine/tensor/dequantize.h"
 #include "engine/tensor/half.h"
 #include "tests/support/quantize.h"
+#include "tests/support/quantize_groups.h"
 
 namespace weir {
 namespace {
 
-constexpr DType kTypes[] = {DType::kQ4_1, DType::kQ4_0, DType::kQ8_0, DType::kQ5_0,
-                            DType::kQ5_1, DType::kF16,  DType::kBF16, DType::kF32};
+constexpr DType kTypes[] = {DType::kQ4_1, DType::kQ4_0, DType::kQ8_0, DType::kQ5_0,   DType::kQ5_1,
+                            DType::kF16,  DType::kBF16, DType::kF32,  DType::kQ4_K,   DType::kQ6_K,
+                            DType::kQ5_K, DType::kQ2_K, DType::kQ3_K, DType::kIQ4_NL, DType::kIQ4_XS};
+
+// `columns`, or the fewest above it that a row of the type can have.
+int WholeBlocks(DType dtype, int columns) {
+  const int block = static_cast<int>(Traits(dtype).block_size);
+  return (columns + block - 1) / block * block;
+}
 
 std::vector<float> RandomFloats(size_t count, uint64_t seed, float scale = 1.0f) {
   Rng rng(seed);
@@ -38,15 +47,13 @@ struct StoredMatrix {
 
 StoredMatrix Store(DType dtype, int in, int out, const std::vector<float>& values) {
   StoredMatrix matrix{dtype, in, out, Quantize(dtype, values), {}};
-  auto dequantized = DequantizeAll(dtype, std::as_bytes(std::span(matrix.bytes)), values.size());
-  EXPECT_TRUE(dequantized.has_value());
-  if (dequantized.has_value()) matrix.values = *std::move(dequantized);
+  matrix.values = DequantizeAll(dtype, std::as_bytes(std::span(matrix.bytes)), values.size());
   return matrix;
 }
 
-// Packs, quantizes all rows and multiplies, strip by strip.
+// Packs, quantizes all rows and multiplies, `strips` at a time.
 std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stored, std::vector<float> x,
-                            int rows, bool accumulate = false, bool two_terms = false) {
+                            int rows, bool accumulate = false, bool two_terms = false, int strips = 100) {
   auto matrix = LayOutMatrix(kernels, stored.dtype, stored.in, stored.out, "w");
   EXPECT_TRUE(matrix.has_value());
   std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()) + 4096);
@@ -63,9 +70,9 @@ std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stor
       QuantizeRow(kernels, x.data() + int64_t{r} * stored.in, r, 0, stored.in, input);
   std::vector<float> y(static_cast<size_t>(rows) * static_cast<size_t>(stored.out),
                        accumulate ? 0.5f : -77.0f);
-  for (int s = 0; s < matrix->num_strips(); ++s)
-    MultiplyStrips(kernels, *matrix, input, s, s + 1, y.data() + int64_t{s} * matrix->strip_rows, stored.out,
-                   accumulate);
+  for (int s = 0; s < matrix->num_strips(); s += strips)
+    MultiplyStrips(kernels, *matrix, input, s, std::min(s + strips, matrix->num_strips()),
+                   y.data() + int64_t{s} * matrix->strip_rows, stored.out, accumulate);
   return y;
 }
 
@@ -95,6 +102,40 @@ void ExpectCloseToReference(const StoredMatrix& stored, const std::vector<float>
   }
 }
 
+// Where a block's half-precision scale and min lie.
+std::vector<size_t> HalvesOf(DType dtype) {
+  switch (dtype) {
+    case DType::kQ2_K:
+      return {80, 82};
+    case DType::kQ3_K:
+      return {108};
+    case DType::kQ6_K:
+      return {208};
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return {0, 2};
+    default:
+      return {0};
+  }
+}
+
+StoredMatrix RandomBlocks(DType dtype, int in, int out) {
+  Rng rng(61);
+  const size_t block = Traits(dtype).block_bytes;
+  const size_t elements = static_cast<size_t>(in) * static_cast<size_t>(out);
+  StoredMatrix matrix{dtype, in, out, std::string(elements / Traits(dtype).block_size * block, 0), {}};
+  for (char& byte : matrix.bytes) byte = static_cast<char>(rng.NextBelow(256));
+  for (size_t at = 0; at < matrix.bytes.size(); at += block)
+    for (const size_t half : HalvesOf(dtype)) {
+      const uint16_t scale = FloatToHalf(static_cast<float>(rng.NextDouble() - 0.5));
+      std::memcpy(matrix.bytes.data() + at + half, &scale, 2);
+    }
+  matrix.values = DequantizeAll(dtype, std::as_bytes(std::span(matrix.bytes)), elements);
+  return matrix;
+}
+
 class MatMulTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -108,7 +149,7 @@ TEST_P(MatMulTest, AgreesWithTheReferenceForOddShapes) {
   for (const DType dtype : kTypes)
     for (const int out : {1, 3, 7, 15, 17, 40})
       for (const int rows : {1, 2, 5, 8, 9, 17}) {
-        const int in = 96;
+        const int in = WholeBlocks(dtype, 96);
         const auto stored = Store(dtype, in, out, RandomFloats(static_cast<size_t>(in * out), 7));
         const auto x = RandomFloats(static_cast<size_t>(in * rows), 11, 3.0f);
         ExpectCloseToReference(
@@ -119,19 +160,19 @@ TEST_P(MatMulTest, AgreesWithTheReferenceForOddShapes) {
 }
 
 TEST_P(MatMulTest, ARowsBitsDoNotDependOnHowManyRowsThereAre) {
-  constexpr int kIn = 160;
   constexpr int kOut = 35;
   for (const DType dtype : kTypes) {
-    const auto stored = Store(dtype, kIn, kOut, RandomFloats(kIn * kOut, 3));
-    const auto x = RandomFloats(kIn * 33, 5);
+    const int in = WholeBlocks(dtype, 160);
+    const auto stored = Store(dtype, in, kOut, RandomFloats(static_cast<size_t>(in * kOut), 3));
+    const auto x = RandomFloats(static_cast<size_t>(in * 33), 5);
     std::vector<float> alone;
     for (int r = 0; r < 33; ++r) {
-      const std::vector<float> row(x.begin() + r * kIn, x.begin() + (r + 1) * kIn);
+      const std::vector<float> row(x.begin() + r * in, x.begin() + (r + 1) * in);
       const auto y = Multiply(*kernels_, stored, row, 1);
       alone.insert(alone.end(), y.begin(), y.end());
     }
     for (int rows = 1; rows <= 33; ++rows) {
-      const auto y = Multiply(*kernels_, stored, {x.begin(), x.begin() + rows * kIn}, rows);
+      const auto y = Multiply(*kernels_, stored, {x.begin(), x.begin() + rows * in}, rows);
       ASSERT_EQ(std::memcmp(y.data(), alone.data(), y.size() * sizeof(float)), 0)
           << Traits(dtype).name << " with " << rows << " rows";
     }
@@ -139,12 +180,12 @@ TEST_P(MatMulTest, ARowsBitsDoNotDependOnHowManyRowsThereAre) {
 }
 
 TEST_P(MatMulTest, EveryPathGivesTheSameBits) {
-  constexpr int kIn = 576;
   constexpr int kOut = 50;
   const KernelTable& generic = **SelectKernels("generic");
   for (const DType dtype : kTypes) {
-    const auto stored = Store(dtype, kIn, kOut, RandomFloats(kIn * kOut, 13));
-    const auto x = RandomFloats(kIn * 19, 17);
+    const int in = WholeBlocks(dtype, 576);
+    const auto stored = Store(dtype, in, kOut, RandomFloats(static_cast<size_t>(in * kOut), 13));
+    const auto x = RandomFloats(static_cast<size_t>(in * 19), 17);
     const auto expected = Multiply(generic, stored, x, 19);
     const auto found = Multiply(*kernels_, stored, x, 19);
     ASSERT_EQ(std::memcmp(expected.data(), found.data(), found.size() * sizeof(float)), 0)
@@ -152,12 +193,30 @@ TEST_P(MatMulTest, EveryPathGivesTheSameBits) {
   }
 }
 
+TEST_P(MatMulTest, ARangeOfStripsGivesTheBitsOfItsParts) {
+  constexpr int kOut = 139;
+  for (const DType dtype : kTypes) {
+    const int in = WholeBlocks(dtype, 96);
+    const auto stored = Store(dtype, in, kOut, RandomFloats(static_cast<size_t>(in * kOut), 63));
+    const auto x = RandomFloats(static_cast<size_t>(in * 9), 67);
+    for (const int rows : {1, 2, 3, 4, 5, 8, 9}) {
+      const std::vector<float> some(x.begin(), x.begin() + rows * in);
+      const auto whole = Multiply(*kernels_, stored, some, rows);
+      for (const int strips : {1, 2, 3, 7}) {
+        const auto parts = Multiply(*kernels_, stored, some, rows, false, false, strips);
+        ASSERT_EQ(std::memcmp(parts.data(), whole.data(), whole.size() * sizeof(float)), 0)
+            << Traits(dtype).name << " " << rows << " rows, " << strips << " strips at a time";
+      }
+    }
+  }
+}
+
 TEST_P(MatMulTest, AccumulatingAddsToWhatIsThere) {
-  constexpr int kIn = 64;
   constexpr int kOut = 21;
   for (const DType dtype : kTypes) {
-    const auto stored = Store(dtype, kIn, kOut, RandomFloats(kIn * kOut, 19));
-    const auto x = RandomFloats(kIn * 3, 23);
+    const int in = WholeBlocks(dtype, 64);
+    const auto stored = Store(dtype, in, kOut, RandomFloats(static_cast<size_t>(in * kOut), 19));
+    const auto x = RandomFloats(static_cast<size_t>(in * 3), 23);
     const auto plain = Multiply(*kernels_, stored, x, 3);
     const auto added = Multiply(*kernels_, stored, x, 3, true);
     for (size_t i = 0; i < plain.size(); ++i) ASSERT_EQ(added[i], 0.5f + plain[i]) << Traits(dtype).name;
@@ -165,15 +224,15 @@ TEST_P(MatMulTest, AccumulatingAddsToWhatIsThere) {
 }
 
 TEST_P(MatMulTest, LargestCodesDoNotSaturate) {
-  constexpr int kIn = 1536;
   constexpr int kOut = 17;
   for (const DType dtype : kTypes) {
-    std::vector<float> weights(kIn * kOut);
+    const int in = WholeBlocks(dtype, 1536);
+    std::vector<float> weights(in * kOut);
     // Each block of 32 spans the type's whole range, and nearly all codes are the largest in magnitude.
     for (size_t i = 0; i < weights.size(); ++i) weights[i] = i % 32 == 0 ? 15.0f : -16.0f;
-    auto stored = Store(dtype, kIn, kOut, weights);
+    auto stored = Store(dtype, in, kOut, weights);
     for (const float sign : {1.0f, -1.0f}) {
-      const std::vector<float> x(kIn * 9, 127.0f * sign);
+      const std::vector<float> x(in * 9, 127.0f * sign);
       ExpectCloseToReference(stored, x, 9, Multiply(*kernels_, stored, x, 9),
                              std::string(Traits(dtype).name));
       if (HasFatalFailure()) return;
@@ -190,16 +249,16 @@ TEST_P(MatMulTest, ByteCodeOfMinus128IsExact) {
 }
 
 TEST_P(MatMulTest, ZeroBlocksAndDenormalScales) {
-  constexpr int kIn = 64;
   for (const DType dtype : kTypes) {
-    const auto zeros = Store(dtype, kIn, 5, std::vector<float>(kIn * 5, 0.0f));
-    const auto x = RandomFloats(kIn * 2, 29);
+    const int in = WholeBlocks(dtype, 64);
+    const auto zeros = Store(dtype, in, 5, std::vector<float>(in * 5, 0.0f));
+    const auto x = RandomFloats(static_cast<size_t>(in * 2), 29);
     for (const float v : Multiply(*kernels_, zeros, x, 2)) ASSERT_EQ(v, 0.0f) << Traits(dtype).name;
-    const auto tiny = Store(dtype, kIn, 5, RandomFloats(kIn * 5, 31, 3e-6f));
+    const auto tiny = Store(dtype, in, 5, RandomFloats(static_cast<size_t>(in * 5), 31, 3e-6f));
     ExpectCloseToReference(tiny, x, 2, Multiply(*kernels_, tiny, x, 2), std::string(Traits(dtype).name));
     if (HasFatalFailure()) return;
-    const auto usual = Store(dtype, kIn, 5, RandomFloats(kIn * 5, 37));
-    for (const float v : Multiply(*kernels_, usual, std::vector<float>(kIn * 2, 0.0f), 2)) ASSERT_EQ(v, 0.0f);
+    const auto usual = Store(dtype, in, 5, RandomFloats(static_cast<size_t>(in * 5), 37));
+    for (const float v : Multiply(*kernels_, usual, std::vector<float>(in * 2, 0.0f), 2)) ASSERT_EQ(v, 0.0f);
   }
 }
 
@@ -236,7 +295,7 @@ TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
     for (const int tile_rows : {1, 3, 8}) {
       std::vector<unsigned char> tile(static_cast<size_t>(ActivationTileBytes(tile_rows, kColumns)));
       const int t = tile_rows - 1;
-      kernels_->quantize(x.data(), kColumns, tile.data(), tile_rows, t, nullptr);
+      kernels_->quantize(x.data(), kColumns, tile.data(), tile_rows, t, nullptr, 0);
       for (int b = 0; b < kColumns / 32; ++b) {
         const unsigned char* block = tile.data() + b * tile_rows * kActivationBlockBytes;
         for (int k = 0; k < 32; ++k)
@@ -251,6 +310,17 @@ TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
         ASSERT_EQ(scales[0], expected.scales[at]);
         ASSERT_EQ(scales[1], expected.scales[at] * static_cast<float>(expected.sums[at]));
         ASSERT_EQ(start, -128 * expected.sums[at]);
+        const auto* codes = expected.codes.data() + 32 * at;
+        const int first = std::accumulate(codes, codes + 16, 0);
+        int32_t halves[2];
+        int16_t pair[2];
+        std::memcpy(&halves[0], block + 44 * tile_rows + 4 * t, 4);
+        std::memcpy(&halves[1], block + 48 * tile_rows + 4 * t, 4);
+        std::memcpy(pair, block + 52 * tile_rows + 4 * t, 4);
+        ASSERT_EQ(halves[0], -32 * first);
+        ASSERT_EQ(halves[1], -32 * (expected.sums[at] - first));
+        ASSERT_EQ(pair[0], first);
+        ASSERT_EQ(pair[1], expected.sums[at] - first);
       }
     }
   }
@@ -258,18 +328,20 @@ TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
 
 TEST_P(MatMulTest, UnpackedRowIsWhatTheFileSays) {
   for (const DType dtype : kTypes) {
-    const auto stored = Store(dtype, 64, 19, RandomFloats(64 * 19, 43));
-    auto matrix = LayOutMatrix(*kernels_, dtype, 64, 19, "w");
+    const int in = WholeBlocks(dtype, 64);
+    const size_t columns = static_cast<size_t>(in);
+    const auto stored = Store(dtype, in, 19, RandomFloats(columns * 19, 43));
+    auto matrix = LayOutMatrix(*kernels_, dtype, in, 19, "w");
     ASSERT_TRUE(matrix.has_value());
     std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()));
     matrix->data = data.data();
     ASSERT_TRUE(
         PackStrips(*kernels_, std::as_bytes(std::span(stored.bytes)), "w", 0, matrix->num_strips(), *matrix)
             .ok());
-    std::vector<float> row(64);
+    std::vector<float> row(columns);
     for (int r = 0; r < 19; ++r) {
       UnpackRow(*kernels_, *matrix, r, row.data());
-      ASSERT_EQ(std::memcmp(row.data(), stored.values.data() + r * 64, 64 * sizeof(float)), 0)
+      ASSERT_EQ(std::memcmp(row.data(), stored.values.data() + r * in, columns * sizeof(float)), 0)
           << Traits(dtype).name;
     }
   }
@@ -277,30 +349,99 @@ TEST_P(MatMulTest, UnpackedRowIsWhatTheFileSays) {
 
 TEST_P(MatMulTest, ScalesThatAreNotFiniteAreRefusedByPlace) {
   for (const DType dtype : kTypes) {
-    auto stored = Store(dtype, 64, 4, RandomFloats(64 * 4, 47));
-    // The last row's last block, or last element of a float type: 0xffff is a NaN in every half-width format.
-    const size_t at = Traits(dtype).block_size == 1 ? stored.bytes.size() - Traits(dtype).block_bytes
-                                                    : stored.bytes.size() - Traits(dtype).block_bytes;
-    std::memset(stored.bytes.data() + at, 0xff, dtype == DType::kF32 ? 4 : 2);
-    auto matrix = LayOutMatrix(*kernels_, dtype, 64, 4, "blk.0.w");
-    ASSERT_TRUE(matrix.has_value());
-    std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()));
-    matrix->data = data.data();
-    const Status status = PackStrips(*kernels_, std::as_bytes(std::span(stored.bytes)), "blk.0.w", 0,
-                                     matrix->num_strips(), *matrix);
-    ASSERT_EQ(status.code(), StatusCode::kDataLoss) << Traits(dtype).name;
-    EXPECT_NE(status.message().find("blk.0.w: row 3"), std::string::npos) << status.message();
+    const int in = 2 * WholeBlocks(dtype, 32);
+    const size_t block = Traits(dtype).block_bytes;
+    for (const size_t at : HalvesOf(dtype)) {
+      auto stored = Store(dtype, in, 4, RandomFloats(static_cast<size_t>(in) * 4, 47));
+      // The last row's last block, or last element of a float type: 0xffff is a NaN in every half-width format.
+      std::memset(stored.bytes.data() + stored.bytes.size() - block + at, 0xff, dtype == DType::kF32 ? 4 : 2);
+      auto matrix = LayOutMatrix(*kernels_, dtype, in, 4, "blk.0.w");
+      ASSERT_TRUE(matrix.has_value());
+      std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()));
+      matrix->data = data.data();
+      const Status status = PackStrips(*kernels_, std::as_bytes(std::span(stored.bytes)), "blk.0.w", 0,
+                                       matrix->num_strips(), *matrix);
+      ASSERT_EQ(status.code(), StatusCode::kDataLoss) << Traits(dtype).name;
+      const int column = in - static_cast<int>(Traits(dtype).block_size);
+      const std::string place = "blk.0.w: row 3, column " + std::to_string(column);
+      EXPECT_NE(status.message().find(place), std::string::npos) << status.message();
+    }
   }
 }
 
-TEST_P(MatMulTest, TypesWithoutAKernelAreNamed) {
-  const auto matrix = LayOutMatrix(*kernels_, DType::kQ6_K, 256, 4, "blk.1.ffn_up.weight");
+// Every pattern of bits that a file may hold, small scales below zero included.
+TEST_P(MatMulTest, RandomBlocksAgreeWithTheReferenceAndTheGenericPath) {
+  const KernelTable& generic = **SelectKernels("generic");
+  for (const DType dtype : kTypes) {
+    if (Traits(dtype).block_size == 1) continue;
+    constexpr int kOut = 37, kRows = 11;
+    const int in = 3 * WholeBlocks(dtype, 32);
+    const auto stored = RandomBlocks(dtype, in, kOut);
+    const auto x = RandomFloats(static_cast<size_t>(in * kRows), 59);
+    const auto y = Multiply(*kernels_, stored, x, kRows);
+    ExpectCloseToReference(stored, x, kRows, y, std::string(Traits(dtype).name));
+    if (HasFatalFailure()) return;
+    const auto expected = Multiply(generic, stored, x, kRows);
+    ASSERT_EQ(std::memcmp(expected.data(), y.data(), y.size() * sizeof(float)), 0) << Traits(dtype).name;
+  }
+}
+
+TEST_P(MatMulTest, ExtremeCodesAndSmallScalesAreExact) {
+  for (const DType dtype : {DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
+                            DType::kIQ4_NL, DType::kIQ4_XS}) {
+    const bool table = RuleOf(dtype).table != nullptr;
+    const int top = dtype == DType::kQ6_K   ? 63
+                    : dtype == DType::kQ5_K ? 31
+                    : dtype == DType::kQ2_K ? 3
+                    : dtype == DType::kQ3_K ? 7
+                                            : 15;
+    const int scale = dtype == DType::kQ6_K            ? 127
+                      : dtype == DType::kQ2_K          ? 15
+                      : dtype == DType::kQ3_K || table ? 31
+                                                       : 63;
+    const bool is_signed = !RuleOf(dtype).own_min;
+    for (const int code : {0, top})
+      for (const int small : {scale, is_signed ? -scale - 1 : 0}) {
+        BlockCodes block;
+        block.scale = FloatToHalf(1.0f);
+        block.min = FloatToHalf(1.0f);
+        std::fill_n(block.codes, kSuperBlockSize, static_cast<uint8_t>(code));
+        std::fill_n(block.scales, 16, static_cast<int8_t>(small));
+        std::fill_n(block.mins, 16, static_cast<int8_t>(RuleOf(dtype).own_min ? scale : 0));
+        StoredMatrix stored{dtype, WholeBlocks(dtype, 1), 1, WriteBlock(dtype, block), {}};
+        stored.values =
+            DequantizeAll(dtype, std::as_bytes(std::span(stored.bytes)), static_cast<size_t>(stored.in));
+        for (const float sign : {1.0f, -1.0f}) {
+          const std::vector<float> x(static_cast<size_t>(stored.in) * 3, 127.0f * sign);
+          double sum = 0;
+          for (const float w : stored.values)
+            sum += static_cast<double>(w) * 127.0 * static_cast<double>(sign);
+          for (const float y : Multiply(*kernels_, stored, x, 3))
+            ASSERT_NEAR(y, sum, std::fabs(sum) * 1e-6)
+                << Traits(dtype).name << " code " << code << " scale " << small << " sign " << sign;
+        }
+      }
+  }
+}
+
+TEST_P(MatMulTest, PackedTypesStayCloseToTheFilesSize) {
+  for (const DType dtype : kTypes) {
+    const auto matrix = LayOutMatrix(*kernels_, dtype, 256, 16, "w");
+    ASSERT_TRUE(matrix.has_value());
+    const double file = 16.0 * 256 / Traits(dtype).block_size * Traits(dtype).block_bytes;
+    EXPECT_LE(static_cast<double>(matrix->bytes()), 1.04 * file) << Traits(dtype).name;
+    EXPECT_GE(static_cast<double>(matrix->bytes()), file) << Traits(dtype).name;
+  }
+}
+
+TEST_P(MatMulTest, RowsThatAreNoWholeNumberOfBlocksAreRefused) {
+  const auto matrix = LayOutMatrix(*kernels_, DType::kQ6_K, 576, 4, "blk.1.ffn_up.weight");
   ASSERT_FALSE(matrix.has_value());
-  EXPECT_EQ(matrix.error().code(), StatusCode::kUnimplemented);
+  EXPECT_EQ(matrix.error().code(), StatusCode::kDataLoss);
   EXPECT_NE(matrix.error().message().find("blk.1.ffn_up.weight: type Q6_K"), std::string::npos);
 }
 
-INSTANTIATE_TEST_SUITE_P(Paths, MatMulTest, testing::Values("generic", "avx2", "avx512vnni"),
+INSTANTIATE_TEST_SUITE_P(Paths, MatMulTest, testing::Values("generic", "avx2", "avx512vnni", "amx"),
                          [](const auto& path) { return path.param; });
 
 }  // namespace

@@ -5,24 +5,21 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
+#include "base/check.h"
 #include "engine/kernels/strip_transpose.h"
-#include "engine/tensor/dequantize.h"
+#include "engine/tensor/block_codes.h"
 #include "engine/tensor/half.h"
 
 namespace weir {
 namespace {
 
+// Blank lines keep the order.
+#include "engine/kernels/isa_formats.h"
+
 constexpr int kColumns = 32;  // of a block
 
-bool IsNibble(int32_t format) { return format == kPackedNibbleMin || format == kPackedNibbleSymmetric; }
-bool HasOwnMin(int32_t format) { return format == kPackedNibbleMin || format == kPackedByteMin; }
-int64_t CodeBytes(int32_t format, int strip_rows) {
-  return (IsNibble(format) ? 16 : 32) * int64_t{strip_rows};
-}
-int64_t BlockBytes(int32_t format, int strip_rows) {
-  return CodeBytes(format, strip_rows) + (HasOwnMin(format) ? 4 : 2) * int64_t{strip_rows};
-}
 int64_t ElementBytes(int32_t format) { return format == kPackedF32 ? 4 : 2; }
 
 uint16_t ReadU16(const std::byte* p) {
@@ -38,48 +35,6 @@ int64_t RowBytes(const PackedMatrix& matrix) {
 
 bool FiniteHalf(uint16_t bits) { return (bits & 0x7c00u) != 0x7c00u; }
 
-// One block of the file: 16 code bytes as they lie for nibble formats, else 32 codes.
-struct FileBlock {
-  uint16_t scale = 0;
-  uint16_t min = 0;
-  unsigned char codes[kColumns] = {};
-};
-
-void ReadFifthBits(const std::byte* high, const std::byte* low, int bias, unsigned char* codes) {
-  uint32_t bits;
-  std::memcpy(&bits, high, sizeof bits);
-  for (int j = 0; j < 16; ++j) {
-    const int byte = static_cast<int>(low[j]);
-    codes[j] = static_cast<unsigned char>(((byte & 15) | ((bits >> j & 1) << 4)) - bias);
-    codes[j + 16] = static_cast<unsigned char>(((byte >> 4) | ((bits >> (j + 16) & 1) << 4)) - bias);
-  }
-}
-
-FileBlock ReadBlock(DType dtype, const std::byte* p) {
-  FileBlock block;
-  block.scale = ReadU16(p);
-  switch (dtype) {
-    case DType::kQ4_0:
-      std::memcpy(block.codes, p + 2, 16);
-      break;
-    case DType::kQ4_1:
-      block.min = ReadU16(p + 2);
-      std::memcpy(block.codes, p + 4, 16);
-      break;
-    case DType::kQ5_0:
-      ReadFifthBits(p + 2, p + 6, 16, block.codes);
-      break;
-    case DType::kQ5_1:
-      block.min = ReadU16(p + 2);
-      ReadFifthBits(p + 4, p + 8, 0, block.codes);
-      break;
-    default:
-      std::memcpy(block.codes, p + 2, kColumns);
-      break;
-  }
-  return block;
-}
-
 Status NotFinite(std::string_view name, int64_t row, int64_t column, std::string_view what) {
   return DataLoss(fmt::format(
       "tensor {}: row {}, column {}: the {} is not a finite number; the file is damaged, fetch it "
@@ -87,27 +42,117 @@ Status NotFinite(std::string_view name, int64_t row, int64_t column, std::string
       name, row, column, what));
 }
 
-Status PackQuantizedRow(const KernelTable& kernels, const std::byte* source, std::string_view name,
-                        int64_t row, const PackedMatrix& matrix, unsigned char* strip, int row_in_strip) {
-  const DTypeTraits& traits = Traits(matrix.dtype);
-  const int strip_rows = matrix.strip_rows;
-  const int vectors = IsNibble(matrix.format) ? 4 : 8;
-  const unsigned char flip =
-      matrix.format == kPackedByteSymmetric ? static_cast<unsigned char>(kernels.byte_bias) : 0;
-  for (int b = 0; b < matrix.in / kColumns; ++b) {
-    FileBlock block = ReadBlock(matrix.dtype, source + int64_t{b} * traits.block_bytes);
-    if (!FiniteHalf(block.scale) || !FiniteHalf(block.min))
-      return NotFinite(name, row, int64_t{b} * kColumns, "scale of the block");
-    unsigned char* out = strip + b * BlockBytes(matrix.format, strip_rows);
-    // A bias of 128 on a signed byte is its top bit flipped.
-    for (unsigned char& code : block.codes) code ^= flip;
-    for (int v = 0; v < vectors; ++v)
-      std::memcpy(out + (v * strip_rows + row_in_strip) * 4, block.codes + 4 * v, 4);
-    unsigned char* scales = out + CodeBytes(matrix.format, strip_rows);
-    std::memcpy(scales + 2 * row_in_strip, &block.scale, 2);
-    if (HasOwnMin(matrix.format)) std::memcpy(scales + 2 * (strip_rows + row_in_strip), &block.min, 2);
+// The codes of 32 columns in the order of isa_formats.h, four columns of the row at a time.
+template <int Format>
+void PackCodes(const uint8_t* codes, uint32_t (&packed)[8]) {
+  constexpr FormatTraits f = TraitsOf(Format);
+  constexpr uint32_t kLowMask = ((1u << f.low_bits) - 1) * 0x01010101u;
+  constexpr uint32_t kHighMask = ((1u << f.high_bits) - 1) * 0x01010101u;
+  uint32_t words[8];
+  std::memcpy(words, codes, sizeof words);
+#pragma GCC unroll 8
+  for (int v = 0; v < 8; ++v) {
+    packed[LowVectorOf(f, v)] |= (words[v] & kLowMask) << LowShiftOf(f, v);
+    if (f.high_bits != 0)
+      packed[HighVectorOf(f, v)] |= (words[v] >> f.low_bits & kHighMask) << HighShiftOf(f, v);
   }
-  return OkStatus();
+}
+
+void PackSmallScales(FormatTraits f, const BlockCodes& block, int strip_rows, int row,
+                     unsigned char* scales) {
+  for (int b = 0; b < f.super; ++b, scales += SmallScaleBytes(f) * strip_rows) {
+    if (f.groups == 1) {
+      scales[row] = static_cast<unsigned char>(block.scales[b]);
+      if (f.own_min) scales[strip_rows + row] = static_cast<unsigned char>(block.mins[b]);
+      continue;
+    }
+    for (int g = 0; g < f.groups; ++g) {
+      const int min = f.own_min ? block.mins[2 * b + g] << 4 : 0;
+      scales[2 * row + g] = static_cast<unsigned char>(block.scales[2 * b + g] | min);
+    }
+  }
+}
+
+// One row of the file into its place in a strip.
+struct RowPlace {
+  DType dtype;
+  int32_t in;
+  int strip_rows;
+  int row_in_strip;
+  unsigned char* strip;
+  uint32_t flips;  // of whole bytes: a bias of 128 is the top bit flipped
+};
+
+// The column of the first block whose scale is not finite, or -1.
+template <int Format>
+int64_t PackQuantizedRow(const std::byte* source, const RowPlace& place) {
+  constexpr FormatTraits f = TraitsOf(Format);
+  // The file already has these codes in our order.
+  constexpr bool kCopied = f.super == 1 && f.high_bits == 0;
+  const int block_bytes = static_cast<int>(Traits(place.dtype).block_bytes);
+  const int strip_rows = place.strip_rows;
+  const int row = place.row_in_strip;
+  unsigned char* super = place.strip;
+  BlockCodes block;
+  for (int64_t column = 0; column < place.in; column += kColumns * f.super) {
+    if constexpr (kCopied) {
+      block.scale = ReadU16(source);
+      if (f.own_min) block.min = ReadU16(source + 2);
+    } else {
+      ReadBlock(place.dtype, source, &block);
+    }
+    if (!FiniteHalf(block.scale) || (f.own_min && !FiniteHalf(block.min))) return column;
+    unsigned char* floats = super + ScalesAt(f) * strip_rows;
+    std::memcpy(floats + 2 * row, &block.scale, 2);
+    if (f.own_min) std::memcpy(floats + 2 * (strip_rows + row), &block.min, 2);
+    if (f.groups != 0) PackSmallScales(f, block, strip_rows, row, super + FloatScaleBytes(f) * strip_rows);
+    unsigned char* codes = super + CodesAt(f) * strip_rows + 4 * row;
+    for (int b = 0; b < f.super; ++b, codes += CodeBytes(f) * strip_rows) {
+      uint32_t packed[8] = {};
+      if constexpr (kCopied)
+        std::memcpy(packed, source + (f.own_min ? 4 : 2), CodeBytes(f));
+      else
+        PackCodes<Format>(block.codes + kColumns * b, packed);
+      for (int i = 0; i < CodeVectors(f); ++i) {
+        if (f.low_bits == 8) packed[i] ^= place.flips;
+        std::memcpy(codes + i * 4 * strip_rows, &packed[i], 4);
+      }
+    }
+    source += block_bytes;
+    super += SuperBytes(f) * strip_rows;
+  }
+  return -1;
+}
+
+using PackRowFunction = int64_t (*)(const std::byte* source, const RowPlace& place);
+
+PackRowFunction PackRowOf(int32_t format) {
+  switch (format) {
+    case kPackedNibbleMin:
+      return PackQuantizedRow<kPackedNibbleMin>;
+    case kPackedNibbleSymmetric:
+      return PackQuantizedRow<kPackedNibbleSymmetric>;
+    case kPackedByteSymmetric:
+      return PackQuantizedRow<kPackedByteSymmetric>;
+    case kPackedQ4K:
+      return PackQuantizedRow<kPackedQ4K>;
+    case kPackedQ6K:
+      return PackQuantizedRow<kPackedQ6K>;
+    case kPackedQ5_0:
+      return PackQuantizedRow<kPackedQ5_0>;
+    case kPackedQ5_1:
+      return PackQuantizedRow<kPackedQ5_1>;
+    case kPackedQ5K:
+      return PackQuantizedRow<kPackedQ5K>;
+    case kPackedQ2K:
+      return PackQuantizedRow<kPackedQ2K>;
+    case kPackedQ3K:
+      return PackQuantizedRow<kPackedQ3K>;
+    case kPackedIq4Nl:
+      return PackQuantizedRow<kPackedIq4Nl>;
+    default:
+      return PackQuantizedRow<kPackedIq4Xs>;
+  }
 }
 
 Status PackFloatRow(const std::byte* source, std::string_view name, int64_t row, const PackedMatrix& matrix,
@@ -131,6 +176,42 @@ Status PackFloatRow(const std::byte* source, std::string_view name, int64_t row,
   return OkStatus();
 }
 
+int32_t FormatOf(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return kPackedF16;
+    case DType::kBF16:
+      return kPackedBF16;
+    case DType::kF32:
+      return kPackedF32;
+    case DType::kQ8_0:
+      return kPackedByteSymmetric;
+    case DType::kQ4_0:
+      return kPackedNibbleSymmetric;
+    case DType::kQ4_1:
+      return kPackedNibbleMin;
+    case DType::kQ5_0:
+      return kPackedQ5_0;
+    case DType::kQ5_1:
+      return kPackedQ5_1;
+    case DType::kQ2_K:
+      return kPackedQ2K;
+    case DType::kQ3_K:
+      return kPackedQ3K;
+    case DType::kQ4_K:
+      return kPackedQ4K;
+    case DType::kQ5_K:
+      return kPackedQ5K;
+    case DType::kQ6_K:
+      return kPackedQ6K;
+    case DType::kIQ4_NL:
+      return kPackedIq4Nl;
+    case DType::kIQ4_XS:
+      return kPackedIq4Xs;
+  }
+  CHECK(false);  // a DType value only ever comes from FindDType or from our own code
+}
+
 }  // namespace
 
 Result<PackedMatrix> LayOutMatrix(const KernelTable& kernels, DType dtype, int64_t in, int64_t out,
@@ -140,40 +221,16 @@ Result<PackedMatrix> LayOutMatrix(const KernelTable& kernels, DType dtype, int64
   matrix.in = static_cast<int32_t>(in);
   matrix.out = static_cast<int32_t>(out);
   matrix.strip_rows = kernels.strip_rows;
-  switch (dtype) {
-    case DType::kQ4_1:
-      matrix.format = kPackedNibbleMin;
-      break;
-    case DType::kQ4_0:
-      matrix.format = kPackedNibbleSymmetric;
-      break;
-    case DType::kQ8_0:
-    case DType::kQ5_0:
-      matrix.format = kPackedByteSymmetric;
-      break;
-    case DType::kQ5_1:
-      matrix.format = kPackedByteMin;
-      break;
-    case DType::kF16:
-      matrix.format = kPackedF16;
-      break;
-    case DType::kBF16:
-      matrix.format = kPackedBF16;
-      break;
-    case DType::kF32:
-      matrix.format = kPackedF32;
-      break;
-    default:
-      return Unimplemented(
-          fmt::format("tensor {}: type {} has no kernel; use a file with F32, F16, BF16, Q8_0, Q5_1, Q5_0, "
-                      "Q4_1 or Q4_0 weights",
-                      name, Traits(dtype).name));
+  matrix.format = FormatOf(dtype);
+  if (!matrix.quantized()) {
+    matrix.strip_bytes = in * matrix.strip_rows * ElementBytes(matrix.format);
+    return matrix;
   }
-  if (matrix.quantized() && in % kColumns != 0)
+  const DTypeTraits& traits = Traits(dtype);
+  if (in % traits.block_size != 0)
     return DataLoss(fmt::format("tensor {}: type {} packs {} columns together, but a row has {}", name,
-                                Traits(dtype).name, kColumns, in));
-  matrix.strip_bytes = matrix.quantized() ? in / kColumns * BlockBytes(matrix.format, matrix.strip_rows)
-                                          : in * matrix.strip_rows * ElementBytes(matrix.format);
+                                traits.name, traits.block_size, in));
+  matrix.strip_bytes = in / traits.block_size * SuperBytes(TraitsOf(matrix.format)) * matrix.strip_rows;
   return matrix;
 }
 
@@ -183,18 +240,27 @@ Status PackStrip(const KernelTable& kernels, std::span<const std::byte> rows, st
   const int64_t first_row = int64_t{strip} * matrix.strip_rows;
   const int64_t num_rows = std::min<int64_t>(matrix.strip_rows, matrix.out - first_row);
   CHECK(static_cast<int64_t>(rows.size()) >= row_bytes * num_rows);
-  if (num_rows < matrix.strip_rows) {
-    std::memset(out, 0, static_cast<size_t>(matrix.strip_bytes));  // padding rows multiply to 0
-  } else {
-    const unsigned char flip =
-        matrix.format == kPackedByteSymmetric ? static_cast<unsigned char>(kernels.byte_bias) : 0;
-    if (TransposeStrip(matrix, flip, rows.data(), out)) return OkStatus();
-  }
+  // Padding rows multiply to 0, and bits are added to what is there.
+  const unsigned char flip =
+      matrix.format == kPackedByteSymmetric ? static_cast<unsigned char>(kernels.byte_bias) : 0;
+  if (num_rows == matrix.strip_rows && TransposeStrip(matrix, flip, rows.data(), out)) return OkStatus();
+  std::memset(out, 0, static_cast<size_t>(matrix.strip_bytes));
+  RowPlace place{matrix.dtype,
+                 matrix.in,
+                 matrix.strip_rows,
+                 0,
+                 out,
+                 static_cast<uint32_t>(kernels.byte_bias) * 0x01010101u};
+  const PackRowFunction pack_row = matrix.quantized() ? PackRowOf(matrix.format) : nullptr;
   for (int r = 0; r < num_rows; ++r) {
     const std::byte* from = rows.data() + r * row_bytes;
-    const int64_t row = first_row + r;
-    WEIR_RETURN_IF_ERROR(matrix.quantized() ? PackQuantizedRow(kernels, from, name, row, matrix, out, r)
-                                            : PackFloatRow(from, name, row, matrix, out, r));
+    place.row_in_strip = r;
+    if (pack_row == nullptr) {
+      WEIR_RETURN_IF_ERROR(PackFloatRow(from, name, first_row + r, matrix, out, r));
+      continue;
+    }
+    const int64_t bad_column = pack_row(from, place);
+    if (bad_column >= 0) return NotFinite(name, first_row + r, bad_column, "scale of the block");
   }
   return OkStatus();
 }
@@ -220,6 +286,18 @@ void PackFromFile(const KernelTable& kernels, const PackedMatrix& matrix, int32_
     std::memset(out, 0, static_cast<size_t>(matrix.strip_bytes));
 }
 
+float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix) {
+  constexpr int32_t kRows = 32;
+  std::vector<float> row(static_cast<size_t>(matrix.in));
+  const int32_t count = std::min(kRows, matrix.out);
+  double sum = 0;
+  for (int32_t i = 0; i < count; ++i) {
+    UnpackRow(kernels, matrix, static_cast<int32_t>(int64_t{i} * matrix.out / count), row.data());
+    for (const float w : row) sum += double{w} * double{w};
+  }
+  return static_cast<float>(std::sqrt(sum / (static_cast<double>(count) * matrix.in)));
+}
+
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out) {
   if (matrix.data == nullptr) {
     const std::span<const std::byte> source(matrix.file_rows + row * RowBytes(matrix),
@@ -241,24 +319,25 @@ void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t r
     }
     return;
   }
-  const int bias = matrix.format == kPackedNibbleSymmetric ? 8 : 0;
+  const FormatTraits f = TraitsOf(matrix.format);
   const unsigned char flip = static_cast<unsigned char>(kernels.byte_bias);
   for (int b = 0; b < matrix.in / kColumns; ++b) {
-    const unsigned char* block = strip + b * BlockBytes(matrix.format, strip_rows);
-    const std::byte* scales =
-        reinterpret_cast<const std::byte*>(block + CodeBytes(matrix.format, strip_rows));
-    const float scale = HalfToFloat(ReadU16(scales + 2 * r));
-    const float min = HasOwnMin(matrix.format) ? HalfToFloat(ReadU16(scales + 2 * (strip_rows + r))) : 0.0f;
+    const unsigned char* super = strip + b / f.super * SuperBytes(f) * strip_rows;
+    const int block = b % f.super;
+    const std::byte* floats = reinterpret_cast<const std::byte*>(super + ScalesAt(f) * strip_rows);
+    const float scale = HalfToFloat(ReadU16(floats + 2 * r));
+    const float min = f.own_min ? HalfToFloat(ReadU16(floats + 2 * (strip_rows + r))) : 0.0f;
+    const SmallScales small = SmallScalesAt(f, super, strip_rows, r, block);
+    const unsigned char* codes = super + (CodesAt(f) + block * CodeBytes(f)) * strip_rows;
     for (int k = 0; k < kColumns; ++k) {
-      int code;
-      if (IsNibble(matrix.format)) {
-        const int byte = block[(k % 16 / 4 * strip_rows + r) * 4 + k % 4];
-        code = (k < 16 ? byte & 15 : byte >> 4) - bias;
-      } else {
-        const unsigned char byte = block[(k / 4 * strip_rows + r) * 4 + k % 4];
-        code = matrix.format == kPackedByteSymmetric ? static_cast<signed char>(byte ^ flip) : byte;
-      }
-      out[b * kColumns + k] = static_cast<float>(code) * scale + min;
+      int code = CodeAt(f, codes, strip_rows, r, k);
+      if (f.table)
+        code = kTableValues[code];
+      else
+        code = f.low_bits == 8 ? static_cast<signed char>(code ^ flip) : code - f.offset;
+      float value = static_cast<float>(code) * (scale * static_cast<float>(small.scale[k / 16]));
+      if (f.own_min) value -= min * static_cast<float>(small.min[k / 16]);
+      out[b * kColumns + k] = value;
     }
   }
 }

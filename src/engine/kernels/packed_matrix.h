@@ -1,11 +1,10 @@
 // One weight matrix in the order in which the kernels read it, and the way there from the file's order.
 //
-// Shapes    [out, in]; strips of KernelTable::strip_rows rows, the last one padded with zero rows. Quantized formats, per
-//           block of 32 columns: codes with 4 consecutive columns of every row together, then one fp16 scale per row, then
-//           one fp16 offset per row where the type has its own. Float formats: [in][strip_rows]
+// Shapes    [out, in]; strips of KernelTable::strip_rows rows, the last one padded with zero rows. Quantized formats lie as
+//           isa_formats.h says; float formats are [in][strip_rows]
 // Requires  unpacked with the table it was packed for
 // Owns      nothing: the model owns one buffer for all its matrices
-// Errors    UNIMPLEMENTED for a type that no kernel serves · DATA_LOSS for a scale or weight that is not finite
+// Errors    DATA_LOSS for a row that is no whole number of blocks, and for a scale or weight that is not finite
 // Source    docs/KERNELS.md, "Row packing"
 #pragma once
 
@@ -30,10 +29,11 @@ struct PackedMatrix {
   unsigned char* data = nullptr;
   // With data null, the rows in the file's order: whoever needs a strip packs it.
   const std::byte* file_rows = nullptr;
+  float rms = 0;  // root mean square of the weights, from a sample of rows; 0: not known
 
   int32_t num_strips() const { return (out + strip_rows - 1) / strip_rows; }
   int64_t bytes() const { return num_strips() * strip_bytes; }
-  bool quantized() const { return format < kPackedF16; }
+  bool quantized() const { return format < kPackedF16 || format > kPackedF32; }
 };
 
 // Layout without data; `name` is for the message.
@@ -50,6 +50,9 @@ Status PackStrips(const KernelTable& kernels, std::span<const std::byte> rows, s
 // One strip that was left in its file, packed into `out`, which has strip_bytes. Requires that PackStrip() once found no
 // fault in it; what became damaged since reads as zeros.
 void PackFromFile(const KernelTable& kernels, const PackedMatrix& matrix, int32_t strip, unsigned char* out);
+
+// From rows spread over the matrix.
+float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix);
 
 // One row as floats: the embedding of a token.
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out);

@@ -1,13 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include "base/rng.h"
-#include "engine/kernels/attention.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/reference/reference.h"
 #include "engine/tensor/half.h"
@@ -96,117 +95,23 @@ TEST_P(RowOperationsTest, HalvesEqualTheReferenceConversion) {
   for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(out[i], FloatToHalf(x[i])) << x[i];
 }
 
-// A paged cache whose blocks lie backwards, as after much use, with NaN wherever nothing was written.
-class PagedCache {
- public:
-  PagedCache(int num_keys, int head_dim) : head_dim_(head_dim) {
-    const int num_blocks = (num_keys + 15) / 16;
-    keys_.assign(static_cast<size_t>(num_blocks * 16 * head_dim), 0x7e00);
-    values_ = keys_;
-    for (int b = 0; b < num_blocks; ++b) table_.push_back(num_blocks - 1 - b);
-    plain_keys_ = RandomFloats(static_cast<size_t>(num_keys * head_dim), 8);
-    plain_values_ = RandomFloats(static_cast<size_t>(num_keys * head_dim), 9);
-    for (int t = 0; t < num_keys; ++t)
-      for (int d = 0; d < head_dim; ++d) {
-        const size_t plain = static_cast<size_t>(t * head_dim + d);
-        const size_t block = static_cast<size_t>(table_[static_cast<size_t>(t / 16)] * 16 * head_dim);
-        const uint16_t k = FloatToHalf(plain_keys_[plain]);
-        const uint16_t v = FloatToHalf(plain_values_[plain]);
-        keys_[block + static_cast<size_t>(d * 16 + t % 16)] = k;
-        values_[block + static_cast<size_t>(t % 16 * head_dim + d)] = v;
-        plain_keys_[plain] = HalfToFloat(k);
-        plain_values_[plain] = HalfToFloat(v);
-      }
-  }
-
-  std::vector<float> Attend(const KernelTable& kernels, const std::vector<float>& q, int group, int first,
-                            int rows) const {
-    const size_t row_floats = static_cast<size_t>(group * head_dim_);
-    std::vector<float> out(static_cast<size_t>(rows) * row_floats);
-    std::vector<float> scratch(static_cast<size_t>(AttentionScratchFloats(head_dim_, group)));
-    IsaAttention args{};
-    args.q = q.data() + static_cast<size_t>(first) * row_floats;
-    args.q_stride = static_cast<int64_t>(row_floats);
-    args.out = out.data();
-    args.out_stride = static_cast<int64_t>(row_floats);
-    args.rows = rows;
-    args.group = group;
-    args.head_dim = head_dim_;
-    args.first_position = first;
-    args.keys = keys_.data();
-    args.values = values_.data();
-    args.block_stride = int64_t{16} * head_dim_;
-    args.block_table = table_.data();
-    args.scratch = scratch.data();
-    kernels.attention(&args);
-    return out;
-  }
-
-  std::span<const float> keys() const { return plain_keys_; }
-  std::span<const float> values() const { return plain_values_; }
-
- private:
-  int head_dim_;
-  std::vector<uint16_t> keys_;
-  std::vector<uint16_t> values_;
-  std::vector<int32_t> table_;
-  std::vector<float> plain_keys_;
-  std::vector<float> plain_values_;
-};
-
-TEST_P(RowOperationsTest, AttentionAgreesWithTheReferenceAtEveryPosition) {
-  for (const auto& [head_dim, group] : {std::pair{64, 3}, {16, 1}, {24, 4}, {80, 2}, {128, 8}}) {
-    constexpr int kKeys = 150;
-    const PagedCache cache(kKeys, head_dim);
-    const auto q = RandomFloats(static_cast<size_t>(kKeys * group * head_dim), 10, 2.0f);
-    for (int first = 0; first < kKeys; first += 16) {
-      const int rows = std::min(16, kKeys - first);
-      const auto out = cache.Attend(*kernels_, q, group, first, rows);
-      for (int r = 0; r < rows; ++r)
-        for (int g = 0; g < group; ++g) {
-          const size_t dim = static_cast<size_t>(head_dim);
-          const size_t at = static_cast<size_t>((first + r) * group + g) * dim;
-          const auto expected = reference::Attention(std::span(q).subspan(at, dim), cache.keys(),
-                                                     cache.values(), first + r + 1);
-          const float* found = out.data() + static_cast<size_t>(r * group + g) * dim;
-          for (size_t d = 0; d < dim; ++d)
-            ASSERT_NEAR(found[d], expected[d], 1e-5)
-                << head_dim << " group " << group << " position " << first + r;
-        }
-    }
+TEST_P(RowOperationsTest, AHeadIsQuantizedAlikeOnEveryPath) {
+  for (const int n : {1, 6, 16, 20, 64, 130}) {
+    auto x = RandomFloats(static_cast<size_t>(n), 7, 3.0f);
+    std::vector<signed char> codes(static_cast<size_t>(n + 15) / 16 * 16, 99);
+    const float scale = kernels_->quantize_head(x.data(), n, codes.data());
+    float largest = 0;
+    for (const float v : x) largest = std::max(largest, std::fabs(v));
+    ASSERT_EQ(scale, largest / 127.0f);
+    for (size_t i = 0; i < codes.size(); ++i)
+      ASSERT_EQ(codes[i], i < x.size() ? std::nearbyint(x[i] * (1.0f / scale)) : 0.0f) << n << " at " << i;
+    std::fill(x.begin(), x.end(), 1e-31f);
+    EXPECT_EQ(kernels_->quantize_head(x.data(), n, codes.data()), 0.0f);
+    EXPECT_EQ(codes[0], 0);
   }
 }
 
-TEST_P(RowOperationsTest, AttentionOfARowHasTheSameBitsInEveryTile) {
-  constexpr int kKeys = 300;
-  constexpr int kDim = 64;
-  constexpr int kGroup = 3;
-  const PagedCache cache(kKeys, kDim);
-  const auto q = RandomFloats(kKeys * kGroup * kDim, 12, 2.0f);
-  const size_t row_floats = kGroup * kDim;
-  std::vector<float> alone;
-  for (int position = 0; position < kKeys; ++position) {
-    const auto row = cache.Attend(*kernels_, q, kGroup, position, 1);
-    alone.insert(alone.end(), row.begin(), row.end());
-  }
-  for (const int tile : {2, 3, 5, 16})
-    for (int first = 0; first < kKeys; first += tile) {
-      const auto out = cache.Attend(*kernels_, q, kGroup, first, std::min(tile, kKeys - first));
-      ASSERT_EQ(
-          std::memcmp(out.data(), alone.data() + static_cast<size_t>(first) * row_floats, out.size() * 4), 0)
-          << "tile of " << tile << " at " << first;
-    }
-}
-
-TEST_P(RowOperationsTest, EveryPathGivesTheSameAttentionBits) {
-  const PagedCache cache(100, 64);
-  const auto q = RandomFloats(100 * 3 * 64, 13, 2.0f);
-  const auto expected = cache.Attend(**SelectKernels("generic"), q, 3, 84, 16);
-  const auto found = cache.Attend(*kernels_, q, 3, 84, 16);
-  EXPECT_EQ(std::memcmp(expected.data(), found.data(), found.size() * 4), 0);
-}
-
-INSTANTIATE_TEST_SUITE_P(Paths, RowOperationsTest, testing::Values("generic", "avx2", "avx512vnni"),
+INSTANTIATE_TEST_SUITE_P(Paths, RowOperationsTest, testing::Values("generic", "avx2", "avx512vnni", "amx"),
                          [](const auto& path) { return path.param; });
 
 }  // namespace

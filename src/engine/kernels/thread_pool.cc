@@ -25,6 +25,8 @@ int ThreadPool::AvailableCores() {
 
 Result<std::unique_ptr<ThreadPool>> ThreadPool::Create(int num_threads) {
   std::unique_ptr<ThreadPool> pool(new ThreadPool);
+  pool->max_awake_ = std::max(1, AvailableCores() - 1);
+  pool->num_awake_ = std::max(0, num_threads - 1);
   pool->workers_.reserve(static_cast<size_t>(std::max(0, num_threads - 1)));
   for (int i = 1; i < num_threads; ++i) {
     try {
@@ -49,22 +51,38 @@ void ThreadPool::RunErased(int num_units, Call call, const void* body) {
     for (int unit = 0; unit < num_units; ++unit) call(body, unit, 0);
     return;
   }
+  const StepSegment segment = profile_ != nullptr ? profile_->current() : StepSegment::kOther;
+  EnterSegment(profile_, StepSegment::kBarrierWait);
   call_ = call;
   body_ = body;
   num_units_ = num_units;
   num_done_.store(0, std::memory_order_relaxed);
   const uint64_t phase = (claims_.load(std::memory_order_relaxed) >> 32) + 1;
   claims_.store(phase << 32 | static_cast<uint32_t>(num_units), std::memory_order_release);
-  phase_.fetch_add(1, std::memory_order_release);
-  phase_.notify_all();
+  phase_.fetch_add(1);
+  Wake(num_units);
+  EnterSegment(profile_, segment);
   Work(0);
+  EnterSegment(profile_, StepSegment::kBarrierWait);
+  AwaitUnits(num_units);
+}
+
+void ThreadPool::Wake(int num_units) {
+  const int useful = std::min(num_units - 1, max_awake_);
+  for (int awake = num_awake_.load(); awake < useful; ++awake) phase_.notify_one();
+}
+
+void ThreadPool::AwaitUnits(int num_units) {
   for (int spins = 0;; ++spins) {
     const int32_t done = num_done_.load(std::memory_order_acquire);
     if (done == num_units) return;
-    if (spins < kSpins)
+    if (spins < kSpins) {
       Pause();
-    else
-      num_done_.wait(done, std::memory_order_acquire);
+      continue;
+    }
+    caller_sleeps_.store(true);
+    num_done_.wait(done);
+    caller_sleeps_.store(false);
   }
 }
 
@@ -74,8 +92,8 @@ void ThreadPool::Work(int thread) {
     if (!claims_.compare_exchange_weak(claim, claim - 1, std::memory_order_acq_rel)) continue;
     // The phase cannot end before this unit is counted, so its members hold still.
     call_(body_, num_units_ - static_cast<int>(static_cast<uint32_t>(claim)), thread);
-    num_done_.fetch_add(1, std::memory_order_acq_rel);
-    if (thread != 0) num_done_.notify_one();
+    num_done_.fetch_add(1);
+    if (thread != 0 && caller_sleeps_.load()) num_done_.notify_one();
     claim = claims_.load(std::memory_order_acquire);
   }
 }
@@ -86,11 +104,16 @@ void ThreadPool::WorkerLoop(int thread) {
     const uint32_t seen = phase_.load(std::memory_order_acquire);
     if (stopping_.load()) return;
     Work(thread);
-    for (int spins = 0; phase_.load(std::memory_order_acquire) == seen; ++spins) {
-      if (spins < kSpins)
+    // Those that there are no cores for leave at once.
+    int spins = num_awake_.load(std::memory_order_relaxed) > max_awake_ ? kSpins : 0;
+    while (phase_.load(std::memory_order_acquire) == seen) {
+      if (spins++ < kSpins) {
         Pause();
-      else
-        phase_.wait(seen, std::memory_order_acquire);
+        continue;
+      }
+      num_awake_.fetch_sub(1);
+      phase_.wait(seen);
+      num_awake_.fetch_add(1);
     }
   }
 }

@@ -6,8 +6,9 @@
 // Threads   units are claimed one at a time, so a disturbed core simply does fewer
 //
 // A phase ends when its units are done, not when every worker has come by: one that the system has put aside is not
-// waited for unless it holds a unit. Workers spin briefly between phases (a phase lasts tens of microseconds), then sleep: nothing spins while idle, and an
-// oversubscribed machine is not stalled by its own waiting threads.
+// waited for unless it holds a unit. Workers spin briefly between phases (a phase lasts tens of microseconds), then sleep:
+// nothing spins while idle. Of more threads than cores only as many as there are cores stay awake: one more could only take
+// a core from one that works, and waking it would cost more than its units.
 #pragma once
 
 #include <atomic>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kernels/step_profile.h"
 
 namespace weir {
 
@@ -30,6 +32,9 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
+  // From now on Run() enters kBarrierWait while it starts and awaits the workers, and is in it when it returns; around
+  // worker 0's own units the caller's segment goes on. Null: off. Never during Run().
+  void set_profile(StepProfile* profile) { profile_ = profile; }
 
   // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done.
   template <typename Body>
@@ -44,19 +49,27 @@ class ThreadPool {
 
   ThreadPool() = default;
   void RunErased(int num_units, Call call, const void* body);
+  void Wake(int num_units);
+  void AwaitUnits(int num_units);
   void Work(int thread);
   void WorkerLoop(int thread);
 
   std::vector<std::thread> workers_;
+  StepProfile* profile_ = nullptr;  // worker 0 only
   // Of the running phase: written before `claims_`, read only by who holds a unit of it.
   Call call_ = nullptr;
   const void* body_ = nullptr;
   int num_units_ = 0;
+  int max_awake_ = 1;  // workers that there are cores for
   std::atomic<bool> stopping_{false};
   // Phase number in the upper half, units not yet claimed in the lower: a late worker cannot claim from the wrong phase.
   alignas(64) std::atomic<uint64_t> claims_{0};
   alignas(64) std::atomic<int32_t> num_done_{0};
   alignas(64) std::atomic<uint32_t> phase_{0};
+  // Who sleeps says so before it looks a last time, who has news for it looks here after telling them: so neither a wake
+  // is lost nor a system call spent on nobody.
+  alignas(64) std::atomic<int32_t> num_awake_{0};  // workers, those that start included
+  std::atomic<bool> caller_sleeps_{false};
 };
 
 }  // namespace weir

@@ -1,12 +1,28 @@
 #include "engine/kernels/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 namespace weir {
 namespace {
+
+double CpuSeconds(clockid_t clock) {
+  timespec used{};
+  clock_gettime(clock, &used);
+  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
+}
+
+// CPU time, not wall time, so that a busy machine changes nothing.
+void Compute(double seconds) {
+  const double end = CpuSeconds(CLOCK_THREAD_CPUTIME_ID) + seconds;
+  while (CpuSeconds(CLOCK_THREAD_CPUTIME_ID) < end) {
+  }
+}
 
 TEST(ThreadPoolTest, EveryUnitRunsExactlyOnce) {
   for (const int threads : {1, 2, 5}) {
@@ -66,6 +82,71 @@ TEST(ThreadPoolTest, ManyShortPhasesOnFarTooManyThreads) {
     (*pool)->Run(units, [&](int unit, int) { sum += unit + 1; });
     expected += units * (units + 1) / 2;
     ASSERT_EQ(sum.load(), expected);
+  }
+}
+
+// Both share the cores: neither may wait for a worker that the other keeps from running.
+TEST(ThreadPoolTest, TwoPoolsOnTheSameCoresBothFinish) {
+  std::vector<std::thread> engines;
+  std::atomic<int> finished{0};
+  for (int engine = 0; engine < 2; ++engine) {
+    engines.emplace_back([&] {
+      auto pool = ThreadPool::Create(ThreadPool::AvailableCores() + 1);
+      ASSERT_TRUE(pool.has_value());
+      std::atomic<int> sum{0};
+      for (int round = 1; round <= 2000; ++round) {
+        (*pool)->Run(8, [&](int, int) { ++sum; });
+        ASSERT_EQ(sum.load(), 8 * round);
+        // Long enough for the workers to fall asleep now and then.
+        if (round % 200 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      ++finished;
+    });
+  }
+  for (std::thread& engine : engines) engine.join();
+  EXPECT_EQ(finished.load(), 2);
+}
+
+TEST(ThreadPoolTest, UsesNoCpuBetweenPhasesForLong) {
+  for (const int threads : {2, 8}) {
+    auto pool = ThreadPool::Create(threads);
+    ASSERT_TRUE(pool.has_value());
+    std::atomic<int> sum{0};
+    for (int round = 0; round < 20; ++round) (*pool)->Run(16, [&](int, int) { ++sum; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const double before = CpuSeconds(CLOCK_PROCESS_CPUTIME_ID);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    EXPECT_LT(CpuSeconds(CLOCK_PROCESS_CPUTIME_ID) - before, 0.05) << threads << " threads";
+    EXPECT_EQ(sum.load(), 320);
+  }
+}
+
+// Waiting may cost something, but with eight threads per core it may not cost several times the work.
+TEST(ThreadPoolTest, FarTooManyThreadsDoNotSpendTheirTimeWaiting) {
+  auto pool = ThreadPool::Create(8 * ThreadPool::AvailableCores());
+  ASSERT_TRUE(pool.has_value());
+  std::atomic<int64_t> worked_ns{0};
+  const double before = CpuSeconds(CLOCK_PROCESS_CPUTIME_ID);
+  for (int round = 0; round < 300; ++round) {
+    (*pool)->Run(16, [&](int, int) {
+      const double start = CpuSeconds(CLOCK_THREAD_CPUTIME_ID);
+      Compute(50e-6);
+      worked_ns += static_cast<int64_t>(1e9 * (CpuSeconds(CLOCK_THREAD_CPUTIME_ID) - start));
+    });
+  }
+  const double used = CpuSeconds(CLOCK_PROCESS_CPUTIME_ID) - before;
+  EXPECT_LT(used, 2 * 1e-9 * static_cast<double>(worked_ns.load()));
+}
+
+// Workers beyond the cores sleep, but none of them is lost: whoever is awake takes all units.
+TEST(ThreadPoolTest, PhasesAfterARestAreComplete) {
+  auto pool = ThreadPool::Create(6);
+  ASSERT_TRUE(pool.has_value());
+  for (int round = 0; round < 50; ++round) {
+    std::this_thread::sleep_for(std::chrono::microseconds(500));  // everybody sleeps
+    std::vector<std::atomic<int>> counts(40);
+    (*pool)->Run(40, [&](int unit, int) { ++counts[static_cast<size_t>(unit)]; });
+    for (const auto& count : counts) ASSERT_EQ(count.load(), 1);
   }
 }
 

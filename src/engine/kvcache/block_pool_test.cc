@@ -108,18 +108,28 @@ TEST(BlockPoolTest, StaysSoundUnderRandomTables) {
   EXPECT_EQ(pool.num_free(), 40);
 }
 
-TEST(KvStorageTest, LayersLieApartAndFillTheBuffer) {
-  const KvShape shape{.num_layers = 3, .num_kv_heads = 2, .head_dim = 8};
-  Result<KvStorage> storage = KvStorage::Create(shape, 5);
-  ASSERT_TRUE(storage.has_value()) << storage.error().message();
-  const int64_t layer_elements = 5 * 2 * storage->block_elements();
-  for (int layer = 0; layer < shape.num_layers; ++layer) {
-    EXPECT_EQ(storage->values(layer) - storage->keys(layer), layer_elements);
-    if (layer > 0) {
-      EXPECT_EQ(storage->keys(layer) - storage->values(layer - 1), layer_elements);
+TEST(KvStorageTest, LayersAndHeadsLieApartAndFillTheBuffer) {
+  for (const KvDtype dtype : {KvDtype::kF16, KvDtype::kInt8}) {
+    const KvShape shape{.num_layers = 3, .num_kv_heads = 2, .head_dim = 8, .dtype = dtype};
+    Result<KvStorage> storage = KvStorage::Create(shape, 5);
+    ASSERT_TRUE(storage.has_value()) << storage.error().message();
+    EXPECT_EQ(storage->block_stride(), 2 * shape.bytes_per_head_block());
+    for (int layer = 0; layer < shape.num_layers; ++layer) {
+      EXPECT_EQ(storage->blocks(layer, 1) - storage->blocks(layer, 0), shape.bytes_per_head_block());
+      EXPECT_EQ(storage->blocks(layer, 0) - storage->blocks(0, 0), layer * 5 * storage->block_stride());
     }
+    EXPECT_EQ(storage->bytes(), 5 * shape.bytes_per_block());
   }
-  EXPECT_GE(storage->bytes(), 5 * shape.bytes_per_block());
+}
+
+TEST(KvStorageTest, CountsTheScalesOfInt8) {
+  const KvShape fp16{.num_layers = 30, .num_kv_heads = 3, .head_dim = 64};
+  EXPECT_EQ(fp16.bytes_per_token(), 30 * 3 * 2 * 64 * 2);
+  KvShape int8 = fp16;
+  int8.dtype = KvDtype::kInt8;
+  EXPECT_EQ(int8.bytes_per_token(), 30 * 3 * 2 * (64 + 4));
+  int8.head_dim = 18;
+  EXPECT_EQ(int8.bytes_per_token(), 30 * 3 * 2 * (20 + 4));
 }
 
 TEST(KvStorageTest, RefusesSizesThatCannotBe) {

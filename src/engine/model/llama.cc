@@ -1,7 +1,6 @@
 #include "engine/model/llama.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace weir {
 namespace {
@@ -10,6 +9,18 @@ namespace {
 constexpr int kRowsWorthSharing = 4;
 // Columns of gate and up that one unit computes: a whole quantization block.
 constexpr int kFfnUnitColumns = 32;
+
+// Eight bits are too few for a block with a huge value. It gets a second term where rounding it would move, as a root mean
+// square, a logit by more than this; or the residual stream, as a share of the stream's own size.
+constexpr float kLogitError = 0.004f;
+constexpr float kStreamError = 0.001f;
+
+// The largest value of a block whose rounding moves an output of `matrix` by no more than `error`: 32 values, each off by
+// largest / 127 / sqrt(12).
+float LargestFor(const PackedMatrix& matrix, float error) {
+  constexpr float kRounding = 0.0128583f;  // sqrt(32 / 12) / 127
+  return matrix.rms > 0 ? error / (kRounding * matrix.rms) : 0.0f;
+}
 
 // Columns of one head, or of all heads when a strip would straddle two of them.
 int HeadUnitColumns(const KernelTable& kernels, const ModelConfig& config, int heads) {
@@ -35,9 +46,11 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
   const int64_t strip_bytes =
       options.storage == WeightStorage::kMmap ? model->weights_.largest_strip_bytes() : 0;
   const int max_rows = std::max({1, options.max_rows, options.max_logit_rows});
-  WEIR_ASSIGN_OR_RETURN(model->scratch_,
-                        Scratch::Create(config, max_rows, threads, unit_columns, strip_bytes));
-  model->attention_units_.reserve(static_cast<size_t>(max_rows) * static_cast<size_t>(config.num_kv_heads));
+  const AttentionPlan::Sizes sizes{max_rows,        config.num_heads,   config.num_kv_heads,
+                                   config.head_dim, config.max_context, threads};
+  WEIR_ASSIGN_OR_RETURN(model->scratch_, Scratch::Create(config, max_rows, threads, unit_columns,
+                                                         AttentionPlan::PartialFloats(sizes), strip_bytes));
+  model->attention_ = AttentionPlan(sizes);
   model->cost_ = CostOf(model->weights_, config);
   return std::unique_ptr<Model>(std::move(model));
 }
@@ -46,21 +59,30 @@ int64_t LlamaModel::memory_bytes() const {
   return static_cast<int64_t>(weights_.buffer.size() + scratch_.buffer.size());
 }
 
+void LlamaModel::set_profile(StepProfile* profile) {
+  profile_ = profile;
+  pool_->set_profile(profile);
+}
+
 void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept {
   const int rows = batch.num_rows();
   if (rows == 0) return;
   DCHECK(static_cast<size_t>(rows) <= scratch_.rope.size());
+  Enter(StepSegment::kEmbed);
   Embed(batch);
-  PlanAttention(batch);
+  Enter(StepSegment::kAttention);
+  attention_.Build(batch, scratch_.partials);
   const int q_columns = config_.num_heads * config_.head_dim;
   for (int i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     NormAndQuantize(nullptr, rows, layer.attention_norm.data());
     ProjectHeads(batch, layer, kv, i);
     Attend(batch, kv, i, layer);
+    Enter(StepSegment::kMatmulOut);
     AddProduct(layer.o, {scratch_.attended_tiles, scratch_.attended, rows, q_columns});
     NormAndQuantize(nullptr, rows, layer.ffn_norm.data());
     FeedForward(layer, rows);
+    Enter(StepSegment::kMatmulFfn);
     AddProduct(layer.down,
                {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, scratch_.ffn_residual_tiles});
   }
@@ -79,14 +101,16 @@ void LlamaModel::Embed(const Batch& batch) {
 
 // Norms and quantizes the given rows of the residual stream (all of them when `rows` is null), packed one after another.
 void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float* norm,
-                                 unsigned char* residual_tiles) {
+                                 unsigned char* residual_tiles, float threshold) {
+  Enter(StepSegment::kNormQuantize);
   const int n = config_.hidden_size;
   const Activations into{scratch_.normed_tiles, scratch_.normed, num_rows, n, residual_tiles};
   const auto one = [&](int row, int) {
     const int64_t from = rows == nullptr ? row : rows[row];
     float* out = scratch_.normed + int64_t{row} * n;
-    kernels_->rms_norm(scratch_.hidden + from * n, norm, n, static_cast<float>(config_.rms_epsilon), out);
-    if (n % 32 == 0) QuantizeRow(*kernels_, out, row, 0, n, into);
+    scratch_.row_rms[static_cast<size_t>(row)] =
+        kernels_->rms_norm(scratch_.hidden + from * n, norm, n, static_cast<float>(config_.rms_epsilon), out);
+    if (n % 32 == 0) QuantizeRow(*kernels_, out, row, 0, n, into, threshold);
   };
   if (num_rows >= kRowsWorthSharing) return pool_->Run(num_rows, one);
   for (int row = 0; row < num_rows; ++row) one(row, 0);
@@ -100,7 +124,9 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   const int q_units = config_.num_heads * dim / q_unit;
   const int kv_units = config_.num_kv_heads * dim / kv_unit;
   const Activations input{scratch_.normed_tiles, scratch_.normed, rows, config_.hidden_size};
+  Enter(StepSegment::kMatmulQkv);
   pool_->Run(q_units + 2 * kv_units, [&](int unit, int thread_index) {
+    Enter(StepSegment::kMatmulQkv, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     const auto multiply = [&](const PackedMatrix& matrix, int index, int columns, float* y, int64_t stride) {
       const int first = index * columns / matrix.strip_rows;
@@ -110,12 +136,14 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
     if (unit < q_units) {
       multiply(layer.q, unit, q_unit, scratch_.queries + int64_t{unit} * q_unit,
                int64_t{config_.num_heads} * dim);
+      Enter(StepSegment::kRopeKvWrite, thread_index);
       for (int i = 0; i < q_unit / dim; ++i) FinishQueryHead(unit * q_unit / dim + i, rows);
       return;
     }
     const bool is_key = unit - q_units < kv_units;
     const int index = (unit - q_units) % kv_units;
     multiply(is_key ? layer.k : layer.v, index, kv_unit, thread.columns, kv_unit);
+    Enter(StepSegment::kRopeKvWrite, thread_index);
     for (int i = 0; i < kv_unit / dim; ++i) {
       const int head = index * kv_unit / dim + i;
       if (is_key)
@@ -126,107 +154,16 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   });
 }
 
-void LlamaModel::FinishQueryHead(int head, int num_rows) {
-  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
-  const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
-  for (int row = 0; row < num_rows; ++row) {
-    float* q = scratch_.queries + row * stride + int64_t{head} * config_.head_dim;
-    const float* rope = scratch_.rope[static_cast<size_t>(row)];
-    kernels_->rope(q, rope, rope + config_.rope_dims, config_.rope_dims);
-    kernels_->scale(q, config_.head_dim, scale);
-  }
-}
-
-void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys,
-                              int stride) {
-  for (int row = 0; row < batch.num_rows(); ++row) {
-    float* key = keys + int64_t{row} * stride;
-    const float* rope = scratch_.rope[static_cast<size_t>(row)];
-    kernels_->rope(key, rope, rope + config_.rope_dims, config_.rope_dims);
-    const int64_t slot = batch.slots[static_cast<size_t>(row)];
-    uint16_t* block = kv.keys(layer_index) +
-                      (slot / kBlockSize * config_.num_kv_heads + head) * kv.block_elements() +
-                      slot % kBlockSize;
-    uint16_t half[64];
-    for (int first = 0; first < config_.head_dim; first += 64) {
-      const int count = std::min(64, config_.head_dim - first);
-      kernels_->to_half(key + first, count, half);
-      for (int d = 0; d < count; ++d) block[int64_t{first + d} * kBlockSize] = half[d];
-    }
-  }
-}
-
-void LlamaModel::StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head,
-                                const float* values, int stride) {
-  for (int row = 0; row < batch.num_rows(); ++row) {
-    const int64_t slot = batch.slots[static_cast<size_t>(row)];
-    uint16_t* block = kv.values(layer_index) +
-                      (slot / kBlockSize * config_.num_kv_heads + head) * kv.block_elements() +
-                      slot % kBlockSize * config_.head_dim;
-    kernels_->to_half(values + int64_t{row} * stride, config_.head_dim, block);
-  }
-}
-
-void LlamaModel::PlanAttention(const Batch& batch) {
-  attention_units_.clear();
-  for (const BatchSequence& sequence : batch.sequences)
-    // Last rows first: they see the most keys, and a long unit at the end would leave the other threads waiting.
-    for (int first = (sequence.num_rows - 1) / kAttentionRows * kAttentionRows; first >= 0;
-         first -= kAttentionRows)
-      for (int head = 0; head < config_.num_kv_heads; ++head)
-        attention_units_.push_back(
-            {&sequence, first, std::min<int>(kAttentionRows, sequence.num_rows - first), head});
-}
-
-void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer) {
-  const int group = config_.num_heads / config_.num_kv_heads;
-  const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
-  const int columns = group * config_.head_dim;
-  const Activations into{scratch_.attended_tiles, scratch_.attended, batch.num_rows(),
-                         static_cast<int32_t>(stride)};
-  const bool quantize_here = columns % 32 == 0;
-  pool_->Run(static_cast<int>(attention_units_.size()), [&](int index, int thread) {
-    const AttentionUnit& unit = attention_units_[static_cast<size_t>(index)];
-    const int row = unit.sequence->first_row + unit.first_row;
-    const int64_t first_column = int64_t{unit.kv_head} * columns;
-    IsaAttention args;
-    args.q = scratch_.queries + row * stride + first_column;
-    args.q_stride = stride;
-    args.out = scratch_.attended + row * stride + first_column;
-    args.out_stride = stride;
-    args.rows = unit.num_rows;
-    args.group = group;
-    args.head_dim = config_.head_dim;
-    args.first_position = batch.positions[static_cast<size_t>(row)];
-    args.keys = kv.keys(layer_index) + unit.kv_head * kv.block_elements();
-    args.values = kv.values(layer_index) + unit.kv_head * kv.block_elements();
-    args.block_stride = config_.num_kv_heads * kv.block_elements();
-    args.block_table = batch.block_ids.data() + unit.sequence->first_block;
-    // Threads take turns, so this one probably claims the unit that many further on.
-    const AttentionUnit& next = attention_units_[std::min(static_cast<size_t>(index + pool_->num_threads()),
-                                                          attention_units_.size() - 1)];
-    args.next_keys = kv.keys(layer_index) + next.kv_head * kv.block_elements();
-    args.next_block_table = batch.block_ids.data() + next.sequence->first_block;
-    args.next_num_blocks = std::min(4, next.sequence->num_blocks);
-    args.scratch = scratch_.threads[static_cast<size_t>(thread)].attention;
-    kernels_->attention(&args);
-    if (!quantize_here || !layer.o.quantized()) return;
-    for (int r = 0; r < unit.num_rows; ++r)
-      QuantizeRow(*kernels_, args.out + r * stride, row + r, static_cast<int32_t>(first_column), columns,
-                  into);
-  });
-  if (quantize_here || !layer.o.quantized()) return;
-  for (int row = 0; row < batch.num_rows(); ++row)
-    QuantizeRow(*kernels_, scratch_.attended + row * stride, row, 0, static_cast<int32_t>(stride), into);
-}
-
 void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
   const int strips_per_unit = kFfnUnitColumns / layer.gate.strip_rows;
   const int units = (config_.ffn_size + kFfnUnitColumns - 1) / kFfnUnitColumns;
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
   const Activations into{scratch_.ffn_tiles, scratch_.ffn, num_rows, config_.ffn_size,
                          scratch_.ffn_residual_tiles};
+  const float largest = LargestFor(layer.down, kStreamError);
+  Enter(StepSegment::kMatmulFfn);
   pool_->Run(units, [&](int unit, int thread_index) {
+    Enter(StepSegment::kMatmulFfn, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     float* gate = thread.columns;
     float* up = gate + int64_t{num_rows} * kFfnUnitColumns;
@@ -234,6 +171,7 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
     const int last = std::min(first + strips_per_unit, layer.gate.num_strips());
     MultiplyStrips(*kernels_, layer.gate, input, first, last, gate, kFfnUnitColumns, false, thread.strip);
     MultiplyStrips(*kernels_, layer.up, input, first, last, up, kFfnUnitColumns, false, thread.strip);
+    Enter(StepSegment::kNormQuantize, thread_index);
     const int first_column = unit * kFfnUnitColumns;
     const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
     for (int row = 0; row < num_rows; ++row) {
@@ -241,7 +179,9 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
       float* out =
           layer.down.quantized() ? gate_row : scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;
       kernels_->silu_multiply(gate_row, up + int64_t{row} * kFfnUnitColumns, columns, out);
-      if (layer.down.quantized()) QuantizeRow(*kernels_, out, row, first_column, columns, into);
+      if (layer.down.quantized())
+        QuantizeRow(*kernels_, out, row, first_column, columns, into,
+                    largest * scratch_.row_rms[static_cast<size_t>(row)]);
     }
   });
 }
@@ -262,11 +202,12 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
   if (num_rows == 0) return;
   DCHECK(logits.rows >= num_rows && logits.columns == config_.vocab_size);
   const PackedMatrix& matrix = weights_.lm_head;
-  // A float lm-head reads the rows themselves, which a second term would have overwritten.
-  unsigned char* residual_tiles = matrix.quantized() ? scratch_.normed_residual_tiles : nullptr;
-  NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data(), residual_tiles);
+  unsigned char* residual_tiles = scratch_.normed_residual_tiles;
+  NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data(), residual_tiles,
+                  LargestFor(matrix, kLogitError));
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
                           residual_tiles};
+  Enter(StepSegment::kLmHead);
   const int per_unit = std::min(16, StripsPerUnit(matrix.num_strips(), pool_->num_threads()));
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
   pool_->Run(units, [&](int unit, int thread) {

@@ -9,10 +9,10 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/thread_pool.h"
+#include "engine/model/attention_plan.h"
 #include "engine/model/model.h"
 #include "engine/model/rope_table.h"
 #include "engine/model/scratch.h"
@@ -26,6 +26,7 @@ class LlamaModel final : public Model {
                                              const KernelTable& kernels, const ModelOptions& options);
 
   void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept override;
+  void set_profile(StepProfile* profile) override;
 
   const ModelConfig& config() const override { return config_; }
   const ModelCost& cost() const override { return cost_; }
@@ -35,24 +36,20 @@ class LlamaModel final : public Model {
   int num_threads() const override { return pool_->num_threads(); }
 
  private:
-  // A tile of one sequence's rows that one KV head's cache is read for.
-  struct AttentionUnit {
-    const BatchSequence* sequence;
-    int first_row;
-    int num_rows;
-    int kv_head;
-  };
   LlamaModel() = default;
 
+  // Units pass the thread they run on: the profile follows worker 0.
+  void Enter(StepSegment segment, int thread = 0) {
+    if (profile_ != nullptr && thread == 0) profile_->Enter(segment);
+  }
   void Embed(const Batch& batch);
   void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm,
-                       unsigned char* residual_tiles = nullptr);
+                       unsigned char* residual_tiles = nullptr, float threshold = 0);
   void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index);
   void FinishQueryHead(int head, int num_rows);
   void StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys, int stride);
   void StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head, const float* values,
                       int stride);
-  void PlanAttention(const Batch& batch);
   void Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer);
   void FeedForward(const LayerWeights& layer, int num_rows);
   void AddProduct(const PackedMatrix& matrix, const Activations& input);
@@ -65,7 +62,8 @@ class LlamaModel final : public Model {
   Weights weights_;
   RopeTable rope_;
   Scratch scratch_;
-  std::vector<AttentionUnit> attention_units_;
+  AttentionPlan attention_;
+  StepProfile* profile_ = nullptr;
 };
 
 }  // namespace weir

@@ -24,6 +24,13 @@ Result<std::unique_ptr<Model>> Model::Load(const ModelFile& file, const ModelOpt
   WEIR_ASSIGN_OR_RETURN(const KernelTable* kernels, SelectKernels(options.isa));
   WEIR_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
   if (options.max_context > 0) config.max_context = std::min(config.max_context, options.max_context);
+  config.kv_dtype = options.kv_dtype;
+  if (config.kv_dtype == KvDtype::kInt8 && config.head_dim > kMaxInt8HeadDim) {
+    return Unimplemented(
+        fmt::format("{}: an int8 KV cache takes heads of up to {} values, these have {}; use "
+                    "--kv-cache-dtype fp16",
+                    file.path(), int{kMaxInt8HeadDim}, config.head_dim));
+  }
   for (const Architecture& architecture : kArchitectures)
     if (architecture.name == config.architecture) return architecture.load(file, config, *kernels, options);
   return Unimplemented(

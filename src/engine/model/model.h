@@ -1,7 +1,7 @@
 // A loaded model: the forward pass over one batch of mixed prefill and decode rows.
 //
 // Shapes    logits [batch.logit_rows.size(), vocab_size] f32
-// Requires  batch within the limits given at Load(); slots inside `kv`
+// Requires  batch within the limits given at Load(); slots inside `kv`, which has the shape of config()
 // Owns      packed weights, scratch, worker threads. Forward allocates nothing
 // Errors    Load: DATA_LOSS, UNIMPLEMENTED, RESOURCE_EXHAUSTED; INVALID_ARGUMENT for kMmap without a file. Forward: none
 // Threads   Forward on the engine thread only, which is worker 0
@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "engine/batch/batch.h"
 #include "engine/gguf/model_file.h"
+#include "engine/kernels/step_profile.h"
 #include "engine/kvcache/kv_storage.h"
 #include "engine/model/model_config.h"
 #include "engine/tensor/matrix_view.h"
@@ -35,7 +36,8 @@ struct ModelOptions {
   int max_rows = 512;       // most rows of one batch (max_num_batched_tokens)
   int max_logit_rows = 64;  // most rows of one batch that want logits
   int max_context = 0;      // 0: the model's own
-  std::string isa;          // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
+  KvDtype kv_dtype = KvDtype::kF16;
+  std::string isa;  // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
   WeightStorage storage = WeightStorage::kRepack;  // kMmap: the ModelFile outlives the model
   std::function<void(double)> on_progress;         // loading, 0 to 1
 };
@@ -70,6 +72,8 @@ class Model {
   virtual ~Model() = default;
 
   virtual void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept = 0;
+  // From the next Forward on its segments are entered in `profile`; null: none, which costs nothing.
+  virtual void set_profile(StepProfile* profile) = 0;
 
   virtual const ModelConfig& config() const = 0;
   virtual const ModelCost& cost() const = 0;

@@ -27,8 +27,9 @@ struct ModelConfig {
   double rope_theta = 10000.0;
   double rms_epsilon = 1e-5;
   bool tied_embeddings = false;
+  KvDtype kv_dtype = KvDtype::kF16;  // chosen, not read
 
-  KvShape kv_shape() const { return {num_layers, num_kv_heads, head_dim}; }
+  KvShape kv_shape() const { return {num_layers, num_kv_heads, head_dim, kv_dtype}; }
 };
 
 Result<ModelConfig> ReadModelConfig(const ModelFile& file);

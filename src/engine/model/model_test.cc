@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -13,6 +14,7 @@ namespace weir {
 namespace {
 
 constexpr int kNumBlocks = 64;
+constexpr int kLongPrompt = 530;
 
 // A tiny model with a cache of its own.
 class Runner {
@@ -101,6 +103,61 @@ TEST(ModelTest, LogitsDoNotDependOnChunksThreadsOrPath) {
   }
 }
 
+// Rows of 256, which the types with super-blocks need. Every matrix of the file has the type.
+TEST(ModelTest, EveryTypeComputesAlikeOnEveryPath) {
+  const auto tokens = Tokens(21, 3);
+  for (const DType type : {DType::kQ4_K, DType::kQ6_K, DType::kQ5_K, DType::kQ2_K, DType::kQ3_K,
+                           DType::kIQ4_XS, DType::kIQ4_NL, DType::kQ5_0, DType::kQ5_1}) {
+    TinyModelOptions tiny;
+    tiny.weight_type = type;
+    tiny.hidden_size = 256;
+    tiny.ffn_size = 512;
+    const auto expected = Runner(tiny, Options("generic", 2)).Run(tokens, 21);
+    for (const float v : expected) ASSERT_TRUE(std::isfinite(v));
+    for (const std::string_view path : KnownKernelPaths()) {
+      if (!CpuSupports(path)) continue;
+      Runner runner(tiny, Options(path, 2));
+      for (const int chunk : {1, 5, 21})
+        ASSERT_TRUE(SameBits(runner.Run(tokens, chunk), expected))
+            << Traits(type).name << " " << path << ", chunks of " << chunk;
+    }
+  }
+}
+
+// Beyond two chunks of keys, which two threads share where one does not.
+TEST(ModelTest, LongContextsKeepTheirLogitsInBothCaches) {
+  const auto tokens = Tokens(kLongPrompt, 4);
+  std::vector<std::vector<float>> of_dtypes;
+  for (const KvDtype dtype : {KvDtype::kF16, KvDtype::kInt8}) {
+    ModelOptions options = Options("generic", 1);
+    options.kv_dtype = dtype;
+    const auto expected = Runner({}, options).Run(tokens, 256);
+    for (const float v : expected) ASSERT_TRUE(std::isfinite(v));
+    for (const std::string_view path : KnownKernelPaths()) {
+      if (!CpuSupports(path)) continue;
+      // The generic path is too slow for every mix.
+      for (const int threads : path == "generic" ? std::vector<int>{2} : std::vector<int>{1, 2}) {
+        options.isa = path;
+        options.num_threads = threads;
+        Runner runner({}, options);
+        for (const int chunk : path == "generic" ? std::vector<int>{50} : std::vector<int>{1, 50})
+          ASSERT_TRUE(SameBits(runner.Run(tokens, chunk), expected))
+              << KvDtypeName(dtype) << " " << path << ", " << threads << " threads, chunks of " << chunk;
+      }
+    }
+    of_dtypes.push_back(expected);
+  }
+  double difference = 0;
+  double magnitude = 0;
+  for (size_t i = 0; i < of_dtypes[0].size(); ++i) {
+    difference += std::pow(double{of_dtypes[0][i]} - double{of_dtypes[1][i]}, 2);
+    magnitude += std::pow(double{of_dtypes[0][i]}, 2);
+  }
+  EXPECT_GT(difference, 0) << "the int8 cache was not used";
+  // Some 3 % with random weights, which spread what rounding begins; mixed-up columns or scales make it about 1.
+  EXPECT_LT(std::sqrt(difference / magnitude), 0.1);
+}
+
 TEST(ModelTest, ARowDoesNotSeeItsNeighboursInTheBatch) {
   for (const std::string_view path : KnownKernelPaths()) {
     if (!CpuSupports(path)) continue;
@@ -158,6 +215,9 @@ TEST(ModelTest, OwnOutputMatrixAndOddShapesWork) {
 
 TEST(ModelTest, CostCountsEveryMatrixOnce) {
   Runner runner({}, Options("", 1));
+  ModelOptions int8 = Options("", 1);
+  int8.kv_dtype = KvDtype::kInt8;
+  EXPECT_EQ(Runner({}, int8).model().cost().kv_bytes_per_token, 2 * 2 * 2 * (16 + 4));
   const ModelCost& cost = runner.model().cost();
   const int64_t layer = 64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 128;
   EXPECT_EQ(cost.macs_per_token, 2 * layer + 64 * kTinyVocabSize);

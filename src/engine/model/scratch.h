@@ -32,7 +32,9 @@ struct Scratch {
   unsigned char* ffn_tiles = nullptr;
   unsigned char* normed_residual_tiles = nullptr;  // before the lm-head
   unsigned char* ffn_residual_tiles = nullptr;     // before `down`
+  float* partials = nullptr;                       // states of attention chunks, AttentionPlan's
   float* rope_rows = nullptr;                      // [rows, 2 * rope_dims] for positions beyond the table
+  std::vector<float> row_rms;                      // [rows], of the residual stream at the last norm
   std::vector<const float*> rope;                  // [rows]
   std::vector<ThreadScratch> threads;
   AlignedBuffer buffer;
@@ -40,7 +42,7 @@ struct Scratch {
   // `unit_columns`: most columns that one unit of work produces into thread scratch. `strip_bytes`: 0 when weights are
   // packed.
   static Result<Scratch> Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns,
-                                int64_t strip_bytes);
+                                int64_t partial_floats, int64_t strip_bytes);
 };
 
 }  // namespace weir

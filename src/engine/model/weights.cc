@@ -57,13 +57,9 @@ class Loader {
   Result<std::vector<float>> ReadVector(const std::string& name) {
     const TensorInfo* tensor = file_.FindTensor(name);
     CHECK(tensor != nullptr);
-    if (!CanDequantize(tensor->dtype))
-      return Unimplemented(fmt::format("tensor {}: type {} cannot be read; use another file", name,
-                                       Traits(tensor->dtype).name));
     std::vector<std::byte> buffer;
-    WEIR_ASSIGN_OR_RETURN(std::vector<float> values,
-                          DequantizeAll(tensor->dtype, file_.Rows(*tensor, 0, tensor->num_rows(), &buffer),
-                                        tensor->num_elements()));
+    std::vector<float> values = DequantizeAll(
+        tensor->dtype, file_.Rows(*tensor, 0, tensor->num_rows(), &buffer), tensor->num_elements());
     for (size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i]))
         return DataLoss(fmt::format(
@@ -235,6 +231,8 @@ Result<Weights> Weights::Load(const ModelFile& file, const ModelConfig& config, 
   }
   WEIR_RETURN_IF_ERROR(loader.PackAll(on_progress));
   if (config.tied_embeddings) weights.lm_head = weights.embedding;
+  weights.lm_head.rms = SampleRms(kernels, weights.lm_head);
+  for (LayerWeights& layer : weights.layers) layer.down.rms = SampleRms(kernels, layer.down);
   WEIR_RETURN_IF_ERROR(file.CheckUnchanged());
   weights.facts = {storage, static_cast<int64_t>(weights.buffer.size()),
                    static_cast<int64_t>(weights.buffer.HugeBytes()),

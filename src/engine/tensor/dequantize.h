@@ -3,7 +3,7 @@
 //
 // Shapes    `elements` consecutive elements, a whole number of blocks
 // Requires  source.size() holds them and out.size() == elements (CHECK; engine/gguf judged the file's sizes)
-// Errors    UNIMPLEMENTED for a type without a reference
+// Errors    none: every type that FindDType knows is read
 // Threads   pure functions
 #pragma once
 
@@ -11,14 +11,11 @@
 #include <span>
 #include <vector>
 
-#include "base/result.h"
 #include "engine/tensor/dtype.h"
 
 namespace weir {
 
-// True for F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0.
-bool CanDequantize(DType dtype);
-Status Dequantize(DType dtype, std::span<const std::byte> source, std::span<float> out);
-Result<std::vector<float>> DequantizeAll(DType dtype, std::span<const std::byte> source, size_t elements);
+void Dequantize(DType dtype, std::span<const std::byte> source, std::span<float> out);
+std::vector<float> DequantizeAll(DType dtype, std::span<const std::byte> source, size_t elements);
 
 }  // namespace weir

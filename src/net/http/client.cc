@@ -13,6 +13,7 @@
 #include "net/http/client_connection.h"
 #include "net/http/field_syntax.h"
 #include "net/http/io_thread.h"
+#include "net/http/message_writer.h"
 
 namespace weir {
 
@@ -60,7 +61,6 @@ struct HttpClient::State final : public ClientConnectionOwner {
   void Begin(std::unique_ptr<ClientCall> call);
   void ConnectAnew(std::unique_ptr<ClientCall> call);
   bool Resolve(ClientCall& call);
-  std::string Wire(const ClientRequest& request) const;
   void Report(std::unique_ptr<ClientCall> call);
 
   Url url;
@@ -106,31 +106,10 @@ bool HttpClient::State::Resolve(ClientCall& call) {
   return false;
 }
 
-std::string HttpClient::State::Wire(const ClientRequest& request) const {
-  std::string wire;
-  wire.reserve(256 + request.body.size());
-  wire += request.method;
-  wire += ' ';
-  wire += request.path.empty() ? std::string_view("/") : std::string_view(request.path);
-  wire += " HTTP/1.1\r\nHost: ";
-  wire += host_field;
-  wire += "\r\n";
-  for (const HttpHeader& header : request.headers) {
-    if (!IsToken(header.name) || !IsFieldValue(header.value)) continue;
-    fmt::format_to(std::back_inserter(wire), "{}: {}\r\n", header.name, header.value);
-  }
-  if (!request.body.empty() ||
-      (request.method != "GET" && request.method != "HEAD" && request.method != "OPTIONS")) {
-    fmt::format_to(std::back_inserter(wire), "Content-Length: {}\r\n", request.body.size());
-  }
-  wire += "Connection: keep-alive\r\n\r\n";
-  wire += request.body;
-  return wire;
-}
-
 void HttpClient::State::Begin(std::unique_ptr<ClientCall> call) {
-  call->wire = Wire(call->request);
+  std::string body = std::move(call->request.body);
   call->request.body = std::string();
+  call->wire = RequestBytes(call->request, std::move(body), host_field);
   if (idle.empty()) {
     ConnectAnew(std::move(call));
     return;

@@ -1,8 +1,5 @@
 #include "net/http/connection.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <exception>
 #include <utility>
@@ -19,24 +16,12 @@ constexpr int kSendBufferBytes = 128 << 10;
 constexpr uint64_t kMaxDiscardedBytes = 64 << 10;
 // Room for a client that sends its whole body before it reads the refusal.
 constexpr uint64_t kMaxLingeringBytes = 8 << 20;
-constexpr uint64_t kChunkFramingAllowance = 16 << 10;
 constexpr Duration kDiscardTimeout = std::chrono::seconds(1);
 
 std::string AddressOf(const boost::asio::ip::tcp::socket& socket) {
   boost::system::error_code error;
   const auto endpoint = socket.remote_endpoint(error);
   return error ? std::string() : endpoint.address().to_string();
-}
-
-GateError ChunkFailure(const ChunkedBody& chunks, uint64_t max_body_bytes) {
-  switch (chunks.error()) {
-    case ChunkedBody::Error::kTooLarge:
-      return {413, "request_too_large", fmt::format("the body is larger than {} bytes", max_body_bytes), {}};
-    case ChunkedBody::Error::kOverhead:
-      return {400, "chunk_overhead", std::string(chunks.message()), {}};
-    default:
-      return {400, "bad_request", std::string(chunks.message()), {}};
-  }
 }
 
 }  // namespace
@@ -169,7 +154,8 @@ bool Connection::ProcessHead() {
     AnswerGateError(gate_.error());
     return true;
   }
-  auto judged = HeadGate::Judge(std::string_view(input_).substr(0, gate_.head_size()));
+  parser_.emplace(owner_->options().max_body_bytes);
+  auto judged = parser_->ReadHead(std::string_view(input_).substr(0, gate_.head_size()));
   input_.erase(0, gate_.head_size());
   if (const auto* error = std::get_if<GateError>(&judged)) {
     AnswerGateError(*error);
@@ -181,7 +167,6 @@ bool Connection::ProcessHead() {
 
 void Connection::BeginRequest(GatedHead gated) {
   HttpRequestHead& head = gated.head;
-  const uint64_t max_body_bytes = owner_->options().max_body_bytes;
   ++serial_;
   ++num_requests_;
   request_open_ = true;
@@ -189,21 +174,11 @@ void Connection::BeginRequest(GatedHead gated) {
   minor_version_ = head.minor_version;
   keep_alive_ = gated.keep_alive;
   body_.clear();
-  body_received_ = discarded_ = 0;
-  body_left_ = head.content_length.value_or(0);
-  chunks_.reset();
-  if (head.chunked) chunks_.emplace(max_body_bytes, kChunkFramingAllowance);
-  body_done_ = !head.chunked && body_left_ == 0;
+  discarded_ = 0;
+  body_done_ = parser_->done();
   // A client that already sends its body does not wait.
   expect_pending_ = gated.expect_continue && !body_done_ && input_.empty();
   deadline_ = TimePoint{};
-  if (body_left_ > max_body_bytes) {
-    AnswerGateError({413,
-                     "request_too_large",
-                     fmt::format("the body has {} bytes, the limit is {}", body_left_, max_body_bytes),
-                     {}});
-    return;
-  }
   head.remote_address = remote_address_;
   head.first_byte = first_byte_;
   state_ = State::kResponding;  // for a handler that answers from inside
@@ -250,40 +225,22 @@ void Connection::AfterHead() {
   SetDeadline(body_begin_ + kDiscardTimeout);
 }
 
-Connection::Taken Connection::TakeBody(bool keep) {
+RequestParser::Taken Connection::TakeBody(std::string* body) {
   std::string_view rest = input_;
-  Taken taken = Taken::kNeedMore;
-  if (chunks_) {
-    ChunkedBody::Event event = ChunkedBody::Event::kData;
-    while (event == ChunkedBody::Event::kData) {
-      std::string_view data;
-      event = chunks_->Next(rest, data);
-      if (event == ChunkedBody::Event::kData && keep) body_ += data;
-    }
-    body_received_ = chunks_->body_bytes();
-    if (event == ChunkedBody::Event::kDone) taken = Taken::kDone;
-    if (event == ChunkedBody::Event::kError) taken = Taken::kError;
-  } else {
-    const auto count = static_cast<size_t>(std::min<uint64_t>(body_left_, rest.size()));
-    if (keep) body_ += rest.substr(0, count);
-    rest.remove_prefix(count);
-    body_left_ -= count;
-    body_received_ += count;
-    if (body_left_ == 0) taken = Taken::kDone;
-  }
+  const RequestParser::Taken taken = parser_->TakeBody(rest, body);
   discarded_ += input_.size() - rest.size();
   input_.erase(0, input_.size() - rest.size());
   return taken;
 }
 
 bool Connection::ProcessBody() {
-  switch (TakeBody(true)) {
-    case Taken::kNeedMore:
+  switch (TakeBody(&body_)) {
+    case RequestParser::Taken::kNeedMore:
       return false;
-    case Taken::kError:
-      FailBody(ChunkFailure(*chunks_, owner_->options().max_body_bytes));
+    case RequestParser::Taken::kError:
+      FailBody(parser_->error());
       return true;
-    case Taken::kDone:
+    case RequestParser::Taken::kDone:
       FinishBody();
       return true;
   }
@@ -291,11 +248,11 @@ bool Connection::ProcessBody() {
 }
 
 bool Connection::ProcessDiscard() {
-  const Taken taken = TakeBody(false);
-  if (taken == Taken::kNeedMore && discarded_ <= kMaxDiscardedBytes) return false;
+  const RequestParser::Taken taken = TakeBody(nullptr);
+  if (taken == RequestParser::Taken::kNeedMore && discarded_ <= kMaxDiscardedBytes) return false;
   deadline_ = TimePoint{};
   state_ = State::kResponding;
-  if (taken == Taken::kDone) {
+  if (taken == RequestParser::Taken::kDone) {
     body_done_ = true;
   } else {
     keep_alive_ = false;

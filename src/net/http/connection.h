@@ -16,9 +16,9 @@
 #include <optional>
 #include <string>
 
-#include "net/http/chunked_body.h"
 #include "net/http/head_gate.h"
 #include "net/http/io_thread.h"
+#include "net/http/request_parser.h"
 #include "net/http/server.h"
 
 namespace weir {
@@ -77,9 +77,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   bool ProcessDiscard();
   void BeginRequest(GatedHead gated);
   void AfterHead();
-  // Takes body bytes from input_. True when some were left over or the state changed.
-  enum class Taken { kNeedMore, kDone, kError };
-  Taken TakeBody(bool keep);
+  // Takes body bytes from input_ into `body`, unless that is null.
+  RequestParser::Taken TakeBody(std::string* body);
   void FailBody(const GateError& error);
   void AnswerGateError(const GateError& error);
   void FinishBody();
@@ -118,11 +117,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   HeadGate gate_;
   TimePoint first_byte_{};
   std::shared_ptr<HttpExchange> exchange_;
+  std::optional<RequestParser> parser_;
   std::string body_;
-  uint64_t body_left_ = 0;
-  uint64_t body_received_ = 0;
   uint64_t discarded_ = 0;
-  std::optional<ChunkedBody> chunks_;
   bool body_done_ = true;
   TimePoint body_begin_{};
   bool head_method_ = false;

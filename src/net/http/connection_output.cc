@@ -1,6 +1,4 @@
 // The sending half of Connection: output, timers and the end.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
@@ -9,7 +7,7 @@
 
 #include "base/log.h"
 #include "net/http/connection.h"
-#include "net/http/response_head.h"
+#include "net/http/message_writer.h"
 
 namespace weir {
 
@@ -24,7 +22,7 @@ constexpr uint64_t kMinBodyBytesPerSecond = 64 << 10;
 
 // Once a response has begun, its head says what becomes of the connection.
 void Connection::DecideKeepAlive(bool close) {
-  const bool body_in_the_way = !body_done_ && (expect_pending_ || body_left_ > kMaxDiscardedBytes);
+  const bool body_in_the_way = !body_done_ && (expect_pending_ || parser_->body_left() > kMaxDiscardedBytes);
   keep_alive_ = keep_alive_ && !close && !owner_->draining() && !body_in_the_way;
 }
 
@@ -36,8 +34,8 @@ void Connection::Send(HttpResponse response) {
   framing.content_length = response.body.size();
   framing.close = !keep_alive_;
   framing.say_keep_alive = minor_version_ == 0;
-  output_ += ResponseHead(response, framing, owner_->io().Date());
-  if (!head_method_ && StatusHasBody(response.status)) output_ += response.body;
+  framing.with_body = !head_method_;
+  AppendResponse(std::move(response), framing, owner_->io().Date(), output_);
   response_started_ = response_ended_ = true;
   ScheduleFlush();
 }
@@ -71,7 +69,8 @@ void Connection::StartStream(HttpResponse head) {
   ResponseFraming framing;
   framing.chunked = chunked_output_;
   framing.close = !keep_alive_;
-  output_ += ResponseHead(head, framing, owner_->io().Date());
+  framing.with_body = false;
+  AppendResponse(std::move(head), framing, owner_->io().Date(), output_);
   response_started_ = streaming_ = true;
   ScheduleFlush();
 }
@@ -79,9 +78,7 @@ void Connection::StartStream(HttpResponse head) {
 void Connection::WriteChunk(std::string_view bytes) {
   if (!streaming_ || response_ended_ || head_method_ || bytes.empty()) return;
   if (chunked_output_) {
-    fmt::format_to(std::back_inserter(output_), "{:x}\r\n", bytes.size());
-    output_ += bytes;
-    output_ += "\r\n";
+    AppendChunk(bytes, output_);
   } else {
     output_ += bytes;
   }
@@ -96,7 +93,7 @@ void Connection::WriteChunk(std::string_view bytes) {
 
 void Connection::EndStream() {
   if (!streaming_ || response_ended_) return;
-  if (chunked_output_ && !head_method_) output_ += "0\r\n\r\n";
+  if (chunked_output_ && !head_method_) AppendLastChunk(output_);
   response_ended_ = true;
   ScheduleFlush();
 }
@@ -275,7 +272,7 @@ void Connection::SetDeadline(TimePoint when) {
 
 void Connection::SetBodyDeadline() {
   const Duration idle = owner_->options().body_idle_timeout;
-  const uint64_t size = body_received_ + body_left_;
+  const uint64_t size = parser_->body_bytes() + parser_->body_left();
   const Duration in_all = idle + FromSeconds(static_cast<double>(size) / kMinBodyBytesPerSecond);
   SetDeadline(std::min(MonotonicClock::Get().Now() + idle, body_begin_ + in_all));
 }

@@ -62,15 +62,6 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   return true;
 }
 
-bool ListHasToken(std::string_view list, std::string_view token) {
-  while (true) {
-    const size_t comma = list.find(',');
-    if (EqualsIgnoreCase(TrimBlanks(list.substr(0, comma)), token)) return true;
-    if (comma == std::string_view::npos) return false;
-    list.remove_prefix(comma + 1);
-  }
-}
-
 bool IsHostAndPort(std::string_view text) {
   std::string_view rest;
   if (!text.empty() && text[0] == '[') {

@@ -13,8 +13,6 @@ bool IsToken(std::string_view text);                 // not empty, token charact
 bool IsFieldValue(std::string_view text);            // HTAB, visible ASCII, space, obs-text; no control byte
 std::string_view TrimBlanks(std::string_view text);  // SP and HTAB at both ends
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
-// True when `list`, comma-separated tokens, names `token`, in any case.
-bool ListHasToken(std::string_view list, std::string_view token);
 // host[:port] with a name, an IPv4 address or a bracketed IPv6 address; no user, no blank, no empty host or port.
 bool IsHostAndPort(std::string_view text);
 // Client text for a message: control bytes and non-ASCII escaped, cut at 64 bytes.

@@ -56,7 +56,11 @@ HeadGate::Scanned HeadGate::Scan(std::string_view bytes) {
       return Refuse(431, "headers_too_large",
                     fmt::format("the request has more than {} header fields", kMaxFields));
     }
-    if (lines_ > 0) continue;
+    if (lines_ > 0) {
+      if (column == 0 && (byte == ' ' || byte == '\t'))
+        return Refuse(400, "bad_request", "a header field is folded over two lines");
+      continue;
+    }
     if (!method_done_) {
       if (byte == ' ' && column > 0) {
         method_done_ = true;

@@ -1,5 +1,6 @@
-// Judges the raw bytes of a request head: it finds where the head ends and refuses whatever two parsers could read
-// differently. No sockets.
+// Stands before and behind Boost.Beast's reading of a request head, and refuses whatever two programs could read
+// differently: Scan() judges the raw bytes and finds where the head ends, before Beast sees it; Judge() judges what Beast
+// made of it, before anything else is done with it. No sockets.
 //
 // Units     sizes in bytes
 // Requires  `bytes` of Scan() is the same request from its first byte, grown at the end since the last call
@@ -8,9 +9,9 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "net/http/server.h"
@@ -45,8 +46,8 @@ class HeadGate {
   size_t head_size() const { return position_; }
   const GateError& error() const { return error_; }
 
-  // Judges a complete head as Scan() delimited it.
-  static std::variant<GatedHead, GateError> Judge(std::string_view head);
+  // `gated` comes as Beast split it, names and values as sent; Judge() adds path, query and expect_continue.
+  static std::optional<GateError> Judge(GatedHead& gated);
 
  private:
   Scanned Refuse(int status, std::string_view code, std::string message);

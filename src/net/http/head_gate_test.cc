@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "net/http/request_parser.h"
+
 namespace weir {
 namespace {
 
@@ -11,8 +13,12 @@ constexpr std::string_view kHead =
     "\r\nPOST /v1/completions?x=1 HTTP/1.1\r\nHost: localhost:8000\r\nAuthorization:  Bearer k \r\n"
     "Content-Length: 12\r\nExpect: 100-Continue\r\nConnection: foo, Close\r\n\r\n";
 
+std::variant<GatedHead, GateError> Judge(std::string_view head) {
+  return RequestParser(1 << 20).ReadHead(head);
+}
+
 GatedHead Accepted(std::string_view head) {
-  auto judged = HeadGate::Judge(head);
+  auto judged = Judge(head);
   const auto* error = std::get_if<GateError>(&judged);
   EXPECT_EQ(error, nullptr) << (error != nullptr ? error->message : "");
   return error == nullptr ? std::get<GatedHead>(std::move(judged)) : GatedHead{};
@@ -81,17 +87,17 @@ TEST(HeadGateTest, TakesExactlyTheLimits) {
 }
 
 TEST(HeadGateTest, ListsAllowedMethodsAndForbidsRetries) {
-  auto judged = HeadGate::Judge("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n");
+  auto judged = Judge("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(std::holds_alternative<GateError>(judged));
   ASSERT_EQ(std::get<GateError>(judged).headers.size(), 1u);
   EXPECT_EQ(std::get<GateError>(judged).headers[0].name, "Allow");
-  judged = HeadGate::Judge("GET / HTTP/3.0\r\nHost: a\r\n\r\n");
+  judged = Judge("GET / HTTP/3.0\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(std::holds_alternative<GateError>(judged));
   EXPECT_EQ(std::get<GateError>(judged).headers[0].name, "x-should-retry");
 }
 
 TEST(HeadGateTest, EscapesAndCutsWhatItQuotes) {
-  const auto judged = HeadGate::Judge("GET \xff" + std::string(500, '<') + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  const auto judged = Judge("GET \xff" + std::string(500, '<') + " HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(std::holds_alternative<GateError>(judged));
   const std::string& message = std::get<GateError>(judged).message;
   EXPECT_THAT(message, testing::HasSubstr("\\xff<<<"));
@@ -108,7 +114,7 @@ TEST(HeadGateTest, NeverReadsMoreThanOneLengthFromAnyOneByteChange) {
       HeadGate gate;
       if (gate.Scan(bytes) != Scanned::kComplete) continue;
       ASSERT_LE(gate.head_size(), bytes.size());
-      const auto judged = HeadGate::Judge(std::string_view(bytes).substr(0, gate.head_size()));
+      const auto judged = Judge(std::string_view(bytes).substr(0, gate.head_size()));
       const auto* gated = std::get_if<GatedHead>(&judged);
       if (gated == nullptr) continue;
       EXPECT_EQ(gate.head_size(), bytes.size()) << at << " " << byte;

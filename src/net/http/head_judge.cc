@@ -1,4 +1,4 @@
-// The second half of HeadGate: what a complete head says, and whether only one reading of it is possible.
+// The second half of HeadGate: whether only one reading is possible of what the head says.
 #include <fmt/format.h>
 
 #include <optional>
@@ -16,60 +16,6 @@ GateError Bad(std::string message) { return {400, "bad_request", std::move(messa
 
 GateError NotImplemented(std::string message) {
   return {501, "not_implemented", std::move(message), {{"x-should-retry", "false"}}};
-}
-
-std::string_view TakeLine(std::string_view& rest) {
-  const size_t end = rest.find("\r\n");
-  const std::string_view line = rest.substr(0, end);
-  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 2);
-  return line;
-}
-
-Refusal ReadRequestLine(std::string_view line, HttpRequestHead& head) {
-  const size_t first = line.find(' ');
-  const size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || first == last || !IsToken(line.substr(0, first))) {
-    return Bad(
-        fmt::format("the request line must be method, target and version, one space between them; found {}",
-                    Quoted(line)));
-  }
-  head.method = line.substr(0, first);
-  head.target = line.substr(first + 1, last - first - 1);
-  const std::string_view version = line.substr(last + 1);
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || !is_digit(version[5]) || version[6] != '.' ||
-      !is_digit(version[7])) {
-    return Bad(fmt::format("the request line must end in HTTP/1.1 or HTTP/1.0, found {}", Quoted(version)));
-  }
-  if (version[5] != '1') {
-    return GateError{505,
-                     "http_version",
-                     fmt::format("only HTTP/1.1 and HTTP/1.0 are spoken here, found {}", version),
-                     {{"x-should-retry", "false"}}};
-  }
-  head.minor_version = version[7] == '0' ? 0 : 1;  // a higher minor version is served as 1.1
-  return std::nullopt;
-}
-
-Refusal ReadFields(std::string_view rest, HttpRequestHead& head) {
-  while (true) {
-    const std::string_view line = TakeLine(rest);
-    if (line.empty()) return std::nullopt;
-    if (line[0] == ' ' || line[0] == '\t') return Bad("a header field is folded over two lines");
-    const size_t colon = line.find(':');
-    const std::string_view name = line.substr(0, colon);
-    if (colon == std::string_view::npos || !IsToken(name)) {
-      return Bad(fmt::format("a header field must be name, colon, value; found {}", Quoted(line)));
-    }
-    // A proxy that maps '_' to '-' would read these as framing.
-    if (EqualsIgnoreCase(name, "content_length") || EqualsIgnoreCase(name, "transfer_encoding")) {
-      return Bad(fmt::format("header field {} is not allowed; write it with '-'", Quoted(name)));
-    }
-    const std::string_view value = TrimBlanks(line.substr(colon + 1));
-    if (!IsFieldValue(value))
-      return Bad(fmt::format("header field {} contains a control byte", Quoted(name)));
-    head.headers.push_back({std::string(name), std::string(value)});
-  }
 }
 
 struct FramingFields {
@@ -104,7 +50,7 @@ GateError RefuseCoding(std::string_view value) {
   return unknown ? NotImplemented(message) : Bad(message);
 }
 
-Refusal ReadLength(std::string_view text, HttpRequestHead& head) {
+Refusal JudgeLength(std::string_view text) {
   constexpr size_t kMaxDigits = 18;  // fits 63 bits, and is above any limit
   bool digits = !text.empty();
   for (char c : text) digits = digits && c >= '0' && c <= '9';
@@ -112,23 +58,19 @@ Refusal ReadLength(std::string_view text, HttpRequestHead& head) {
     return Bad(fmt::format("Content-Length must be one decimal number without sign or leading zero, found {}",
                            Quoted(text)));
   }
-  uint64_t value = 0;
-  for (char c : text) value = value * 10 + static_cast<uint64_t>(c - '0');
-  head.content_length = value;
   return std::nullopt;
 }
 
-Refusal JudgeFraming(const FramingFields& fields, HttpRequestHead& head) {
+Refusal JudgeFraming(const FramingFields& fields, const HttpRequestHead& head) {
   if (fields.num_codings > 0) {
     if (fields.num_lengths > 0) return Bad("the request has both Transfer-Encoding and Content-Length");
     if (head.minor_version == 0) return Bad("Transfer-Encoding is not allowed in HTTP/1.0");
     if (fields.num_codings > 1) return Bad("the request has more than one Transfer-Encoding field");
     if (!EqualsIgnoreCase(fields.coding, "chunked")) return RefuseCoding(fields.coding);
-    head.chunked = true;
   }
   if (fields.num_lengths > 1) return Bad("the request has more than one Content-Length field");
   if (fields.num_lengths == 1) {
-    if (Refusal refusal = ReadLength(fields.length, head)) return refusal;
+    if (Refusal refusal = JudgeLength(fields.length)) return refusal;
   }
   if (fields.num_hosts > 1) return Bad("the request has more than one Host field");
   if (fields.num_hosts == 0 && head.minor_version == 1) return Bad("an HTTP/1.1 request needs a Host field");
@@ -215,15 +157,9 @@ Refusal JudgeTarget(std::string_view host, HttpRequestHead& head) {
 
 }  // namespace
 
-std::variant<GatedHead, GateError> HeadGate::Judge(std::string_view bytes) {
-  GatedHead gated;
+std::optional<GateError> HeadGate::Judge(GatedHead& gated) {
   HttpRequestHead& head = gated.head;
-  if (bytes.substr(0, 2) == "\r\n") bytes.remove_prefix(2);
-  if (Refusal refusal = ReadRequestLine(TakeLine(bytes), head)) return *std::move(refusal);
-  if (Refusal refusal = ReadFields(bytes, head)) return *std::move(refusal);
   FramingFields fields;
-  bool close = false;
-  bool keep = false;
   bool other_expectation = false;
   for (const HttpHeader& field : head.headers) {
     if (EqualsIgnoreCase(field.name, "content-length")) {
@@ -235,24 +171,24 @@ std::variant<GatedHead, GateError> HeadGate::Judge(std::string_view bytes) {
     } else if (EqualsIgnoreCase(field.name, "host")) {
       ++fields.num_hosts;
       fields.host = field.value;
-    } else if (EqualsIgnoreCase(field.name, "connection")) {
-      close = close || ListHasToken(field.value, "close");
-      keep = keep || ListHasToken(field.value, "keep-alive");
     } else if (EqualsIgnoreCase(field.name, "expect")) {
       const bool known = EqualsIgnoreCase(field.value, "100-continue");
       other_expectation = other_expectation || !known;
       gated.expect_continue = true;
+    } else if (EqualsIgnoreCase(field.name, "content_length") ||
+               EqualsIgnoreCase(field.name, "transfer_encoding")) {
+      // A proxy that maps '_' to '-' would read these as framing.
+      return Bad(fmt::format("header field {} is not allowed; write it with '-'", Quoted(field.name)));
     }
   }
-  if (Refusal refusal = JudgeFraming(fields, head)) return *std::move(refusal);
-  if (Refusal refusal = JudgeMethod(head)) return *std::move(refusal);
-  if (Refusal refusal = JudgeTarget(fields.host, head)) return *std::move(refusal);
+  if (Refusal refusal = JudgeFraming(fields, head)) return refusal;
+  if (Refusal refusal = JudgeMethod(head)) return refusal;
+  if (Refusal refusal = JudgeTarget(fields.host, head)) return refusal;
   if (other_expectation) {
     return GateError{417, "expectation_failed", "the only expectation served is 100-continue", {}};
   }
   if (head.minor_version == 0) gated.expect_continue = false;
-  gated.keep_alive = !close && (head.minor_version == 1 || keep);
-  return gated;
+  return std::nullopt;
 }
 
 }  // namespace weir

@@ -238,6 +238,18 @@ TEST_F(HostileHttp, H1DropsTrailers) {
   EXPECT_EQ(*handler_.last_head().Find("host"), "a");
 }
 
+TEST_F(HostileHttp, H1ReadsTheNextRequestRightAfterTheTrailers) {
+  Listen();
+  const std::string answer = Exchange(
+      "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "2\r\nhi\r\n0\r\nConnection: close\r\nContent-Type: x\r\n\r\n" +
+      Get("/hello", "Host: b\r\nConnection: close\r\n") + std::string(kSmuggled));
+  EXPECT_THAT(answer, HasSubstr("\r\n\r\nhi"));
+  EXPECT_THAT(answer, HasSubstr("\r\n\r\nhello"));
+  EXPECT_EQ(handler_.counts.heads, 2);
+  EXPECT_EQ(*handler_.last_head().Find("host"), "b");
+}
+
 TEST_F(HostileHttp, H2BoundsChunks) {
   Listen();
   const std::string head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -261,13 +273,16 @@ TEST_F(HostileHttp, H2BoundsChunks) {
       {"blank before the size", 400, " 2\r\nhi\r\n0\r\n\r\n", "bad_request"},
       {"bare LF after the size", 400, "2\nhi\r\n0\r\n\r\n", "bad_request"},
       {"bare LF after the data", 400, "2\r\nhi\n0\r\n\r\n", "bad_request"},
-      {"bare LF at the end", 400, "2\r\nhi\r\n0\r\n\n", "bad_request"},
+      {"bare LF in a quoted extension", 400, "2;a=\"\n\"\r\nhi\r\n0\r\n\r\n", "bad_request"},
       {"bare CR in an extension", 400, "2;a\rb\r\nhi\r\n0\r\n\r\n", "bad_request"},
       {"bare LF in an extension", 400, "2;a\nhi\r\n0\r\n\r\n", "bad_request"},
       {"more data than the size", 400, "2\r\nhill\r\n0\r\n\r\n", "bad_request"},
       {"folded trailer", 400, "0\r\nX: 1\r\n 2\r\n\r\n", "bad_request"},
       {"trailer without a colon", 400, "0\r\nX\r\n\r\n", "bad_request"},
       {"64 KB extension", 400, "2;" + std::string(64000, 'a') + "\r\nhi\r\n0\r\n\r\n", "chunk_overhead"},
+      {"20 KB extension", 400, "2;a=" + std::string(20000, 'a') + "\r\nhi\r\n0\r\n\r\n", "chunk_overhead"},
+      {"20 KB extension of the last chunk", 400, "0;" + std::string(20000, 'a') + "\r\n\r\n",
+       "chunk_overhead"},
       {"20 KB trailer", 400, "2\r\nhi\r\n0\r\nX: " + std::string(20000, 'a') + "\r\n\r\n", "chunk_overhead"},
       {"3 MB of 6-byte chunks", 400, tiny, "chunk_overhead"},
       {"announces more than the limit", 413, "500000\r\n", "request_too_large"},
@@ -281,6 +296,33 @@ TEST_F(HostileHttp, H2BoundsChunks) {
     EXPECT_THAT(answer, HasSubstr(test.code));
     EXPECT_EQ(NumResponses(answer), 1);
     EXPECT_TRUE(socket.SeesEnd());
+  }
+  EXPECT_EQ(handler_.counts.bodies, 0);
+  ExpectServes();
+}
+
+// GT-16: a line that never ends in CRLF is not a line, and the client runs into the time for bodies.
+TEST_F(HostileHttp, H2WaitsForTheEndOfAChunkLine) {
+  HttpServerOptions options;
+  options.body_idle_timeout = milliseconds(200);
+  Listen(options);
+  for (const char* body : {"2\n", "2\r\nhi\r\n0\n\n", "2\r\nhi\r\n0\r\n\n", "2;a\n"}) {
+    RawSocket socket(server_->port());
+    socket.Send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    socket.Send(body);
+    const std::string answer = socket.Receive();
+    EXPECT_EQ(StatusOf(answer), 408) << body;
+    EXPECT_THAT(answer, HasSubstr("request_timeout"));
+    EXPECT_TRUE(socket.SeesEnd());
+  }
+  // With a second request behind it, the line ends there, and is malformed.
+  for (const char* body : {"2\n", "2\r\nhi\r\n0\r\n\n"}) {
+    RawSocket socket(server_->port());
+    socket.Send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(body) +
+                std::string(kSmuggled));
+    const std::string answer = socket.Receive();
+    EXPECT_EQ(StatusOf(answer), 400) << body;
+    EXPECT_EQ(NumResponses(answer), 1);
   }
   EXPECT_EQ(handler_.counts.bodies, 0);
   ExpectServes();

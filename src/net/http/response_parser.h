@@ -1,18 +1,18 @@
 // Reads one HTTP/1.1 response as its bytes arrive. No sockets.
 //
 // Requires  Feed() is not called again after kComplete or kMalformed
-// Owns      the head while it is incomplete (at most 64 KiB); body bytes are passed through, not kept
+// Owns      Boost.Beast's parser, and bytes that it cannot take yet: an incomplete head (at most 64 KiB) or element of the
+//           chunk framing (16 KiB). Body bytes are passed on in the Feed() that brought them
 // Errors    kMalformed with message()
+// Source    docs/decisions/0002-http-gate.md
 #pragma once
 
-#include <cstdint>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "net/http/chunked_body.h"
 #include "net/http/server.h"
 
 namespace weir {
@@ -25,7 +25,10 @@ class ResponseParser {
     std::function<void(std::string_view)> on_body;  // unframed
   };
 
-  explicit ResponseParser(bool head_method) : head_method_(head_method) {}
+  explicit ResponseParser(bool head_method);
+  ResponseParser(ResponseParser&&) noexcept;
+  ResponseParser& operator=(ResponseParser&&) noexcept;
+  ~ResponseParser();
 
   State Feed(std::string_view bytes, const Sink& sink);
   // The server closed. True: that is how this response ends.
@@ -36,25 +39,22 @@ class ResponseParser {
   std::vector<HttpHeader>& headers() { return headers_; }
   const std::string& message() const { return message_; }
   // The connection can carry another request.
-  bool reusable() const { return state_ == State::kComplete && keep_alive_ && !surplus_; }
+  bool reusable() const;
 
  private:
+  struct Reader;
+
   bool TakeHead(std::string_view& bytes);
-  bool ReadHead(std::string_view head);
-  bool DecideFraming();
+  bool Judge();
+  void TakeBody(std::string_view bytes, const Sink& sink);
   bool Fail(std::string message);
-  void TakeBody(std::string_view& bytes, const Sink& sink);
 
   bool head_method_;
   State state_ = State::kHead;
-  std::string head_;
+  std::unique_ptr<Reader> reader_;
+  std::string pending_;
   int status_ = 0;
-  int minor_version_ = 1;
   std::vector<HttpHeader> headers_;
-  std::optional<ChunkedBody> chunks_;
-  bool until_close_ = false;
-  uint64_t body_left_ = 0;
-  bool keep_alive_ = true;
   bool surplus_ = false;
   std::string message_;
 };

@@ -6,8 +6,8 @@
 //           that io thread only; use IoContext::Post to get there
 // Source    docs/decisions/0002-http-gate.md
 //
-// The gate judges the raw bytes of the head and is the only parser of it, so that no two readings can disagree on where a
-// request ends. Whatever it refuses is answered once and the connection closed.
+// The gate judges the raw bytes of the head and then what Boost.Beast made of them. Beast alone decides where a request ends,
+// so no two readings can disagree. Whatever the gate refuses is answered once and the connection closed.
 #pragma once
 
 #include <cstdint>

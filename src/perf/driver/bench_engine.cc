@@ -63,6 +63,7 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   options.max_model_len = spec.max_model_len;
   options.memory_utilization = spec.memory_utilization;
   options.bounded_queue = false;  // the driver decides what is in flight
+  options.kv_dtype = spec.kv_dtype;
   options.isa = spec.isa;
   if (spec.mode == BenchMode::kMatrix) {
     options.max_model_len = MatrixLength(spec);
@@ -97,7 +98,8 @@ Result<std::vector<int32_t>> BenchEngine::RandomPromptFor(const std::string& tex
 }
 
 MachineLimits BenchEngine::Probe() {
-  const MachineRoofs roofs = ProbeMachine(threads(), engine_->model().cost().weight_bytes);
+  const MachineRoofs roofs =
+      ProbeMachine(threads(), engine_->model().cost().weight_bytes, kProbeBudget, engine_->model().isa());
   MachineLimits limits{roofs.read_bandwidth_bytes_per_s, roofs.int8_mac_per_s, roofs.bf16_mac_per_s,
                        roofs.fp32_mac_per_s};
   best_.read_bandwidth_bytes_per_s =
@@ -118,6 +120,9 @@ LimitInput BenchEngine::limit() const {
     input.work.push_back({static_cast<double>(type.macs_per_token), static_cast<double>(type.lm_head_macs),
                           PeakFor(type.dtype, best_)});
   }
+  const ModelConfig& config = engine_->model().config();
+  input.attention_macs_per_context_token = 2.0 * config.num_layers * config.num_heads * config.head_dim;
+  input.int8_mac_per_s = best_.int8_mac_per_s;
   return input;
 }
 
@@ -128,7 +133,9 @@ Json BenchEngine::ModelDocument(const std::string& path) const {
   const ModelCost& cost = engine_->model().cost();
   std::string format;
   int64_t largest = -1;
+  Json types = Json::object();
   for (const ModelCost::PerType& type : cost.types) {
+    types[std::string(Traits(type.dtype).name)] = type.weight_bytes;
     if (type.weight_bytes > largest) {
       largest = type.weight_bytes;
       format = Traits(type.dtype).name;
@@ -142,6 +149,7 @@ Json BenchEngine::ModelDocument(const std::string& path) const {
       {"parameters", cost.parameters},
       {"weight_format", format},
       {"weight_bytes", cost.weight_bytes},
+      {"weight_bytes_by_type", std::move(types)},
       {"kv_bytes_per_token", cost.kv_bytes_per_token},
       {"macs_per_token", cost.macs_per_token},
       {"max_model_len", engine_->max_model_len()},

@@ -8,6 +8,9 @@
 namespace weir {
 namespace {
 
+// Time of a warm-up relative to a measured round: the whole prompt, little of the output.
+constexpr double kWarmUpWeight = 0.4;
+
 // A sequence of a cell and the stamps of its tokens.
 struct Lane {
   std::shared_ptr<RequestStream> stream;
@@ -54,6 +57,15 @@ void End(Engine& engine, std::vector<Lane>* lanes) {
 
 }  // namespace
 
+Matrix::Matrix(const BenchSpec& spec, BenchEngine* bench, const ProgressFunction& progress)
+    : spec_(spec), bench_(*bench), progress_(progress), rng_(spec.seed) {
+  if (spec.profile) steps_.emplace(&bench->engine(), true);
+  const StepBreakdown nothing(steps_ ? steps_->segment_names() : std::span<const std::string_view>());
+  for (const int prompt_len : spec.prompt_lens) {
+    for (const int batch_size : spec.batch_sizes) cells_.push_back({prompt_len, batch_size, {}, nothing});
+  }
+}
+
 Result<MatrixSample> RunMatrixCell(BenchEngine* bench, int prompt_len, int gen_len, int batch_size, Rng* rng,
                                    const std::vector<TokenId>& ids, const std::atomic<bool>* stop) {
   Engine& engine = bench->engine();
@@ -95,86 +107,69 @@ Result<MatrixSample> RunMatrixCell(BenchEngine* bench, int prompt_len, int gen_l
     if (!begun) begun = AllBegun(lanes);
     if (begun) ended = AllHave(lanes, *begun, gen_len);
   }
+  sample.started = started;
   sample.prefill = *begun - started;
   sample.decode = *ended - *begun;
   End(engine, &lanes);
   return sample;
 }
 
-Json MatrixRow(int prompt_len, int gen_len, int batch_size, const std::vector<MatrixSample>& samples,
-               const LimitInput& limit) {
-  const auto median = [&](Duration MatrixSample::*part) {
-    std::vector<double> seconds;
-    for (const MatrixSample& sample : samples) seconds.push_back(ToSeconds(sample.*part));
-    std::sort(seconds.begin(), seconds.end());
-    const size_t n = seconds.size();
-    return n % 2 == 1 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
-  };
-  const double prefill_s = median(&MatrixSample::prefill), decode_s = median(&MatrixSample::decode);
-  const double prompt_tokens = static_cast<double>(batch_size) * prompt_len;
-  const double new_tokens = static_cast<double>(batch_size) * gen_len;
-  const std::optional<Limit> prefill = PrefillLimit(limit);
-  const std::optional<Limit> decode = DecodeLimit(limit, batch_size, prompt_len + gen_len / 2.0);
-  Json row;
-  row["pp"] = prompt_len;
-  row["tg"] = gen_len;
-  row["pl"] = batch_size;
-  row["depth"] = 0;
-  row["shared"] = false;
-  row["t_pp_s"] = prefill_s;
-  row["t_tg_s"] = decode_s;
-  row["speed_pp_tps"] = prompt_tokens / prefill_s;
-  row["speed_tg_tps"] = new_tokens / decode_s;
-  row["speed_tps"] = (prompt_tokens + new_tokens) / (prefill_s + decode_s);
-  row["limit_pp_tps"] = prefill ? Json(prefill->tokens_per_s) : Json(nullptr);
-  row["limit_tg_tps"] = decode ? Json(decode->tokens_per_s) : Json(nullptr);
-  row["share_pp_ratio"] = prefill ? Json(prompt_tokens / prefill_s / prefill->tokens_per_s) : Json(nullptr);
-  row["share_tg_ratio"] = decode ? Json(new_tokens / decode_s / decode->tokens_per_s) : Json(nullptr);
-  Json list = Json::array();
-  for (const MatrixSample& sample : samples) list.push_back((sample.prefill + sample.decode).count());
-  row["samples_ns"] = std::move(list);
-  return row;
-}
-
-Result<Json> RunMatrix(const BenchSpec& spec, BenchEngine* bench, const ProgressFunction& progress) {
-  struct Cell {
-    int prompt_len, batch_size;
-    std::vector<MatrixSample> samples;
-  };
-  std::vector<Cell> cells;
-  for (const int prompt_len : spec.prompt_lens) {
-    for (const int batch_size : spec.batch_sizes) cells.push_back({prompt_len, batch_size, {}});
-  }
-  const std::vector<TokenId> ids = OrdinaryTokenIds(bench->engine().tokenizer());
+Status Matrix::Run() {
+  const std::vector<TokenId> ids = OrdinaryTokenIds(bench_.engine().tokenizer());
   if (ids.empty()) return DataLoss("the model's vocabulary holds no ordinary token to make prompts of");
-  Rng rng(spec.seed);
-  const double total = static_cast<double>(cells.size()) * (spec.repeats + 1);
-  double done = 0;
-  bool stopped = false;
+  double total = 0, done = 0;
+  for (const Cell& cell : cells_) total += Weight(cell) * (spec_.repeats + kWarmUpWeight);
+  std::string last;
   // Round 0 warms up. Rounds are outermost, so that drift hits all cells alike.
-  for (int round = 0; round <= spec.repeats && !stopped; ++round) {
-    for (Cell& cell : cells) {
-      progress(done++ / total,
-               fmt::format("prompt {}, batch {}, {}", cell.prompt_len, cell.batch_size,
-                           round == 0 ? "warm-up" : fmt::format("repeat {} of {}", round, spec.repeats)));
+  for (int round = 0; round <= spec_.repeats; ++round) {
+    for (Cell& cell : cells_) {
+      progress_(
+          done / total,
+          fmt::format("prompt {}, batch {}, {}{}", cell.prompt_len, cell.batch_size,
+                      round == 0 ? "warm-up" : fmt::format("repeat {} of {}", round, spec_.repeats), last));
+      done += Weight(cell) * (round == 0 ? kWarmUpWeight : 1);
       // A warm-up need not be long: it touches the pages and starts the threads.
-      const int gen_len = round == 0 ? std::min(spec.gen_len, 8) : spec.gen_len;
+      const int gen_len = round == 0 ? std::min(spec_.gen_len, 8) : spec_.gen_len;
+      if (steps_) steps_->Clear();
       Result<MatrixSample> sample =
-          RunMatrixCell(bench, cell.prompt_len, gen_len, cell.batch_size, &rng, ids, spec.stop);
-      if (!sample && sample.error().code() == StatusCode::kCancelled) {
-        stopped = true;
-        break;
-      }
+          RunMatrixCell(&bench_, cell.prompt_len, gen_len, cell.batch_size, &rng_, ids, spec_.stop);
+      if (!sample && sample.error().code() == StatusCode::kCancelled) return OkStatus();
       if (!sample) return std::move(sample).error();
-      if (round > 0) cell.samples.push_back(*sample);
+      if (round == 0) continue;
+      cell.samples.push_back(*sample);
+      last = fmt::format("; before: {:.0f} prefill, {:.1f} decode tok/s",
+                         cell.batch_size * cell.prompt_len / ToSeconds(sample->prefill),
+                         cell.batch_size * spec_.gen_len / ToSeconds(sample->decode));
+      if (steps_) AddSteps(*sample, &cell);
     }
   }
-  Json matrix = Json::array();
-  for (const Cell& cell : cells) {
-    if (cell.samples.empty()) continue;
-    matrix.push_back(MatrixRow(cell.prompt_len, spec.gen_len, cell.batch_size, cell.samples, bench->limit()));
+  return OkStatus();
+}
+
+// The steps that were timed; later ones only bring the sequences to their end.
+void Matrix::AddSteps(const MatrixSample& sample, Cell* cell) const {
+  const double timed_ms = ToMilliseconds(sample.prefill + sample.decode);
+  for (const StepSample& step : steps_->Samples(sample.started)) {
+    if (step.started_ms < timed_ms) cell->breakdown.Add(step);
   }
-  return matrix;
+}
+
+// Relative time of a cell: a decode step of a small batch takes about as long as eight prompt tokens.
+double Matrix::Weight(const Cell& cell) const {
+  return static_cast<double>(cell.batch_size) * cell.prompt_len +
+         8.0 * spec_.gen_len * (1 + cell.batch_size / 8);
+}
+
+Json Matrix::Rows(Validity* validity) const {
+  Json rows = Json::array();
+  for (const Cell& cell : cells_) {
+    if (cell.samples.empty()) continue;
+    rows.push_back(MatrixRow({cell.prompt_len, spec_.gen_len, cell.batch_size, cell.samples,
+                              spec_.profile ? &cell.breakdown : nullptr},
+                             bench_.limit()));
+    CheckMatrixRow(rows.back(), validity);
+  }
+  return rows;
 }
 
 }  // namespace weir

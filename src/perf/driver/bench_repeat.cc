@@ -132,22 +132,6 @@ class Repeat {
   bool finished_ = false;
 };
 
-StepSample ToSample(const StepRecord& step, TimePoint start) {
-  StepSample sample;
-  sample.started_ms = ToMilliseconds(step.started - start);
-  sample.ended_ms = ToMilliseconds(step.ended - start);
-  sample.prefill_tokens = step.num_prefill_tokens;
-  sample.decode_rows = step.num_tokens - step.num_prefill_tokens;
-  sample.num_sequences = step.num_sequences;
-  sample.num_running = step.num_running;
-  sample.kv_tokens_read = step.kv_tokens_read;
-  sample.schedule_ms = ToMilliseconds(step.schedule);
-  sample.forward_ms = ToMilliseconds(step.forward);
-  sample.sample_ms = ToMilliseconds(step.sample);
-  sample.publish_ms = ToMilliseconds(step.publish);
-  return sample;
-}
-
 // WIN-2: from the first step with the whole batch running until the last measured prompt ends.
 std::optional<Window> FullBatchWindow(const BenchRun& run, int batch_size) {
   double end = -1;
@@ -163,10 +147,10 @@ std::optional<Window> FullBatchWindow(const BenchRun& run, int batch_size) {
 }  // namespace
 
 Result<BenchRun> RunRepeat(const BenchSpec& spec, const RepeatPlan& plan, BenchEngine* bench,
-                           std::vector<StepRecord>* step_log) {
+                           StepLog* step_log) {
   Repeat repeat(spec, plan, bench);
   WEIR_RETURN_IF_ERROR(repeat.Encode());
-  step_log->clear();
+  step_log->Clear();
   const double cpu = ProcessCpuSeconds();
   if (spec.batching == Batching::kStatic) {
     repeat.Static();
@@ -177,7 +161,7 @@ Result<BenchRun> RunRepeat(const BenchSpec& spec, const RepeatPlan& plan, BenchE
   run.run_id = plan.id_prefix;
   run.cpu_s = ProcessCpuSeconds() - cpu;
   run.wall_s = ToSeconds(MonotonicClock::Get().Now() - repeat.start());
-  for (const StepRecord& step : *step_log) run.steps.push_back(ToSample(step, repeat.start()));
+  run.steps = step_log->Samples(repeat.start());
   if (spec.batching == Batching::kContinuous) run.steady = FullBatchWindow(run, plan.batch_size);
   return run;
 }

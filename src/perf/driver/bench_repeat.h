@@ -9,6 +9,7 @@
 
 #include "perf/driver/bench_engine.h"
 #include "perf/driver/bench_spec.h"
+#include "perf/driver/step_log.h"
 #include "perf/statistics/bench_row.h"
 #include "perf/workload/prompts.h"
 
@@ -25,6 +26,6 @@ struct RepeatPlan {
 
 // INVALID_ARGUMENT when a prompt cannot be encoded; an interrupted repeat holds what had ended.
 Result<BenchRun> RunRepeat(const BenchSpec& spec, const RepeatPlan& plan, BenchEngine* bench,
-                           std::vector<StepRecord>* step_log);
+                           StepLog* step_log);
 
 }  // namespace weir

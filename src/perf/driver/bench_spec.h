@@ -21,6 +21,8 @@
 
 namespace weir {
 
+enum class KvDtype;  // engine/kvcache
+
 enum class Batching { kContinuous, kStatic };
 enum class Tail { kFill, kDrain };
 enum class BenchMode { kStudy, kMatrix };
@@ -43,7 +45,9 @@ struct BenchSpec {
   uint64_t seed = 1;
   int threads = 0;                 // 0: the engine's default
   int max_num_batched_tokens = 0;  // 0: the engine's default
+  KvDtype kv_dtype{};              // fp16
   std::string isa;                 // empty: the engine's default
+  bool profile = false;            // split every step's time into segments
 
   // Matrix mode.
   std::vector<int> prompt_lens = {512};

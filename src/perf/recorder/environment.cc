@@ -60,6 +60,7 @@ std::string OsName() {
   return "";
 }
 
+Json NumberOrNull(const std::optional<double>& number) { return number ? Json(*number) : Json(nullptr); }
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 template <typename T>
 Json PositiveOrNull(T number) {
@@ -85,9 +86,45 @@ Environment CaptureEnvironment(std::string isa, int threads) {
   ReadCpuInfo(&out);
   out.governor = FirstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
   out.instance = FirstLine("/sys/class/dmi/id/product_name");
+  std::istringstream load(FirstLine("/proc/loadavg"));
+  if (double average = 0; load >> average) out.load_average = average;
   out.logical_cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   out.memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
   return out;
+}
+
+CpuTime ReadCpuTime() {
+  // cpu user nice system idle iowait irq softirq steal guest guest_nice; guests are inside user and nice.
+  std::istringstream fields(FirstLine("/proc/stat"));
+  std::string name;
+  fields >> name;
+  CpuTime out;
+  double ticks = 0;
+  for (int i = 0; i < 8 && fields >> ticks; ++i) {
+    out.total += ticks;
+    if (i == 7) out.stolen = ticks;
+  }
+  return out;
+}
+
+std::optional<double> StolenRatio(const CpuTime& before, const CpuTime& after) {
+  if (after.total <= before.total) return std::nullopt;
+  return (after.stolen - before.stolen) / (after.total - before.total);
+}
+
+std::optional<double> HugePageRatio() {
+  std::ifstream file("/proc/self/smaps_rollup");
+  double anonymous = 0, huge = 0;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string key;
+    double kilobytes = 0;
+    words >> key >> kilobytes;
+    if (key == "Anonymous:") anonymous = kilobytes;
+    if (key == "AnonHugePages:") huge = kilobytes;
+  }
+  if (anonymous <= 0) return std::nullopt;
+  return huge / anonymous;
 }
 
 Json ToJson(const Environment& environment) {
@@ -103,6 +140,9 @@ Json ToJson(const Environment& environment) {
   json["virtualization"] = TextOrNull(environment.virtualization);
   json["governor"] = TextOrNull(environment.governor);
   json["instance"] = TextOrNull(environment.instance);
+  json["load_average"] = NumberOrNull(environment.load_average);
+  json["huge_page_ratio"] = NumberOrNull(environment.huge_page_ratio);
+  json["stolen_ratio"] = NumberOrNull(environment.stolen_ratio);
   json["gpus"] = Json::array();
   Json limits = nullptr;
   if (environment.probed_before) {

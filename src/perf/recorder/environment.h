@@ -22,8 +22,21 @@ struct Environment {
   std::string os, kernel, cpu_model, isa, virtualization, governor, instance;
   int physical_cores = 0, logical_cores = 0, threads = 0;
   int64_t memory_bytes = 0;
+  std::optional<double> load_average;     // of the last minute, when it was captured
+  std::optional<double> huge_page_ratio;  // of this process's anonymous memory, while it measured
+  std::optional<double> stolen_ratio;     // of the cores' time, taken by the host meanwhile
   std::optional<MachineLimits> probed_before, probed_after;
 };
+
+// Of all cores since the system started, in its ticks.
+struct CpuTime {
+  double total = 0;
+  double stolen = 0;
+};
+CpuTime ReadCpuTime();
+std::optional<double> StolenRatio(const CpuTime& before, const CpuTime& after);
+// Share of this process's anonymous memory that lies in huge pages; empty when the system does not say.
+std::optional<double> HugePageRatio();
 
 // Reads /proc and /sys; what cannot be read stays empty and becomes null in JSON.
 Environment CaptureEnvironment(std::string isa, int threads);

@@ -36,65 +36,34 @@ bool IsSteady(const BenchRun& run, const StepSample& step) {
   return !run.steady || (step.started_ms >= run.steady->start_ms && step.ended_ms <= run.steady->end_ms);
 }
 
-// Means over the steps of the steady windows.
+// Sums over the steps of the steady windows.
 struct StepSums {
-  int64_t count = 0, prefill_only = 0, decode_only = 0, mixed = 0, decode_rows = 0, prefill_tokens = 0;
-  double total = 0, prefill = 0, decode = 0, mix = 0;
-  double schedule = 0, forward = 0, sample = 0, publish = 0;
+  int64_t count = 0, decode_rows = 0, prefill_tokens = 0;
+  double total = 0;
   double kv_read = 0;        // all steps
   double context_sum = 0;    // decode-only steps: tokens read
   int64_t context_rows = 0;  // and the rows that read them
+  StepBreakdown breakdown;
 };
 
 StepSums SumSteps(const BenchRowInput& input) {
   StepSums sums;
+  sums.breakdown = StepBreakdown(input.segment_names);
   for (const BenchRun& run : input.runs) {
     for (const StepSample& step : run.steps) {
       if (!IsSteady(run, step)) continue;
-      const double ms = step.ended_ms - step.started_ms;
+      sums.breakdown.Add(step);
       ++sums.count;
-      sums.total += ms;
-      sums.schedule += step.schedule_ms;
-      sums.forward += step.forward_ms;
-      sums.sample += step.sample_ms;
-      sums.publish += step.publish_ms;
+      sums.total += step.ms();
       sums.kv_read += static_cast<double>(step.kv_tokens_read);
       sums.decode_rows += step.decode_rows;
       sums.prefill_tokens += step.prefill_tokens;
-      if (step.prefill_tokens > 0 && step.decode_rows > 0) {
-        ++sums.mixed;
-        sums.mix += ms;
-      } else if (step.prefill_tokens > 0) {
-        ++sums.prefill_only;
-        sums.prefill += ms;
-      } else {
-        ++sums.decode_only;
-        sums.decode += ms;
-        sums.context_sum += static_cast<double>(step.kv_tokens_read);
-        sums.context_rows += step.decode_rows;
-      }
+      if (step.prefill_tokens > 0) continue;
+      sums.context_sum += static_cast<double>(step.kv_tokens_read);
+      sums.context_rows += step.decode_rows;
     }
   }
   return sums;
-}
-
-Json MeanMs(double sum, int64_t count) {
-  return count == 0 ? Json(nullptr) : Json(sum / static_cast<double>(count));
-}
-
-Json StepJson(const StepSums& s) {
-  const double other = s.total - s.schedule - s.forward - s.sample - s.publish;
-  Json segments = {{"schedule", MeanMs(s.schedule, s.count)},
-                   {"forward", MeanMs(s.forward, s.count)},
-                   {"sampling", MeanMs(s.sample, s.count)},
-                   {"publish", MeanMs(s.publish, s.count)},
-                   {"other", MeanMs(std::max(0.0, other), s.count)}};
-  return {{"count", s.count},
-          {"mean_ms", MeanMs(s.total, s.count)},
-          {"prefill_ms", MeanMs(s.prefill, s.prefill_only)},
-          {"decode_ms", MeanMs(s.decode, s.decode_only)},
-          {"mixed_ms", MeanMs(s.mix, s.mixed)},
-          {"segments_ms", std::move(segments)}};
 }
 
 Json UtilizationJson(const BenchRowInput& input, const StepSums& s) {
@@ -244,11 +213,19 @@ Json BenchRow(const BenchRowInput& input) {
   row["tpot_ms"] = ToJson(Summarize(Collect(all, Outcome::kOk, TimePerOutputToken)));
   row["e2el_ms"] = ToJson(Summarize(Collect(all, Outcome::kOk, LatencyOf)));
   const StepSums steps = SumSteps(input);
-  row["step"] = StepJson(steps);
+  row["step"] = steps.breakdown.ToJson();
   row["utilization"] = UtilizationJson(input, steps);
   row["memory"] = input.memory;
   row["limit"] = LimitJson(input, steps, row["output_tps_steady"]);
   return row;
+}
+
+void AddProfilingCheck(const Json& step, const std::string& prefix, Validity* validity) {
+  const auto cost = JsonNumber(FindJson(step, {"profiling_cost_ratio"}));
+  if (!cost) return;
+  validity->AddAbove(
+      "V-22", "step", *cost, 0.01, 0.03,
+      prefix + fmt::format("recording a step's segments takes {:.1f} % of its time, limit 3 %", *cost * 100));
 }
 
 void CheckBenchRow(const BenchRowInput& input, const Json& row, Validity* validity) {
@@ -276,6 +253,7 @@ void CheckBenchRow(const BenchRowInput& input, const Json& row, Validity* validi
     validity->AddAbove("V-14", "limit", *share, 1.0, 1.05,
                        batch + fmt::format("share of the physical limit is {:.0f} %", *share * 100));
   }
+  AddProfilingCheck(row["step"], batch, validity);
   if (failed > 0) {
     validity->AddAbove("V-17", "latency", static_cast<double>(failed), 0, std::nullopt,
                        batch + fmt::format("{} requests failed", failed));

@@ -8,26 +8,17 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
 #include "perf/recorder/request_record.h"
 #include "perf/statistics/physical_limit.h"
+#include "perf/statistics/step_breakdown.h"
 #include "perf/statistics/validity.h"
 #include "perf/statistics/window.h"
 
 namespace weir {
-
-// One engine step, in the clock of its run.
-struct StepSample {
-  double started_ms = 0, ended_ms = 0;
-  int prefill_tokens = 0;
-  int decode_rows = 0;
-  int num_sequences = 0;
-  int num_running = 0;
-  int64_t kv_tokens_read = 0;
-  double schedule_ms = 0, forward_ms = 0, sample_ms = 0, publish_ms = 0;
-};
 
 // One repeat.
 struct BenchRun {
@@ -47,10 +38,13 @@ struct BenchRowInput {
   int threads = 1;
   std::span<const BenchRun> runs;
   LimitInput limit;
-  Json memory;  // memory{} of the row
+  Json memory;                                      // memory{} of the row
+  std::span<const std::string_view> segment_names;  // of the steps' segments; empty: not profiled
 };
 
 Json BenchRow(const BenchRowInput& input);
+// V-22, of the step{} of a row.
+void AddProfilingCheck(const Json& step, const std::string& prefix, Validity* validity);
 void CheckBenchRow(const BenchRowInput& input, const Json& row, Validity* validity);
 
 // THR-OUT-1 and the headline (THR-OUT-2, static THR-OUT-3) of one repeat; empty when nothing was measured.

@@ -3,6 +3,7 @@
 #include "perf/statistics/bench_row.h"
 #include "perf/statistics/distribution.h"
 #include "perf/statistics/load_row.h"
+#include "perf/statistics/matrix_row.h"
 #include "perf/statistics/physical_limit.h"
 #include "perf/statistics/request_metrics.h"
 #include "perf/statistics/window.h"
@@ -237,6 +238,35 @@ TEST(BenchRowTest, RowCarriesRepeatsStepsAndLimit) {
   EXPECT_EQ(row["limit"]["bound"], "bandwidth");
   EXPECT_NEAR(row["limit"]["output_tps"].get<double>(), 1e9 / (4e7 + 55 * 1000), 1e-6);
   EXPECT_NEAR(row["limit"]["share_ratio"].get<double>(), 10 * (4e7 + 55 * 1000) / 1e9, 1e-9);
+}
+
+TEST(MatrixRowTest, CarriesMediansRangesWorkAndShares) {
+  using std::chrono::milliseconds;
+  const MatrixSample samples[] = {{{}, milliseconds(100), milliseconds(400)},
+                                  {{}, milliseconds(90), milliseconds(800)},
+                                  {{}, milliseconds(120), milliseconds(500)}};
+  LimitInput limit{1e9, 4e6, 1000, {{1e6, 1e5, 1e9}}};
+  limit.attention_macs_per_context_token = 100;
+  limit.int8_mac_per_s = 1e9;
+  const Json row = MatrixRow({128, 50, 2, samples, nullptr}, limit);
+  EXPECT_DOUBLE_EQ(row["speed_pp_tps"], 2560);
+  EXPECT_DOUBLE_EQ(row["speed_tg_tps"], 200);
+  EXPECT_DOUBLE_EQ(row["speed_tg_tps_range"][0], 125);
+  EXPECT_DOUBLE_EQ(row["speed_tg_tps_range"][1], 250);
+  EXPECT_NEAR(row["mac_pp_per_s"].get<double>(), 2560 * (9e5 + 100 * 64), 1);
+  EXPECT_NEAR(row["mac_tg_per_s"].get<double>(), 200 * (1e6 + 100 * 153), 1);
+  EXPECT_NEAR(row["share_int8_tg_ratio"].get<double>(), 200 * (1e6 + 100 * 153) / 1e9, 1e-12);
+  EXPECT_NEAR(row["read_tg_bytes_per_s"].get<double>(), 100 * (4e6 + 2 * 153 * 1000), 1);
+  EXPECT_NEAR(row["share_tg_ratio"].get<double>(), 200 / (2 * 1e9 / (4e6 + 2 * 153 * 1000)), 1e-12);
+  EXPECT_EQ(row["bound_tg"], "bandwidth");
+}
+
+TEST(MatrixRowTest, LimitsThatMovedVoidTheSharesOnly) {
+  Validity validity;
+  validity.AddAbove("V-14", "limit", 0.12, 0.10, 0.10, "moved");
+  const Json pointers = validity.VoidPointers(0, 1);
+  EXPECT_EQ(pointers, Json::array({"/matrix/0/share_pp_ratio", "/matrix/0/share_tg_ratio",
+                                   "/matrix/0/share_int8_pp_ratio", "/matrix/0/share_int8_tg_ratio"}));
 }
 
 TEST(PhysicalLimitTest, ReproducesTheReferenceStudysTable) {

@@ -22,6 +22,8 @@ struct LimitInput {
   double weight_bytes = 0;  // read per step
   double kv_bytes_per_token = 0;
   std::vector<WorkPerToken> work;
+  double attention_macs_per_context_token = 0;  // of one row, all layers: scores and weighted values
+  double int8_mac_per_s = 0;                    // 0: not measured
 };
 
 struct Limit {

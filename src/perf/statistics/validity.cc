@@ -14,13 +14,17 @@ constexpr std::string_view kLatency[] = {
 constexpr std::string_view kGaps[] = {"itl_ms", "itl_max_ms", "icl_ms"};
 constexpr std::string_view kSteady[] = {"output_tps_steady", "total_tps_steady", "requests_per_s_steady"};
 constexpr std::string_view kLimit[] = {"limit"};
+constexpr std::string_view kMatrixLimit[] = {"share_pp_ratio", "share_tg_ratio", "share_int8_pp_ratio",
+                                             "share_int8_tg_ratio"};
 constexpr std::string_view kStep[] = {"step"};
 constexpr std::string_view kAttribution[] = {"attribution"};
 
-std::vector<std::string_view> MembersOf(std::string_view scope) {
+std::vector<std::string_view> MembersOf(std::string_view scope, bool in_matrix) {
   const auto list = [](const auto& members) {
     return std::vector<std::string_view>(std::begin(members), std::end(members));
   };
+  if (in_matrix && scope == "limit") return list(kMatrixLimit);
+  if (in_matrix && scope != "step") return {};
   if (scope == "latency") return list(kLatency);
   if (scope == "itl") return list(kGaps);
   if (scope == "steady") return list(kSteady);
@@ -85,7 +89,7 @@ Json Validity::ToJson() const {
   return {{"verdict", VerdictName(verdict())}, {"checks", std::move(checks)}};
 }
 
-Json Validity::VoidPointers(size_t num_results) const {
+Json Validity::VoidPointers(size_t num_results, size_t num_matrix_rows) const {
   Json pointers = Json::array();
   std::vector<std::string> scopes;
   for (const ValidityCheck& check : checks_) {
@@ -93,9 +97,11 @@ Json Validity::VoidPointers(size_t num_results) const {
     if (std::find(scopes.begin(), scopes.end(), check.scope) != scopes.end()) continue;
     scopes.push_back(check.scope);
     if (check.scope == "run") pointers.push_back("/results");
-    for (size_t row = 0; row < num_results; ++row) {
-      for (const std::string_view member : MembersOf(check.scope)) {
-        pointers.push_back(fmt::format("/results/{}/{}", row, member));
+    for (const auto& [list, rows] : {std::pair{"results", num_results}, {"matrix", num_matrix_rows}}) {
+      for (size_t row = 0; row < rows; ++row) {
+        for (const std::string_view member : MembersOf(check.scope, list == std::string_view("matrix"))) {
+          pointers.push_back(fmt::format("/{}/{}/{}", list, row, member));
+        }
       }
     }
   }

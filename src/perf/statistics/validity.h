@@ -37,8 +37,8 @@ class Validity {
   Verdict verdict() const;
   // {"verdict", "checks"}
   Json ToJson() const;
-  // JSON pointers of the values that failed checks void, for `num_results` rows.
-  Json VoidPointers(size_t num_results) const;
+  // JSON pointers of the values that failed checks void, for `num_results` rows and as many cells of matrix mode.
+  Json VoidPointers(size_t num_results, size_t num_matrix_rows = 0) const;
   // V-10: percentiles for which `count` values are too few.
   void AddPercentileCounts(int64_t count, const std::string& prefix);
   // "INVALID(V-01 client-bound: ...)", or the bare word.

@@ -11,34 +11,114 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_attention_tiles.h"
+
 #include "engine/kernels/isa_attention.h"
+
+#include "engine/kernels/isa_formats.h"
 
 enum { kStripRows = 8, kVectorBytes = 32 };
 // Bytes ahead of the stream that are asked for: one row alone lives on bandwidth, and 8-row strips are short.
-enum { kPrefetchBytes = 2048 };
-
-constexpr bool IsNibble(int format) { return format == kPackedNibbleMin || format == kPackedNibbleSymmetric; }
-constexpr bool HasOwnMin(int format) { return format == kPackedNibbleMin || format == kPackedByteMin; }
-constexpr int BlockBytes(int format) {
-  return (IsNibble(format) ? 4 : 8) * kVectorBytes + (HasOwnMin(format) ? 32 : 16);
-}
+enum { kPrefetchBytes = 4096 };
 
 __m256i LoadVector(const unsigned char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
 __m256 LoadHalf8(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-__m256i LowNibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
-__m256i HighNibbles(__m256i v) { return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15)); }
 
-// The eight code vectors of a block times one row's codes, as eight int32 sums. How many products may meet in int16
-// depends on the largest code: 8 for nibbles, 4 for codes up to 31, 1 for whole bytes.
+// Asks for what the stream will reach after kPrefetchBytes.
+template <int Bytes>
+inline __attribute__((always_inline)) void Prefetch(const unsigned char* p) {
+  for (int i = 0; i < Bytes; i += 64)
+    _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetchBytes + i), _MM_HINT_T0);
+}
+
+// Up by N bits, or down where N is negative; what crosses bytes is masked by the caller.
+template <int N>
+inline __attribute__((always_inline)) __m256i Shift(__m256i v) {
+  if constexpr (N > 0) return _mm256_slli_epi16(v, N);
+  if constexpr (N < 0) return _mm256_srli_epi16(v, -N);
+  return v;
+}
+
+// Code vectors V to 7 (V: columns 4V to 4V + 3 of the block); bytes and table values are signed.
+template <int Format, int V>
+inline __attribute__((always_inline)) void LoadCodes(const unsigned char* block, __m256i (&codes)[8]) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  codes[V] = LoadVector(block + kVectorBytes * LowVectorOf(kTraits, V));
+  if constexpr (kTraits.low_bits < 8)
+    codes[V] = _mm256_and_si256(Shift<-LowShiftOf(kTraits, V)>(codes[V]),
+                                _mm256_set1_epi8((1 << kTraits.low_bits) - 1));
+  if constexpr (kTraits.high_bits != 0) {
+    constexpr int kMask = ((1 << kTraits.high_bits) - 1) << kTraits.low_bits;
+    const __m256i high = Shift<kTraits.low_bits - HighShiftOf(kTraits, V)>(
+        LoadVector(block + kVectorBytes * HighVectorOf(kTraits, V)));
+    codes[V] = _mm256_or_si256(codes[V], _mm256_and_si256(high, _mm256_set1_epi8(kMask)));
+  }
+  if constexpr (kTraits.table) {
+    const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kTableValues));
+    codes[V] = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), codes[V]);
+  }
+  if constexpr (V < 7) LoadCodes<Format, V + 1>(block, codes);
+}
+
+// What one block's small scales give. Two groups: their scales and mins as int16, to be multiplied in as the products are
+// widened.
+struct BlockScales {
+  __m256 scale;
+  __m256 minimum;    // added
+  __m256i group[2];  // each scale in both halves of a row's lane
+  __m256i offsets;   // -offset * scale, int16 pairs
+  __m256i mins;      // int16 pairs
+};
+
 template <int Format>
-inline __attribute__((always_inline)) __m256i BlockSums(const __m256i (&codes)[8],
+inline __attribute__((always_inline)) BlockScales ScalesOf(__m256 scale, __m256 minimum,
+                                                           const unsigned char* small) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  BlockScales out;
+  out.scale = scale;
+  out.minimum = minimum;
+  if constexpr (kTraits.groups == 1) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(small));
+    out.scale = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)));
+    if constexpr (kTraits.own_min) {
+      const __m128i mins = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(small + 8));
+      out.minimum = _mm256_mul_ps(minimum, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(mins)));
+    }
+  } else if constexpr (kTraits.groups == 2) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(small));
+    __m256i pairs = kTraits.own_min ? _mm256_cvtepu8_epi16(bytes) : _mm256_cvtepi8_epi16(bytes);
+    if constexpr (kTraits.own_min) {
+      out.mins = _mm256_srli_epi16(pairs, 4);
+      pairs = _mm256_and_si256(pairs, _mm256_set1_epi16(15));
+    } else {
+      out.offsets = _mm256_mullo_epi16(pairs, _mm256_set1_epi16(-kTraits.offset));
+    }
+    const __m256i high = _mm256_slli_epi32(pairs, 16);
+    const __m256i low = _mm256_srli_epi32(pairs, 16);
+    out.group[0] = _mm256_blend_epi16(pairs, high, 0xaa);
+    out.group[1] = _mm256_blend_epi16(low, pairs, 0xaa);
+  }
+  return out;
+}
+
+// How many products of code vectors may meet in int16 before they are widened: 8 of nibbles, 4 of codes up to 31, 2 of codes
+// up to 63, 1 of whole bytes; and never those of two groups.
+constexpr int ProductsPerSum(FormatTraits f) {
+  return f.table || f.low_bits == 8 ? 1 : f.low_bits + f.high_bits == 4 ? 8 : f.high_bits == 2 ? 2 : 4;
+}
+
+// The eight code vectors of a block times one row's codes, as eight int32 sums.
+template <int Format>
+inline __attribute__((always_inline)) __m256i BlockSums(const __m256i (&codes)[8], const BlockScales& scales,
                                                         const int32_t* activation) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  constexpr int kRun = ProductsPerSum(kTraits);
   const __m256i ones = _mm256_set1_epi16(1);
-  if constexpr (Format == kPackedByteSymmetric) {
-    __m256i sums = _mm256_setzero_si256();
+  __m256i sums = _mm256_setzero_si256();
+  if constexpr (kRun == 1) {
 #pragma GCC unroll 8
     for (int v = 0; v < 8; ++v) {
       const __m256i a = _mm256_set1_epi32(activation[v]);
@@ -47,22 +127,30 @@ inline __attribute__((always_inline)) __m256i BlockSums(const __m256i (&codes)[8
     }
     return sums;
   } else {
-    __m256i halves[2];
-#pragma GCC unroll 2
-    for (int h = 0; h < 2; ++h) {
-      halves[h] = _mm256_maddubs_epi16(codes[4 * h], _mm256_set1_epi32(activation[4 * h]));
+    constexpr int kChain = kRun == 8 ? 4 : kRun;
+    __m256i parts[8 / kChain];
+#pragma GCC unroll 4
+    for (int p = 0; p < 8 / kChain; ++p) {
+      parts[p] = _mm256_maddubs_epi16(codes[kChain * p], _mm256_set1_epi32(activation[kChain * p]));
 #pragma GCC unroll 3
-      for (int v = 4 * h + 1; v < 4 * h + 4; ++v)
-        halves[h] =
-            _mm256_add_epi16(halves[h], _mm256_maddubs_epi16(codes[v], _mm256_set1_epi32(activation[v])));
+      for (int v = kChain * p + 1; v < kChain * p + kChain; ++v)
+        parts[p] =
+            _mm256_add_epi16(parts[p], _mm256_maddubs_epi16(codes[v], _mm256_set1_epi32(activation[v])));
     }
-    if constexpr (IsNibble(Format)) return _mm256_madd_epi16(_mm256_add_epi16(halves[0], halves[1]), ones);
-    return _mm256_add_epi32(_mm256_madd_epi16(halves[0], ones), _mm256_madd_epi16(halves[1], ones));
+    if constexpr (kRun == 8) return _mm256_madd_epi16(_mm256_add_epi16(parts[0], parts[1]), ones);
+#pragma GCC unroll 4
+    for (int p = 0; p < 8 / kChain; ++p) {
+      const __m256i wide =
+          _mm256_madd_epi16(parts[p], kTraits.groups == 2 ? scales.group[kChain * p / 4] : ones);
+      sums = p == 0 ? wide : _mm256_add_epi32(sums, wide);
+    }
+    return sums;
   }
 }
 
+// `valid` rows of the strip, or all of them where more are left.
 inline void StoreRows(float* out, __m256 acc, int32_t valid, bool accumulate) {
-  if (valid == kStripRows) {
+  if (valid >= kStripRows) {
     _mm256_storeu_ps(out, accumulate ? _mm256_add_ps(_mm256_loadu_ps(out), acc) : acc);
     return;
   }
@@ -71,76 +159,108 @@ inline void StoreRows(float* out, __m256 acc, int32_t valid, bool accumulate) {
   for (int32_t i = 0; i < valid; ++i) out[i] = accumulate ? out[i] + lane[i] : lane[i];
 }
 
+// One block of 32 columns for T rows.
 template <int Format, int T>
-void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32_t blocks, float* y,
-                    int64_t y_stride, int32_t valid, bool accumulate) {
+inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* block,
+                                                         const BlockScales& scales, const unsigned char* tile,
+                                                         __m256 (&acc)[T]) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  Prefetch<CodeBytes(kTraits) * kStripRows>(block);
+  const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
+  const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * T);
+  const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
+  __m256i codes[8];
+  LoadCodes<Format, 0>(block, codes);
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) {
+    __m256i sums = BlockSums<Format>(codes, scales, activation + 8 * t);
+    if constexpr (kTraits.groups == 2 && kTraits.offset != 0)
+      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(scales.offsets, _mm256_set1_epi32(starts[3 * T + t])));
+    else if constexpr (kTraits.offset == 8 || kTraits.offset == 16)
+      sums = _mm256_add_epi32(sums, _mm256_set1_epi32(starts[t] >> (kTraits.offset == 8 ? 4 : 3)));
+    const __m256 activation_scale = _mm256_set1_ps(activation_scales[t]);
+    acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), _mm256_mul_ps(scales.scale, activation_scale), acc[t]);
+    if constexpr (kTraits.own_min && kTraits.groups == 2) {
+      const __m256i mins = _mm256_madd_epi16(scales.mins, _mm256_set1_epi32(starts[3 * T + t]));
+      acc[t] =
+          _mm256_fmadd_ps(_mm256_cvtepi32_ps(mins), _mm256_mul_ps(scales.minimum, activation_scale), acc[t]);
+    } else if constexpr (kTraits.own_min) {
+      acc[t] = _mm256_fmadd_ps(scales.minimum, _mm256_set1_ps(activation_scales[T + t]), acc[t]);
+    }
+  }
+}
+
+template <int Format, int T>
+void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
+                    int32_t blocks, float* y, int64_t y_stride, int32_t valid, bool accumulate) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
   __m256 acc[T];
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) acc[t] = _mm256_setzero_ps();
-  for (int32_t b = 0; b < blocks; ++b) {
-    if constexpr (T == 1) {
-      for (int i = 0; i < BlockBytes(Format); i += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(block + kPrefetchBytes + i), _MM_HINT_T0);
-    }
-    const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
-    const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * T);
-    const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
-    __m256i codes[8];
-    if constexpr (IsNibble(Format)) {
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
-        const __m256i packed = LoadVector(block + v * kVectorBytes);
-        codes[v] = LowNibbles(packed);
-        codes[v + 4] = HighNibbles(packed);
-      }
-    } else {
-#pragma GCC unroll 8
-      for (int v = 0; v < 8; ++v) codes[v] = LoadVector(block + v * kVectorBytes);
-    }
-    const uint16_t* scales =
-        reinterpret_cast<const uint16_t*>(block + (IsNibble(Format) ? 4 : 8) * kVectorBytes);
-    const __m256 scale = LoadHalf8(scales);
+  for (int32_t b = 0; b < blocks; b += kTraits.super) {
+    const unsigned char* floats = super + ScalesAt(kTraits) * kStripRows;
+    const __m256 scale = LoadHalf8(reinterpret_cast<const uint16_t*>(floats));
     __m256 minimum = _mm256_setzero_ps();
-    if constexpr (HasOwnMin(Format)) minimum = LoadHalf8(scales + 8);
-#pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) {
-      __m256i sums = BlockSums<Format>(codes, activation + 8 * t);
-      if constexpr (Format == kPackedNibbleSymmetric)
-        sums = _mm256_add_epi32(sums, _mm256_set1_epi32(starts[t] / 16));  // -8 * sum
-      const __m256 factor = _mm256_mul_ps(scale, _mm256_set1_ps(activation_scales[t]));
-      acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), factor, acc[t]);
-      if constexpr (HasOwnMin(Format))
-        acc[t] = _mm256_fmadd_ps(minimum, _mm256_set1_ps(activation_scales[T + t]), acc[t]);
+    if constexpr (kTraits.own_min) {
+      minimum = LoadHalf8(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
+      if constexpr (kTraits.groups != 0) minimum = _mm256_xor_ps(minimum, _mm256_set1_ps(-0.0f));
     }
-    block += BlockBytes(Format);
-    tile += T * kActivationBlockBytes;
+    if constexpr (kTraits.super > 1) Prefetch<CodesAt(kTraits) * kStripRows>(super);
+    const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
+    const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
+#pragma GCC unroll 1
+    for (int i = 0; i < kTraits.super; ++i) {
+      const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
+      MultiplyBlock<Format, T>(codes, scales, tile, acc);
+      if (residual != nullptr) {
+        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, acc);
+        residual += T * kActivationBlockBytes;
+      }
+      small += SmallScaleBytes(kTraits) * kStripRows;
+      codes += CodeBytes(kTraits) * kStripRows;
+      tile += T * kActivationBlockBytes;
+    }
+    super += SuperBytes(kTraits) * kStripRows;
   }
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) StoreRows(y + t * y_stride, acc[t], valid, accumulate);
 }
 
-template <int Format, int T>
-void MultiplyFloats(const unsigned char* strip, const float* x, int64_t x_stride, int32_t in, float* y,
-                    int64_t y_stride, int32_t valid, bool accumulate) {
-  __m256 acc[T];
+template <int Format>
+inline __attribute__((always_inline)) __m256 LoadWeights(const unsigned char* strip, int64_t k) {
+  if constexpr (Format == kPackedF32) return _mm256_loadu_ps(reinterpret_cast<const float*>(strip) + 8 * k);
+  if constexpr (Format == kPackedF16) return LoadHalf8(reinterpret_cast<const uint16_t*>(strip) + 8 * k);
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(strip + 16 * k));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+template <int Format, int T, int Strips>
+void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const float* x, float* y,
+                    int32_t valid) {
+  __m256 acc[Strips][T];
+#pragma GCC unroll 4
+  for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) acc[t] = _mm256_setzero_ps();
-  for (int32_t k = 0; k < in; ++k) {
-    __m256 w;
-    if constexpr (Format == kPackedF32) {
-      w = _mm256_loadu_ps(reinterpret_cast<const float*>(strip) + 8 * static_cast<int64_t>(k));
-    } else if constexpr (Format == kPackedF16) {
-      w = LoadHalf8(reinterpret_cast<const uint16_t*>(strip) + 8 * static_cast<int64_t>(k));
-    } else {
-      const __m128i half =
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(strip + 16 * static_cast<int64_t>(k)));
-      w = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+    for (int t = 0; t < T; ++t) acc[s][t] = _mm256_setzero_ps();
+  constexpr int64_t kColumnBytes = kStripRows * (Format == kPackedF32 ? 4 : 2);
+  for (int32_t k = 0; k < args.in; ++k)
+#pragma GCC unroll 4
+    for (int s = 0; s < Strips; ++s) {
+      const unsigned char* weights = strip + s * args.strip_bytes;
+      if constexpr (T <= 2)
+        _mm_prefetch(reinterpret_cast<const char*>(weights + kPrefetchBytes / Strips + k * kColumnBytes),
+                     _MM_HINT_T0);
+      const __m256 w = LoadWeights<Format>(weights, k);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t)
+        acc[s][t] = _mm256_fmadd_ps(w, _mm256_set1_ps(x[t * args.x_stride + k]), acc[s][t]);
     }
+#pragma GCC unroll 4
+  for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) acc[t] = _mm256_fmadd_ps(w, _mm256_set1_ps(x[t * x_stride + k]), acc[t]);
-  }
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) StoreRows(y + t * y_stride, acc[t], valid, accumulate);
+    for (int t = 0; t < T; ++t)
+      StoreRows(y + t * args.y_stride + s * kStripRows, acc[s][t], valid - s * kStripRows,
+                args.accumulate != 0);
 }
 
 #include "engine/kernels/isa_tiles.h"
@@ -196,8 +316,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx2Kernels;
-const KernelTable kAvx2Kernels = {"avx2",  kStripRows,   0,         MatMul,    Quantize,
-                                  RmsNorm, SiluMultiply, Rope,      Scale,     ExpArray,
-                                  ToHalf,  Attention,    ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kAvx2Kernels = {
+    "avx2",    kStripRows,     0,         MatMul,    nullptr,  0,      Quantize,
+    RmsNorm,   SiluMultiply,   Rope,      Scale,     ExpArray, ToHalf, QuantizeHead,
+    Attention, MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
 
 }  // namespace weir

@@ -11,113 +11,150 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_attention_tiles.h"
+
 #include "engine/kernels/isa_attention.h"
 
-enum { kStripRows = 16, kVectorBytes = 64 };
+#include "engine/kernels/isa_formats.h"
 
-constexpr bool IsNibble(int format) { return format == kPackedNibbleMin || format == kPackedNibbleSymmetric; }
-constexpr bool HasOwnMin(int format) { return format == kPackedNibbleMin || format == kPackedByteMin; }
-constexpr int BlockBytes(int format) {
-  return (IsNibble(format) ? 4 : 8) * kVectorBytes + (HasOwnMin(format) ? 64 : 32);
+#include "engine/kernels/isa_blocks_avx512.h"
+
+// The order in which the code vectors of a block are used: those that share a byte one after another.
+constexpr int NthVector(FormatTraits f, int i) {
+  return f.low_bits == 4 && !f.adjacent ? i % 2 * 4 + i / 2 : i;
 }
 
-__m512i LoadVector(const unsigned char* p) { return _mm512_loadu_si512(p); }
-
-__m512i LowNibbles(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
-__m512i HighNibbles(__m512i v) { return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15)); }
-
-// Code vector v (columns 4v to 4v+3 of the block) of a block. Symmetric codes start the integer sum
-// below zero instead of being shifted: exact, and free.
-template <int T>
-inline __attribute__((always_inline)) void Accumulate(__m512i (&sums)[T], __m512i codes,
-                                                      const int32_t* activation, int v) {
+// Adds the products of code vectors I to End - 1. A few rows have two sums each, because one would wait for itself.
+template <int Format, int T, int Split, int I, int End>
+inline __attribute__((always_inline)) void Accumulate(__m512i (&sums)[Split][T], const unsigned char* codes,
+                                                      const int32_t* activation, const BlockScales& scales) {
+  constexpr int kV = NthVector(TraitsOf(Format), I);
+  __m512i code = CodeVector<Format, kV>(codes);
+  if constexpr (ScalesCodes(Format)) code = _mm512_mullo_epi16(code, scales.factor[kV / 4]);
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t)
-    sums[t] = _mm512_dpbusd_epi32(sums[t], codes, _mm512_set1_epi32(activation[8 * t + v]));
+    sums[I % Split][t] =
+        _mm512_dpbusd_epi32(sums[I % Split][t], code, _mm512_set1_epi32(activation[8 * t + kV]));
+  if constexpr (I + 1 < End) Accumulate<Format, T, Split, I + 1, End>(sums, codes, activation, scales);
+}
+
+// One block of 32 columns for T rows.
+template <int Format, int T>
+inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* codes,
+                                                         const BlockScales& scales, const unsigned char* tile,
+                                                         __m512 (&acc)[T]) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  constexpr int kSplit = T <= 2 ? 2 : 1;
+  constexpr bool kTwoSums = HasTwoSums(Format);
+  Prefetch<CodeBytes(kTraits) * kStripRows>(codes);
+  const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
+  const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
+  __m512i sums[kSplit][T];
+  __m512 values[T];
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) {
+    if constexpr (kSplit == 2) sums[1][t] = _mm512_setzero_si512();
+    if constexpr (kTwoSums)
+      sums[0][t] = _mm512_set1_epi32(starts[T + t]);
+    else
+      sums[0][t] = StartOf<kTraits.offset>(starts[t]);
+  }
+  Accumulate<Format, T, kSplit, 0, kTwoSums ? 4 : 8>(sums, codes, activation, scales);
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) {
+    if constexpr (kSplit == 2) sums[0][t] = _mm512_add_epi32(sums[0][t], sums[1][t]);
+    values[t] = _mm512_cvtepi32_ps(sums[0][t]);
+  }
+  if constexpr (kTwoSums) {
+    // The two groups' sums times their small scales stay below 2^24: exact in float, in whatever order.
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) {
+      values[t] = _mm512_mul_ps(values[t], scales.group[0]);
+      sums[0][t] = _mm512_set1_epi32(starts[2 * T + t]);
+      if constexpr (kSplit == 2) sums[1][t] = _mm512_setzero_si512();
+    }
+    Accumulate<Format, T, kSplit, 4, 8>(sums, codes, activation, scales);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) {
+      if constexpr (kSplit == 2) sums[0][t] = _mm512_add_epi32(sums[0][t], sums[1][t]);
+      values[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[0][t]), scales.group[1], values[t]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) AddValue<Format, T>(values[t], scales, tile, t, acc[t]);
 }
 
 template <int Format, int T>
-void MultiplyBlocks(const unsigned char* block, const unsigned char* tile, int32_t blocks, float* y,
-                    int64_t y_stride, int32_t valid, bool accumulate) {
+void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
+                    int32_t blocks, float* y, int64_t y_stride, int32_t valid, bool accumulate) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
   __m512 acc[T];
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) acc[t] = _mm512_setzero_ps();
-  for (int32_t b = 0; b < blocks; ++b) {
-    const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
-    const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * T);
-    const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
-    __m512i sums[T];
-#pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) {
-      if constexpr (Format == kPackedByteSymmetric)
-        sums[t] = _mm512_set1_epi32(starts[t]);  // -128 * sum
-      else if constexpr (Format == kPackedNibbleSymmetric)
-        sums[t] = _mm512_srai_epi32(_mm512_set1_epi32(starts[t]), 4);  // -8 * sum
-      else
-        sums[t] = _mm512_setzero_si512();
-    }
-    if constexpr (IsNibble(Format)) {
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
-        const __m512i codes = LoadVector(block + v * kVectorBytes);
-        Accumulate<T>(sums, LowNibbles(codes), activation, v);
-        Accumulate<T>(sums, HighNibbles(codes), activation, v + 4);
-      }
-    } else {
-#pragma GCC unroll 8
-      for (int v = 0; v < 8; ++v) Accumulate<T>(sums, LoadVector(block + v * kVectorBytes), activation, v);
-    }
-    const uint16_t* scales =
-        reinterpret_cast<const uint16_t*>(block + (IsNibble(Format) ? 4 : 8) * kVectorBytes);
-    const __m512 scale = LoadHalf(scales);
+  for (int32_t b = 0; b < blocks; b += kTraits.super) {
+    const unsigned char* floats = super + ScalesAt(kTraits) * kStripRows;
+    const __m512 scale = LoadHalf(reinterpret_cast<const uint16_t*>(floats));
     __m512 minimum = _mm512_setzero_ps();
-    if constexpr (HasOwnMin(Format)) minimum = LoadHalf(scales + 16);
-#pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) {
-      const __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(activation_scales[t]));
-      acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[t]), factor, acc[t]);
-      if constexpr (HasOwnMin(Format))
-        acc[t] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(activation_scales[T + t]), acc[t]);
+    if constexpr (kTraits.own_min) {
+      minimum = LoadHalf(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
+      if constexpr (kTraits.groups != 0) minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
     }
-    block += BlockBytes(Format);
-    tile += T * kActivationBlockBytes;
+    if constexpr (kTraits.super > 1) Prefetch<CodesAt(kTraits) * kStripRows>(super);
+    const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
+    const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
+#pragma GCC unroll 1
+    for (int i = 0; i < kTraits.super; ++i) {
+      const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
+      MultiplyBlock<Format, T>(codes, scales, tile, acc);
+      if (residual != nullptr) {
+        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, acc);
+        residual += T * kActivationBlockBytes;
+      }
+      small += SmallScaleBytes(kTraits) * kStripRows;
+      codes += CodeBytes(kTraits) * kStripRows;
+      tile += T * kActivationBlockBytes;
+    }
+    super += SuperBytes(kTraits) * kStripRows;
   }
-  const __mmask16 mask = static_cast<__mmask16>((1u << valid) - 1);
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) {
-    float* out = y + t * y_stride;
-    if (accumulate) acc[t] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), acc[t]);
-    _mm512_mask_storeu_ps(out, mask, acc[t]);
-  }
+  for (int t = 0; t < T; ++t) StoreRows(y + t * y_stride, acc[t], valid, accumulate);
 }
 
-template <int Format, int T>
-void MultiplyFloats(const unsigned char* strip, const float* x, int64_t x_stride, int32_t in, float* y,
-                    int64_t y_stride, int32_t valid, bool accumulate) {
-  __m512 acc[T];
+template <int Format>
+inline __attribute__((always_inline)) __m512 LoadWeights(const unsigned char* strip, int64_t k) {
+  if constexpr (Format == kPackedF32) return _mm512_loadu_ps(strip + 64 * k);
+  if constexpr (Format == kPackedF16) return LoadHalf(reinterpret_cast<const uint16_t*>(strip) + 16 * k);
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(strip + 32 * k));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+template <int Format, int T, int Strips>
+void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const float* x, float* y,
+                    int32_t valid) {
+  __m512 acc[Strips][T];
+#pragma GCC unroll 4
+  for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) acc[t] = _mm512_setzero_ps();
-  for (int32_t k = 0; k < in; ++k) {
-    __m512 w;
-    if constexpr (Format == kPackedF32) {
-      w = _mm512_loadu_ps(strip + 64 * static_cast<int64_t>(k));
-    } else if constexpr (Format == kPackedF16) {
-      w = LoadHalf(reinterpret_cast<const uint16_t*>(strip) + 16 * static_cast<int64_t>(k));
-    } else {
-      const __m256i half =
-          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(strip + 32 * static_cast<int64_t>(k)));
-      w = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    for (int t = 0; t < T; ++t) acc[s][t] = _mm512_setzero_ps();
+  constexpr int64_t kColumnBytes = kStripRows * (Format == kPackedF32 ? 4 : 2);
+  for (int32_t k = 0; k < args.in; ++k)
+#pragma GCC unroll 4
+    for (int s = 0; s < Strips; ++s) {
+      const unsigned char* weights = strip + s * args.strip_bytes;
+      if constexpr (T <= 2)
+        _mm_prefetch(reinterpret_cast<const char*>(weights + kPrefetchBytes / Strips + k * kColumnBytes),
+                     _MM_HINT_T0);
+      const __m512 w = LoadWeights<Format>(weights, k);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t)
+        acc[s][t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[t * args.x_stride + k]), acc[s][t]);
     }
+#pragma GCC unroll 4
+  for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) acc[t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[t * x_stride + k]), acc[t]);
-  }
-  const __mmask16 mask = static_cast<__mmask16>((1u << valid) - 1);
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) {
-    float* out = y + t * y_stride;
-    if (accumulate) acc[t] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), acc[t]);
-    _mm512_mask_storeu_ps(out, mask, acc[t]);
-  }
+    for (int t = 0; t < T; ++t)
+      StoreRows(y + t * args.y_stride + s * kStripRows, acc[s][t], valid - s * kStripRows,
+                args.accumulate != 0);
 }
 
 #include "engine/kernels/isa_tiles.h"
@@ -167,8 +204,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx512VnniKernels;
-const KernelTable kAvx512VnniKernels = {"avx512vnni", kStripRows,   128,       MatMul,    Quantize,
-                                        RmsNorm,      SiluMultiply, Rope,      Scale,     ExpArray,
-                                        ToHalf,       Attention,    ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kAvx512VnniKernels = {
+    "avx512vnni", kStripRows,     128,       MatMul,    nullptr,  0,      Quantize,
+    RmsNorm,      SiluMultiply,   Rope,      Scale,     ExpArray, ToHalf, QuantizeHead,
+    Attention,    MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
 
 }  // namespace weir

@@ -9,44 +9,69 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_attention_tiles.h"
+
 #include "engine/kernels/isa_attention.h"
+
+#include "engine/kernels/isa_formats.h"
 
 constexpr int kStripRows = 16;
 
-int Code(const unsigned char* codes, int format, int row, int k) {
-  if (format == kPackedNibbleMin || format == kPackedNibbleSymmetric) {
-    const int byte = codes[(k % 16) / 4 * (4 * kStripRows) + 4 * row + k % 4];
-    return (k < 16 ? byte & 15 : byte >> 4) - (format == kPackedNibbleSymmetric ? 8 : 0);
+int Weight(FormatTraits f, const unsigned char* codes, int row, int column) {
+  const int code = CodeAt(f, codes, kStripRows, row, column);
+  if (f.table) return kTableValues[code];
+  return f.low_bits == 8 ? static_cast<signed char>(code) : code - f.offset;
+}
+
+// One block of a matrix row, already taken apart, times a tile's codes.
+void AddTerm(FormatTraits f, const int16_t (&weights)[32], const SmallScales& small, float scale, float min,
+             const unsigned char* tile, int tile_rows, float* acc) {
+  const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * tile_rows);
+  for (int t = 0; t < tile_rows; ++t) {
+    const signed char* row = reinterpret_cast<const signed char*>(tile) + 32 * t;
+    int32_t sum = 0;
+    for (int k = 0; k < 32; ++k) sum += weights[k] * row[k];
+    acc[t] = __builtin_fmaf(static_cast<float>(sum), scale * activation_scales[t], acc[t]);
+    if (!f.own_min) continue;
+    if (f.groups == 2) {
+      int32_t mins = 0;
+      for (int k = 0; k < 32; ++k) mins += small.min[k / 16] * row[k];
+      acc[t] = __builtin_fmaf(static_cast<float>(mins), min * activation_scales[t], acc[t]);
+    } else {
+      acc[t] = __builtin_fmaf(min, activation_scales[tile_rows + t], acc[t]);
+    }
   }
-  const unsigned char byte = codes[k / 4 * (4 * kStripRows) + 4 * row + k % 4];
-  return format == kPackedByteSymmetric ? static_cast<signed char>(byte) : byte;
 }
 
 // One matrix row times a tile of activation rows: each block's codes are taken apart once.
-void QuantizedTile(const IsaMatMul& args, const unsigned char* strip, int row_in_strip, int first_row,
+void QuantizedTile(const IsaMatMul& args, const unsigned char* super, int row_in_strip, int first_row,
                    int tile_rows, float* y) {
-  const bool nibbles = args.format == kPackedNibbleMin || args.format == kPackedNibbleSymmetric;
-  const bool own_min = args.format == kPackedNibbleMin || args.format == kPackedByteMin;
-  const int code_bytes = (nibbles ? 16 : 32) * kStripRows;
-  const int block_bytes = code_bytes + (own_min ? 4 : 2) * kStripRows;
+  const FormatTraits f = TraitsOf(args.format);
   const int blocks = args.in / 32;
-  const unsigned char* tile =
-      args.activations + static_cast<int64_t>(first_row) * blocks * kActivationBlockBytes;
+  const int64_t offset = static_cast<int64_t>(first_row) * blocks * kActivationBlockBytes;
+  const unsigned char* tile = args.activations + offset;
+  const unsigned char* residual = args.residual == nullptr ? nullptr : args.residual + offset;
   float acc[kMaxTileRows] = {};
   for (int b = 0; b < blocks; ++b) {
-    const unsigned char* block = strip + static_cast<int64_t>(b) * block_bytes;
-    const uint16_t* scales = reinterpret_cast<const uint16_t*>(block + code_bytes);
-    const float scale = HalfBitsToFloat(scales[row_in_strip]);
-    const float min = own_min ? HalfBitsToFloat(scales[kStripRows + row_in_strip]) : 0.0f;
+    if (b != 0 && b % f.super == 0) super += SuperBytes(f) * kStripRows;
+    const uint16_t* floats = reinterpret_cast<const uint16_t*>(super + ScalesAt(f) * kStripRows);
+    const SmallScales small = SmallScalesAt(f, super, kStripRows, row_in_strip, b % f.super);
+    float scale = HalfBitsToFloat(floats[row_in_strip]);
+    float min = f.own_min ? -HalfBitsToFloat(floats[kStripRows + row_in_strip]) : 0.0f;
+    // One group: its scale is multiplied in as a float. Two: as integers, before the float.
+    if (f.groups < 2) {
+      scale *= static_cast<float>(small.scale[0]);
+      min *= static_cast<float>(small.min[0]);
+    }
+    const unsigned char* codes = super + (CodesAt(f) + b % f.super * CodeBytes(f)) * kStripRows;
     int16_t weights[32];
-    for (int k = 0; k < 32; ++k) weights[k] = static_cast<int16_t>(Code(block, args.format, row_in_strip, k));
-    const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * tile_rows);
-    for (int t = 0; t < tile_rows; ++t) {
-      const signed char* codes = reinterpret_cast<const signed char*>(tile) + 32 * t;
-      int32_t sum = 0;
-      for (int k = 0; k < 32; ++k) sum += weights[k] * codes[k];
-      acc[t] = __builtin_fmaf(static_cast<float>(sum), scale * activation_scales[t], acc[t]);
-      if (own_min) acc[t] = __builtin_fmaf(min, activation_scales[tile_rows + t], acc[t]);
+    for (int k = 0; k < 32; ++k)
+      weights[k] =
+          static_cast<int16_t>(Weight(f, codes, row_in_strip, k) * (f.groups == 2 ? small.scale[k / 16] : 1));
+    AddTerm(f, weights, small, scale, min, tile, tile_rows, acc);
+    if (residual != nullptr) {
+      const unsigned char* second = residual + static_cast<int64_t>(b) * tile_rows * kActivationBlockBytes;
+      if (HasSecondTerm(second, tile_rows)) AddTerm(f, weights, small, scale, min, second, tile_rows, acc);
     }
     tile += tile_rows * kActivationBlockBytes;
   }
@@ -82,7 +107,7 @@ void MatMul(const IsaMatMul* pointer) {
     const unsigned char* strip = args.strips + s * args.strip_bytes;
     for (int r = 0; r < kStripRows && s * kStripRows + r < args.out; ++r) {
       float* y = args.y + static_cast<int64_t>(s - args.first_strip) * kStripRows + r;
-      if (args.format >= kPackedF16) {
+      if (IsFloatFormat(args.format)) {
         for (int row = 0; row < args.rows; ++row) FloatElement(args, strip, r, row, y + row * args.y_stride);
         continue;
       }
@@ -125,8 +150,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kGenericKernels;
-const KernelTable kGenericKernels = {"generic", kStripRows,   0,         MatMul,    Quantize,
-                                     RmsNorm,   SiluMultiply, Rope,      Scale,     ExpArray,
-                                     ToHalf,    Attention,    ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kGenericKernels = {
+    "generic", kStripRows,     0,         MatMul,    nullptr,  0,      Quantize,
+    RmsNorm,   SiluMultiply,   Rope,      Scale,     ExpArray, ToHalf, QuantizeHead,
+    Attention, MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
 
 }  // namespace weir

@@ -1,0 +1,145 @@
+// What a layer of the llama architecture does with heads: rotation, the KV cache, attention.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/model/llama.h"
+
+namespace weir {
+namespace {
+
+constexpr int kPiece = 64;  // values of a head at a time
+
+// Keys lie with their tokens side by side, values one after another.
+void StoreHalves(const KernelTable& kernels, const float* x, int head_dim, uint16_t* to, int64_t stride) {
+  if (stride == 1) return kernels.to_half(x, head_dim, to);
+  uint16_t half[kPiece];
+  for (int first = 0; first < head_dim; first += kPiece) {
+    const int count = std::min(kPiece, head_dim - first);
+    kernels.to_half(x + first, count, half);
+    for (int d = 0; d < count; ++d) to[int64_t{first + d} * stride] = half[d];
+  }
+}
+
+// Four codes stay together; `stride` is from four to the next.
+float StoreCodes(const KernelTable& kernels, const float* x, int head_dim, unsigned char* to,
+                 int64_t stride) {
+  signed char codes[kMaxInt8HeadDim];
+  const float scale = kernels.quantize_head(x, head_dim, codes);
+  for (int d = 0; d < head_dim; d += 4) std::memcpy(to + d / 4 * stride, codes + d, 4);
+  return scale;
+}
+
+}  // namespace
+
+void LlamaModel::FinishQueryHead(int head, int num_rows) {
+  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+  const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
+  for (int row = 0; row < num_rows; ++row) {
+    float* q = scratch_.queries + row * stride + int64_t{head} * config_.head_dim;
+    const float* rope = scratch_.rope[static_cast<size_t>(row)];
+    kernels_->rope(q, rope, rope + config_.rope_dims, config_.rope_dims);
+    kernels_->scale(q, config_.head_dim, scale);
+  }
+}
+
+void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys,
+                              int stride) {
+  unsigned char* blocks = kv.blocks(layer_index, head);
+  for (int row = 0; row < batch.num_rows(); ++row) {
+    float* key = keys + int64_t{row} * stride;
+    const float* rope = scratch_.rope[static_cast<size_t>(row)];
+    kernels_->rope(key, rope, rope + config_.rope_dims, config_.rope_dims);
+    const int64_t slot = batch.slots[static_cast<size_t>(row)];
+    unsigned char* block = blocks + slot / kBlockSize * kv.block_stride();
+    const int64_t token = slot % kBlockSize;
+    if (kv.shape().dtype == KvDtype::kF16) {
+      StoreHalves(*kernels_, key, config_.head_dim, reinterpret_cast<uint16_t*>(block) + token, kBlockSize);
+      continue;
+    }
+    const float scale = StoreCodes(*kernels_, key, config_.head_dim, block + 4 * token, 4 * kBlockSize);
+    reinterpret_cast<float*>(block + kv.shape().key_scales_offset())[token] = scale;
+  }
+}
+
+void LlamaModel::StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head,
+                                const float* values, int stride) {
+  unsigned char* blocks = kv.blocks(layer_index, head);
+  const int64_t row_bytes = kv.shape().value_row_bytes();
+  for (int row = 0; row < batch.num_rows(); ++row) {
+    const float* value = values + int64_t{row} * stride;
+    const int64_t slot = batch.slots[static_cast<size_t>(row)];
+    unsigned char* block = blocks + slot / kBlockSize * kv.block_stride();
+    const int64_t token = slot % kBlockSize;
+    unsigned char* to = block + kv.shape().values_offset() + token * row_bytes;
+    if (kv.shape().dtype == KvDtype::kF16) {
+      StoreHalves(*kernels_, value, config_.head_dim, reinterpret_cast<uint16_t*>(to), 1);
+      continue;
+    }
+    const float scale = StoreCodes(*kernels_, value, config_.head_dim, to, 4);
+    reinterpret_cast<float*>(block + kv.shape().key_scales_offset())[kBlockSize + token] = scale;
+  }
+}
+
+void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer) {
+  Enter(StepSegment::kAttention);
+  const int group = config_.num_heads / config_.num_kv_heads;
+  const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
+  const int columns = group * config_.head_dim;
+  const Activations into{scratch_.attended_tiles, scratch_.attended, batch.num_rows(),
+                         static_cast<int32_t>(stride)};
+  const bool quantize_here = columns % 32 == 0;
+  const std::vector<AttentionTask>& tasks = attention_.tasks();
+  const auto tile_of = [&](const AttentionTask& task) -> const AttentionTile& {
+    return attention_.tiles()[static_cast<size_t>(task.tile)];
+  };
+  pool_->Run(static_cast<int>(tasks.size()), [&](int index, int thread) {
+    Enter(StepSegment::kAttention, thread);
+    const AttentionTask& task = tasks[static_cast<size_t>(index)];
+    const AttentionTile& tile = tile_of(task);
+    const int row = tile.sequence->first_row + tile.first_row;
+    const int64_t first_column = int64_t{tile.kv_head} * columns;
+    IsaAttention args;
+    args.q = scratch_.queries + row * stride + first_column;
+    args.q_stride = stride;
+    args.out = scratch_.attended + row * stride + first_column;
+    args.out_stride = stride;
+    args.rows = tile.num_rows;
+    args.group = group;
+    args.head_dim = config_.head_dim;
+    args.first_position = batch.positions[static_cast<size_t>(row)];
+    args.kv_format = kv.shape().dtype == KvDtype::kInt8 ? kKvInt8 : kKvF16;
+    args.values_offset = static_cast<int32_t>(kv.shape().values_offset());
+    args.blocks = kv.blocks(layer_index, tile.kv_head);
+    args.block_stride = kv.block_stride();
+    args.block_table = batch.block_ids.data() + tile.sequence->first_block;
+    // Threads take turns, so this one probably claims the task that many further on.
+    const AttentionTask& next_task =
+        tasks[std::min(static_cast<size_t>(index + pool_->num_threads()), tasks.size() - 1)];
+    const AttentionTile& next = tile_of(next_task);
+    const int next_block = next_task.first_chunk * (kAttentionChunk / kBlockSize);
+    args.next_blocks = kv.blocks(layer_index, next.kv_head);
+    args.next_block_table = batch.block_ids.data() + next.sequence->first_block + next_block;
+    args.next_num_blocks = next.sequence->num_blocks - next_block;
+    args.first_chunk = task.first_chunk;
+    args.last_chunk = task.last_chunk;
+    args.partials = tile.partials;
+    args.scratch = scratch_.threads[static_cast<size_t>(thread)].attention;
+    kernels_->attention(&args);
+    if (tile.partials != nullptr) {
+      if (!attention_.FinishTask(tile)) return;
+      kernels_->merge_attention(&args);
+    }
+    if (!quantize_here || !layer.o.quantized()) return;
+    Enter(StepSegment::kNormQuantize, thread);
+    for (int r = 0; r < tile.num_rows; ++r)
+      QuantizeRow(*kernels_, args.out + r * stride, row + r, static_cast<int32_t>(first_column), columns,
+                  into);
+  });
+  if (quantize_here || !layer.o.quantized()) return;
+  Enter(StepSegment::kNormQuantize);
+  for (int row = 0; row < batch.num_rows(); ++row)
+    QuantizeRow(*kernels_, scratch_.attended + row * stride, row, 0, static_cast<int32_t>(stride), into);
+}
+
+}  // namespace weir
