@@ -14,7 +14,8 @@ import tempfile
 
 BASE = {"base"}
 ENGINE_PARTS = {"engine/request", "engine/tokenizer", "engine/admission", "engine/scheduler", "engine/kvcache",
-                "engine/batch", "engine/model", "engine/kernels", "engine/sampling", "engine/gguf", "engine/tensor"}
+                "engine/batch", "engine/model", "engine/kernels", "engine/sampling", "engine/gguf", "engine/tensor",
+                "engine/synthetic"}
 
 # folder -> folders it may include besides itself
 MAY_INCLUDE = {
@@ -23,6 +24,7 @@ MAY_INCLUDE = {
     "engine/gguf": BASE | {"engine/tensor"},
     "engine/kernels": BASE | {"engine/tensor"},
     "engine/tokenizer": BASE | {"engine/gguf"},
+    "engine/synthetic": BASE | {"engine/gguf", "engine/tokenizer", "engine/tensor"},
     "engine/kvcache": BASE | {"engine/tensor"},
     "engine/batch": BASE | {"engine/kvcache"},
     "engine/sampling": BASE | {"engine/kernels"},

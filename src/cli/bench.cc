@@ -8,20 +8,22 @@
 #include "cli/bench_tables.h"
 #include "cli/choice_flag.h"
 #include "cli/command.h"
-#include "cli/default_model.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
 #include "cli/kv_dtype_flag.h"
+#include "cli/model_flags.h"
 #include "cli/progress.h"
 #include "cli/result_output.h"
+#include "cli/weight_text.h"
 #include "perf/driver/bench_spec.h"
+#include "perf/report/number_format.h"
 
 namespace weir {
 namespace {
 
 struct BenchFlags {
   BenchSpec spec;
-  std::string model;
+  ModelFlags model;
   std::string output = "benchmark_results.json";
   bool quick = false;
   bool allow_invalid = false;
@@ -29,7 +31,7 @@ struct BenchFlags {
 
 void AddFlags(CLI::App& app, BenchFlags* flags) {
   BenchSpec& spec = flags->spec;
-  app.add_option("--model", flags->model, "GGUF file (default: the cached default model)");
+  flags->model.Declare(app);
   AddChoice<BenchMode>(app, "--mode", &spec.mode,
                        {{"study", BenchMode::kStudy}, {"matrix", BenchMode::kMatrix}},
                        "study: the direct benchmark; matrix: prefill and decode apart");
@@ -65,6 +67,22 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
   app.add_flag("--allow-invalid", flags->allow_invalid, "exit 0 even when the verdict is INVALID");
 }
 
+void PrintMemory(const Json& document) {
+  const auto number = [&](std::string_view part, std::string_view key) {
+    return JsonNumber(FindJson(document, {part, key})).value_or(0);
+  };
+  WeightFacts facts;
+  if (JsonString(FindJson(document, {"model", "weight_storage"})) == "mmap")
+    facts.storage = WeightStorage::kMmap;
+  facts.packed_bytes = static_cast<int64_t>(number("memory", "packed_weights_bytes"));
+  facts.huge_bytes = static_cast<int64_t>(number("memory", "huge_page_bytes"));
+  facts.mapped_bytes = static_cast<int64_t>(number("memory", "mapped_weights_bytes"));
+  facts.load_s = number("model", "load_s");
+  fmt::print("weights: {}\nmemory: at most {} in use, of it {} KV cache\n", DescribeWeights(facts),
+             FormatBytes(number("memory", "process_peak_bytes")),
+             FormatBytes(number("memory", "kv_pool_bytes")));
+}
+
 }  // namespace
 
 int RunBench(const std::vector<std::string>& arguments) {
@@ -83,9 +101,11 @@ int RunBench(const std::vector<std::string>& arguments) {
   }
   // Before minutes of work, not after them.
   if (Status writable = CheckWritable(flags.output); !writable.ok()) return Fail("bench", writable);
-  Result<std::string> model = FindModel(flags.model);
+  Result<ModelChoice> model = flags.model.Choose();
   if (!model) return Fail("bench", model.error());
-  spec.model_path = *model;
+  spec.model_path = model->path;
+  spec.synthetic = model->synthetic;
+  spec.weights = model->weights;
   spec.command = {"weir", "bench"};
   spec.command.insert(spec.command.end(), arguments.begin(), arguments.end());
   spec.stop = &InterruptFlag();
@@ -94,6 +114,8 @@ int RunBench(const std::vector<std::string>& arguments) {
     return RunBenchmark(spec, [&](double fraction, std::string_view what) { bar.Update(fraction, what); });
   }();
   if (!document) return Fail("bench", document.error());
+  if (spec.synthetic.has_value()) fmt::print("synthetic weights: {}\n", spec.model_path);
+  PrintMemory(*document);
   PrintBenchTables(*document);
   return StoreResult("bench", *document, flags.output, flags.allow_invalid);
 }

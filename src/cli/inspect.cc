@@ -99,7 +99,7 @@ void PrintTensors(const ModelSummary& summary, const ModelFile& file, bool all) 
     fmt::print("\nTensors ({})\n", file.tensors().size());
     for (const TensorInfo& tensor : file.tensors()) {
       fmt::print("  {:<36} {:<6} {:>16} {:>10}  at {}\n", QuoteForMessage(tensor.name),
-                 Traits(tensor.dtype).name, Shape(tensor), Bytes(static_cast<int64_t>(tensor.data.size())),
+                 Traits(tensor.dtype).name, Shape(tensor), Bytes(static_cast<int64_t>(tensor.num_bytes())),
                  tensor.offset);
     }
     return;

@@ -24,7 +24,7 @@ void AddTensors(const ModelFile& file, ModelSummary* out) {
   int64_t bytes = 0;
   for (const TensorInfo& tensor : file.tensors()) {
     const auto elements = static_cast<int64_t>(tensor.num_elements());
-    const auto size = static_cast<int64_t>(tensor.data.size());
+    const auto size = static_cast<int64_t>(tensor.num_bytes());
     TypeShare& share = shares[tensor.dtype];
     share.dtype = tensor.dtype;
     share.num_tensors += 1;
@@ -63,7 +63,7 @@ Json TensorJson(const TensorInfo& tensor) {
   return {{"name", tensor.name},
           {"type", std::string(Traits(tensor.dtype).name)},
           {"dims", tensor.dims},
-          {"bytes", tensor.data.size()},
+          {"bytes", tensor.num_bytes()},
           {"offset", tensor.offset}};
 }
 

@@ -12,6 +12,7 @@
 
 #include "cli/command.h"
 #include "cli/serve_flags.h"
+#include "cli/weight_text.h"
 #include "server/inference_server.h"
 
 namespace weir {
@@ -78,6 +79,8 @@ Result<std::unique_ptr<Engine>> Load(const EngineOptions& options, const Signals
 void PrintAddresses(const ServeSpec& spec, const InferenceServer& server) {
   const std::string host = spec.server.host == "0.0.0.0" ? "127.0.0.1" : spec.server.host;
   fmt::print("weir listens at http://{}:{} and loads {}\n", host, server.port(), spec.engine.model_path);
+  if (spec.engine.synthetic.has_value())
+    fmt::print("  warning     synthetic weights: for measuring only, every answer is noise\n");
   fmt::print("  model       {}\n", spec.server.model_name);
   if (server.control_port() != 0) {
     fmt::print("  control     http://{}:{}\n", host, server.control_port());
@@ -99,6 +102,7 @@ void PrintReady(const ServeSpec& spec, const InferenceServer& server, const Engi
   fmt::print("  memory      weights {:.0f} MiB, KV cache {:.0f} MiB {} ({} blocks of 16 tokens)\n",
              Mib(engine.model().memory_bytes()), Mib(engine.kv_bytes()),
              KvDtypeName(engine.options().kv_dtype), engine.num_kv_blocks());
+  fmt::print("  weights     {}\n", DescribeWeights(engine.model().weight_facts()));
   fmt::print("  limits      {} sequences and {} tokens per step, {} waiting, context {}\n",
              options.max_num_seqs, options.max_num_batched_tokens,
              options.bounded_queue ? fmt::format("at most {}", options.max_num_queued_reqs) : "any number",

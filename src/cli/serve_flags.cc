@@ -6,9 +6,9 @@
 #include <map>
 #include <utility>
 
-#include "cli/default_model.h"
 #include "cli/flags.h"
 #include "cli/kv_dtype_flag.h"
+#include "cli/model_flags.h"
 
 namespace weir {
 namespace {
@@ -63,11 +63,10 @@ struct Texts {
   std::string control_port = "auto";
 };
 
-void DeclareFlags(CLI::App& app, ServeSpec* spec, Texts* texts) {
+void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* texts) {
   EngineOptions& engine = spec->engine;
   ServerOptions& server = spec->server;
-  app.add_option("--model", engine.model_path,
-                 "GGUF file; without it the default model of tools/get_model.sh");
+  model->Declare(app);
   app.add_option("--served-model-name", server.model_name, "name in the API; without it the file's name");
   app.add_option("--host", server.host, "address to listen on")->capture_default_str();
   app.add_option("--port", server.port, "port for clients; 0 takes a free one")
@@ -158,12 +157,16 @@ Result<std::optional<ServeSpec>> ReadServeFlags(const std::vector<std::string>& 
   ServeSpec spec;
   Texts texts;
   CLI::App app("serve a model over an OpenAI-compatible API", "weir serve");
-  DeclareFlags(app, &spec, &texts);
+  ModelFlags model;
+  DeclareFlags(app, &spec, &model, &texts);
   WEIR_ASSIGN_OR_RETURN(const bool go_on, ParseFlags(app, arguments));
   if (!go_on) return std::optional<ServeSpec>();
   WEIR_RETURN_IF_ERROR(Interpret(texts, &spec));
   WEIR_RETURN_IF_ERROR(InterpretControlPort(texts.control_port, &spec.server));
-  WEIR_ASSIGN_OR_RETURN(spec.engine.model_path, FindModel(spec.engine.model_path));
+  WEIR_ASSIGN_OR_RETURN(ModelChoice choice, model.Choose());
+  spec.engine.model_path = std::move(choice.path);
+  spec.engine.synthetic = std::move(choice.synthetic);
+  spec.engine.weights = choice.weights;
   ServerOptions& server = spec.server;
   if (server.model_name.empty()) server.model_name = ModelNameOf(spec.engine.model_path);
   if (server.model_name != ModelNameOf(server.model_name)) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -32,6 +33,7 @@ bool Engine::Step() {
   EnterSegment(s.profiled, StepSegment::kSampling);
   const TimePoint forward_ended = s.clock.Now();
   s.Sample();
+  if (!s.WeightsAreSound()) std::fill(s.tokens.begin(), s.tokens.end(), -1);
   EnterSegment(s.profiled, StepSegment::kOther);
   const TimePoint ended = s.clock.Now();
 

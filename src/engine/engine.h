@@ -24,6 +24,7 @@
 #include "engine/model/model.h"
 #include "engine/request/request.h"
 #include "engine/request/request_stream.h"
+#include "engine/synthetic/synthetic_model.h"
 #include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -33,6 +34,8 @@ enum class SchedulerPolicy { kContinuous, kSequential };
 
 struct EngineOptions {
   std::string model_path;
+  std::optional<SyntheticSpec> synthetic;  // instead of a file
+  WeightStorage weights = WeightStorage::kRepack;
   int num_threads = 0;              // 0: all cores
   int max_num_seqs = 0;             // 0: automatic, which is 32
   int max_num_batched_tokens = 0;   // 0: automatic, which is 512; never below max_num_seqs

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "engine/engine_state.h"
 #include "engine/sampling/logprobs.h"
 
@@ -29,6 +30,18 @@ void Engine::State::Forward() {
   const int64_t columns = model->config().vocab_size;
   CHECK(static_cast<size_t>(rows * columns) <= logits.size());
   model->Forward(batch, kv, MatrixView<float>(logits.data(), rows, columns));
+}
+
+bool Engine::State::WeightsAreSound() {
+  if (options.weights != WeightStorage::kMmap) return true;
+  if (weights_fault.ok()) {
+    const Status changed = file->CheckUnchanged();
+    if (changed.ok()) return true;
+    LogError("{}; no more requests are accepted, start again", changed.message());
+    weights_fault = Internal(changed.message()).WithReason("weights_changed");
+    draining.store(true, std::memory_order_release);
+  }
+  return false;
 }
 
 void Engine::State::Sample() {

@@ -72,7 +72,8 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   State& s = *state;
   s.options = options;
   WEIR_RETURN_IF_ERROR(FillAutomatic(s.options));
-  WEIR_ASSIGN_OR_RETURN(s.file, ModelFile::Open(options.model_path));
+  WEIR_ASSIGN_OR_RETURN(s.file, options.synthetic.has_value() ? MakeSyntheticModel(*options.synthetic)
+                                                              : ModelFile::Open(options.model_path));
   WEIR_ASSIGN_OR_RETURN(s.tokenizer, Tokenizer::Create(*s.file));
   s.chat_template = LoadChatTemplate(*s.file, *s.tokenizer);
   WEIR_ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(*s.file));
@@ -90,6 +91,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
                              .max_context = s.max_model_len,
                              .kv_dtype = options.kv_dtype,
                              .isa = options.isa,
+                             .storage = options.weights,
                              .on_progress = options.on_progress};
   WEIR_ASSIGN_OR_RETURN(s.model, Model::Load(*s.file, model_options));
   s.options.num_threads = s.model->num_threads();
@@ -101,6 +103,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
                                          .tokens_per_context = s.max_model_len,
                                          .max_num_seqs = s.options.max_num_seqs,
                                          .model_bytes = s.model->memory_bytes(),
+                                         .mapped_bytes = s.model->weight_facts().mapped_bytes,
                                          .requested_bytes = options.kv_cache_bytes,
                                          .memory_utilization = options.memory_utilization}));
   WEIR_ASSIGN_OR_RETURN(s.kv, KvStorage::Create(shape, num_blocks));

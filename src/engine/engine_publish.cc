@@ -55,10 +55,11 @@ void Engine::State::Tell(TimePoint at) {
     } else if (event.token < 0) {
       event.index = 0;
       event.finish = FinishReason::kError;
-      event.error =
-          Internal(
-              "the model's logits hold no finite number to choose by; this request cannot go on, others do")
-              .WithReason("numeric_error");
+      event.error = !weights_fault.ok() ? weights_fault
+                                        : Internal(
+                                              "the model's logits hold no finite number to choose by; this "
+                                              "request cannot go on, others do")
+                                              .WithReason("numeric_error");
     } else {
       if (event.index == 0) sequence.stream->ledger().first_token = at;
       const std::vector<int32_t>& stops = record_of_it.stop_ids;

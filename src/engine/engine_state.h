@@ -63,6 +63,7 @@ struct Engine::State {
   std::vector<int32_t> tokens;                                 // one per plan entry
   std::vector<std::unique_ptr<TokenLogprobs>> token_logprobs;  // the same
   std::vector<Sequence*> ending;                               // scratch
+  Status weights_fault;                                        // OK, or why no weight can be trusted any more
   StepProfile profile;
   StepProfile* profiled = nullptr;  // &profile while profiling
   double request_seconds = 0;
@@ -90,6 +91,8 @@ struct Engine::State {
   Status CheckFits(const Request& request) const;
   std::unique_ptr<Sequence> MakeSequence(Request request, EventSink* sink, std::shared_ptr<void> context);
   void Wake();
+  // False once weights that stay in the file can no longer be trusted: then all requests end, and no more are accepted.
+  bool WeightsAreSound();
 
   // engine_queue.cc: before the forward pass
   void DrainSubmitQueue();

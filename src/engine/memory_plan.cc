@@ -58,7 +58,8 @@ Result<int> PlanKvBlocks(const MachineMemory& memory, const KvDemand& demand) {
   const double share = demand.memory_utilization;
   const int64_t budget =
       std::min(static_cast<int64_t>(share * static_cast<double>(memory.total_bytes)) - demand.model_bytes,
-               static_cast<int64_t>(share * static_cast<double>(memory.available_bytes)));
+               static_cast<int64_t>(share * static_cast<double>(memory.available_bytes))) -
+      demand.mapped_bytes;
   const int64_t per_context = BlocksFor(demand.tokens_per_context);
   const int64_t wanted = std::min(kMaxBlocks, per_context * demand.max_num_seqs);
   const int64_t blocks = std::min(wanted, budget / demand.bytes_per_block);
@@ -70,7 +71,8 @@ Result<int> PlanKvBlocks(const MachineMemory& memory, const KvDemand& demand) {
       "or use a "
       "smaller model",
       demand.tokens_per_context, Mib(per_context * demand.bytes_per_block), Mib(std::max<int64_t>(0, budget)),
-      Mib(memory.total_bytes), Mib(memory.available_bytes), Mib(demand.model_bytes), share));
+      Mib(memory.total_bytes), Mib(memory.available_bytes), Mib(demand.model_bytes + demand.mapped_bytes),
+      share));
 }
 
 }  // namespace weir

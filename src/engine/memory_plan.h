@@ -22,7 +22,8 @@ struct KvDemand {
   int64_t bytes_per_block = 0;
   int64_t tokens_per_context = 0;
   int max_num_seqs = 0;
-  int64_t model_bytes = 0;      // already taken
+  int64_t model_bytes = 0;   // already taken
+  int64_t mapped_bytes = 0;  // of a file that should stay in memory, though the system counts it as available
   int64_t requested_bytes = 0;  // 0: automatic
   double memory_utilization = 0.9;
 };

@@ -27,6 +27,15 @@ TEST(MemoryPlanTest, StaysInsideItsShareOfTheMachine) {
   EXPECT_EQ(*scarce, 180);
 }
 
+TEST(MemoryPlanTest, LeavesRoomForWeightsThatStayInTheirFile) {
+  KvDemand demand = Demand();
+  demand.model_bytes = 0;
+  demand.mapped_bytes = 300 * kMib;
+  const auto blocks = PlanKvBlocks({.total_bytes = 10000 * kMib, .available_bytes = 500 * kMib}, demand);
+  ASSERT_TRUE(blocks.has_value());
+  EXPECT_EQ(*blocks, 450 - 300);
+}
+
 TEST(MemoryPlanTest, RefusesWhenOneContextDoesNotFit) {
   const auto blocks = PlanKvBlocks({.total_bytes = 600 * kMib, .available_bytes = 10000 * kMib}, Demand());
   ASSERT_FALSE(blocks.has_value());

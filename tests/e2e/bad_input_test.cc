@@ -90,6 +90,19 @@ TEST_F(BadInputTest, APortInUseIsSaidBeforeTheModelLoads) {
   close(fd);
 }
 
+TEST_F(BadInputTest, SyntheticWeightsAndFilesAreNotMixedUp) {
+  for (const char* command : {"bench", "serve"}) {
+    ExpectOneClearLine(Weir({command, "--load-format", "dummy", "--shape", "x", "--quantization", "q8_0"}), 2,
+                       "expected one of: smollm2-135m, llama-3.2-1b, llama-3.2-3b, llama-3.1-8b");
+    ExpectOneClearLine(Weir({command, "--load-format", "random"}), 2, "expected one of: gguf, dummy");
+    ExpectOneClearLine(Weir({command, "--shape", "llama-3.2-1b"}), 2, "add --load-format dummy");
+    ExpectOneClearLine(Weir({command, "--load-format", "dummy", "--shape", "llama-3.2-1b", "--quantization",
+                             "q8_0", "--model", "m.gguf"}),
+                       2, "leave one of them out");
+    ExpectOneClearLine(Weir({command, "--weights", "disk"}), 2, "expected one of: repack, mmap");
+  }
+}
+
 TEST_F(BadInputTest, AnUnreachableServerIsOneLine) {
   ExpectOneClearLine(Weir({"load", "--url", "http://127.0.0.1:1", "--output", folder_ + "/out.json"}), 4,
                      "127.0.0.1:1");

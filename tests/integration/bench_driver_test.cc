@@ -28,6 +28,48 @@ class BenchDriverTest : public testing::Test {
   TinyModel model_;
 };
 
+TEST_F(BenchDriverTest, SyntheticWeightsAreMeasuredAndCalledSo) {
+  BenchSpec spec = Spec();
+  spec.synthetic = SyntheticSpec{"smollm2-135m", "q4_1"};
+  spec.model_path = spec.synthetic->Name();
+  spec.batch_sizes = {1};
+  spec.repeats = 1;
+  spec.num_prompts = 2;
+  spec.max_tokens = 2;
+  const Result<Json> study = RunBenchmark(spec, {});
+  ASSERT_TRUE(study.has_value()) << study.error().message();
+  EXPECT_EQ((*study)["results"][0]["num_ok"], 2);
+  EXPECT_EQ((*study)["model"]["load_format"], "dummy");
+  EXPECT_EQ((*study)["model"]["weights"], "synthetic weights");
+  EXPECT_EQ((*study)["model"]["name"], "synthetic-smollm2-135m-q4_1");
+  EXPECT_EQ((*study)["model"]["weight_format"], "Q4_1");
+  EXPECT_TRUE((*study)["model"]["sha256"].is_null());
+  EXPECT_EQ((*study)["parameters"]["prompts"], "random token ids");
+  EXPECT_TRUE((*study)["notes"].back().get<std::string>().starts_with("synthetic weights"));
+
+  spec.mode = BenchMode::kMatrix;
+  spec.prompt_lens = {8};
+  spec.gen_len = 2;
+  const Result<Json> matrix = RunBenchmark(spec, {});
+  ASSERT_TRUE(matrix.has_value()) << matrix.error().message();
+  EXPECT_EQ((*matrix)["matrix"].size(), 1u);
+  EXPECT_EQ((*matrix)["model"]["load_format"], "dummy");
+}
+
+TEST_F(BenchDriverTest, SaysWhereTheMemoryWent) {
+  BenchSpec spec = Spec();
+  spec.batch_sizes = {1};
+  spec.repeats = 1;
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  const Json& memory = (*document)["memory"];
+  EXPECT_GE(memory["process_peak_bytes"].get<int64_t>(), memory["process_bytes"].get<int64_t>());
+  EXPECT_GT(memory["packed_weights_bytes"].get<int64_t>(), 0);
+  EXPECT_LE(memory["huge_page_bytes"].get<int64_t>(), memory["packed_weights_bytes"].get<int64_t>());
+  EXPECT_EQ((*document)["model"]["weight_storage"], "repack");
+  EXPECT_GT((*document)["model"]["load_s"].get<double>(), 0);
+}
+
 TEST_F(BenchDriverTest, KeepsTheBatchFullAndCountsOnlyMeasuredPrompts) {
   BenchSpec spec = Spec();
   spec.batch_sizes = {1, 3};

@@ -21,7 +21,9 @@ Status Named(const std::string& path, Status status) {
 
 struct ModelFile::State {
   std::string path;
-  std::unique_ptr<MappedFile> file;
+  std::unique_ptr<MappedFile> file;  // null when assembled
+  std::string metadata;              // what `contents` points into when assembled
+  std::unique_ptr<TensorRows> rows;  // null when in a file
   GgufContents contents;
 
   template <typename T>
@@ -49,6 +51,11 @@ uint64_t TensorInfo::num_elements() const {
   return product;
 }
 
+uint64_t TensorInfo::row_bytes() const {
+  const DTypeTraits& traits = Traits(dtype);
+  return row_length() / traits.block_size * traits.block_bytes;
+}
+
 Result<std::unique_ptr<ModelFile>> ModelFile::Open(const std::string& path) {
   auto state = std::make_unique<State>();
   state->path = path;
@@ -64,11 +71,39 @@ Result<std::unique_ptr<ModelFile>> ModelFile::Open(const std::string& path) {
   return std::unique_ptr<ModelFile>(new ModelFile(std::move(state)));
 }
 
+Result<std::unique_ptr<ModelFile>> ModelFile::Assemble(std::string name, std::string metadata,
+                                                       uint64_t num_keys, std::vector<TensorInfo> tensors,
+                                                       std::unique_ptr<TensorRows> rows) {
+  auto state = std::make_unique<State>();
+  state->path = std::move(name);
+  state->metadata = std::move(metadata);
+  state->rows = std::move(rows);
+  state->contents.version = 3;
+  ByteReader reader(std::as_bytes(std::span<const char>(state->metadata)));
+  Result<Metadata> entries = ReadMetadata(reader, num_keys);
+  if (!entries.has_value()) return Named(state->path, std::move(entries).error());
+  state->contents.metadata = std::move(*entries);
+  TensorDirectory& directory = state->contents.directory;
+  directory.tensors = std::move(tensors);
+  for (size_t i = 0; i < directory.tensors.size(); ++i)
+    directory.index.Add(directory.tensors[i].name, static_cast<uint32_t>(i));
+  if (const auto twice = directory.index.Finish())
+    return DataLoss(
+        fmt::format("{}: tensor {} is there twice", state->path, directory.tensors[twice->first].name));
+  return std::unique_ptr<ModelFile>(new ModelFile(std::move(state)));
+}
+
 ModelFile::ModelFile(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ModelFile::~ModelFile() = default;
 
 const std::string& ModelFile::path() const { return state_->path; }
-uint64_t ModelFile::file_bytes() const { return state_->file->bytes().size(); }
+bool ModelFile::in_file() const { return state_->file != nullptr; }
+uint64_t ModelFile::file_bytes() const {
+  if (in_file()) return state_->file->bytes().size();
+  uint64_t bytes = 0;
+  for (const TensorInfo& tensor : tensors()) bytes += tensor.num_bytes();
+  return bytes;
+}
 uint32_t ModelFile::version() const { return state_->contents.version; }
 std::span<const MetadataEntry> ModelFile::metadata() const { return state_->contents.metadata.entries; }
 std::span<const TensorInfo> ModelFile::tensors() const { return state_->contents.directory.tensors; }
@@ -110,10 +145,23 @@ Result<bool> ModelFile::GetBoolOr(std::string_view key, bool fallback) const {
 }
 
 Status ModelFile::CheckUnchanged() const {
+  if (!in_file()) return OkStatus();
   Status status = state_->file->CheckUnchanged();
   return status.ok() ? status : Named(state_->path, std::move(status));
 }
 
-void ModelFile::DropPages(const TensorInfo& tensor) const { state_->file->DropPages(tensor.data); }
+std::span<const std::byte> ModelFile::Rows(const TensorInfo& tensor, uint64_t first, uint64_t last,
+                                           std::vector<std::byte>* buffer) const {
+  if (!in_file()) return state_->rows->Rows(tensor, first, last, buffer);
+  return tensor.data.subspan(first * tensor.row_bytes(), (last - first) * tensor.row_bytes());
+}
+
+void ModelFile::ReadAhead(const TensorInfo& tensor, uint64_t first_row, uint64_t last_row) const {
+  if (in_file()) state_->file->ReadAhead(Rows(tensor, first_row, last_row, nullptr));
+}
+
+void ModelFile::DropPages(const TensorInfo& tensor, uint64_t first_row, uint64_t last_row) const {
+  if (in_file()) state_->file->DropPages(Rows(tensor, first_row, last_row, nullptr));
+}
 
 }  // namespace weir

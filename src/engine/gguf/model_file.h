@@ -4,7 +4,7 @@
 // Errors    NOT_FOUND no such file · INVALID_ARGUMENT a directory · DATA_LOSS damaged or contradictory ·
 //           UNIMPLEMENTED version or tensor type that weir lacks. Messages name key or tensor, byte offset,
 //           expected and found
-// Threads   immutable after Open()
+// Threads   immutable after Open() or Assemble()
 // Source    docs/FORMATS.md, "GGUF as weir reads it"
 #pragma once
 
@@ -50,24 +50,43 @@ struct MetadataEntry {
 struct TensorInfo {
   std::string name;
   DType dtype;
-  std::vector<uint64_t> dims;  // GGUF order: dims[0] is the row length (the input width of a matrix)
-  uint64_t offset = 0;         // in the file
-  std::span<const std::byte> data;
+  std::vector<uint64_t> dims;       // GGUF order: dims[0] is the row length (the input width of a matrix)
+  uint64_t offset = 0;              // in the file
+  std::span<const std::byte> data;  // of a tensor in a file; empty when its rows are made on demand
 
   uint64_t num_elements() const;
   uint64_t row_length() const { return dims.empty() ? 1 : dims[0]; }
   uint64_t num_rows() const { return row_length() == 0 ? 0 : num_elements() / row_length(); }
+  uint64_t row_bytes() const;
+  uint64_t num_bytes() const { return num_rows() * row_bytes(); }
+};
+
+// Makes the rows of tensors that lie in no file, a few at a time: nobody ever holds a whole tensor.
+//
+// Requires  a row is the same whichever range it is asked in
+// Threads   any
+class TensorRows {
+ public:
+  virtual ~TensorRows() = default;
+  // Rows [first, last) as a file would have them; points into this object or into `buffer`.
+  virtual std::span<const std::byte> Rows(const TensorInfo& tensor, uint64_t first, uint64_t last,
+                                          std::vector<std::byte>* buffer) const = 0;
 };
 
 class ModelFile {
  public:
   static Result<std::unique_ptr<ModelFile>> Open(const std::string& path);
+  // A model without a file: `num_keys` metadata entries in GGUF's spelling (DATA_LOSS when they are not), and tensors.
+  static Result<std::unique_ptr<ModelFile>> Assemble(std::string name, std::string metadata,
+                                                     uint64_t num_keys, std::vector<TensorInfo> tensors,
+                                                     std::unique_ptr<TensorRows> rows);
   ~ModelFile();
   ModelFile(const ModelFile&) = delete;
   ModelFile& operator=(const ModelFile&) = delete;
 
-  const std::string& path() const;
-  uint64_t file_bytes() const;
+  const std::string& path() const;  // of an assembled one, its name
+  bool in_file() const;
+  uint64_t file_bytes() const;  // of an assembled one, of its tensors
   uint32_t version() const;
   std::span<const MetadataEntry> metadata() const;
   std::span<const TensorInfo> tensors() const;
@@ -94,8 +113,14 @@ class ModelFile {
   // ends the process.
   Status CheckUnchanged() const;
 
-  // Tells the kernel that these bytes will not be read again (after repacking).
-  void DropPages(const TensorInfo& tensor) const;
+  // Rows [first, last) of a tensor in the file's format. They lie in the mapping or, for an assembled model,
+  // possibly in `buffer`.
+  std::span<const std::byte> Rows(const TensorInfo& tensor, uint64_t first, uint64_t last,
+                                  std::vector<std::byte>* buffer) const;
+  // Hints for bytes that Rows() gave or will give, no-ops for an assembled model: that they are wanted soon, and
+  // that they will not be read again (after repacking).
+  void ReadAhead(const TensorInfo& tensor, uint64_t first_row, uint64_t last_row) const;
+  void DropPages(const TensorInfo& tensor, uint64_t first_row, uint64_t last_row) const;
 
  private:
   struct State;

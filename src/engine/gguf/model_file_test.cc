@@ -107,7 +107,8 @@ TEST_F(ModelFileTest, DroppedPagesReadAgainFromTheFile) {
   const auto file = Open(writer);
   ASSERT_NE(file, nullptr);
   const TensorInfo* tensor = file->FindTensor("token_embd.weight");
-  file->DropPages(*tensor);
+  file->DropPages(*tensor, 0, tensor->num_rows());
+  file->ReadAhead(*tensor, 0, tensor->num_rows());
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(tensor->data.data()), tensor->data.size()),
             writer.tensors[0].data);
 }

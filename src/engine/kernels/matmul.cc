@@ -1,5 +1,7 @@
 #include "engine/kernels/matmul.h"
 
+#include "base/check.h"
+
 namespace weir {
 namespace {
 
@@ -24,7 +26,20 @@ void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_
 }
 
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,
-                    int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate) {
+                    int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate,
+                    unsigned char* strip_buffer) {
+  if (matrix.data == nullptr) {
+    DCHECK(strip_buffer != nullptr);
+    PackedMatrix one = matrix;
+    one.data = strip_buffer;
+    for (int32_t strip = first_strip; strip < last_strip; ++strip) {
+      PackFromFile(kernels, matrix, strip, strip_buffer);
+      one.out = matrix.out - strip * matrix.strip_rows;
+      MultiplyStrips(kernels, one, input, 0, 1, y + int64_t{strip - first_strip} * matrix.strip_rows,
+                     y_stride, accumulate);
+    }
+    return;
+  }
   IsaMatMul args;
   args.format = matrix.format;
   args.in = matrix.in;

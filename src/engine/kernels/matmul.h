@@ -2,7 +2,7 @@
 //
 // Shapes    ActivationTiles: see isa_abi.h; y [rows, strips * strip_rows] cut at the matrix's last row
 // Requires  rows > 0; every row of the tiles was quantized (or x is set, for float formats)
-// Owns      nothing
+// Owns      nothing; `strip_buffer` is the caller's
 // Errors    none
 // Threads   pure functions; threads take disjoint strips
 //
@@ -35,8 +35,10 @@ inline int64_t ActivationTileBytes(int64_t rows, int64_t columns) {
 // a value beyond `threshold` gets a second term. The threshold must come from this row alone.
 void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
                  const Activations& into, float threshold = 0);
-// y[row * y_stride + i] (+)= row i of the strips' rows times activation row.
+// y[row * y_stride + i] (+)= row i of the strips' rows times activation row. A matrix that was left in its file is packed
+// strip by strip into `strip_buffer`, strip_bytes large, and so gives the same bits.
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,
-                    int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate);
+                    int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate,
+                    unsigned char* strip_buffer = nullptr);
 
 }  // namespace weir

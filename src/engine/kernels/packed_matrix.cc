@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/check.h"
+#include "engine/kernels/strip_transpose.h"
 #include "engine/tensor/block_codes.h"
+#include "engine/tensor/dequantize.h"
 #include "engine/tensor/half.h"
 
 namespace weir {
@@ -25,6 +27,11 @@ uint16_t ReadU16(const std::byte* p) {
   uint16_t value;
   std::memcpy(&value, p, sizeof value);
   return value;
+}
+
+int64_t RowBytes(const PackedMatrix& matrix) {
+  const DTypeTraits& traits = Traits(matrix.dtype);
+  return int64_t{matrix.in} / traits.block_size * traits.block_bytes;
 }
 
 bool FiniteHalf(uint16_t bits) { return (bits & 0x7c00u) != 0x7c00u; }
@@ -228,31 +235,56 @@ Result<PackedMatrix> LayOutMatrix(const KernelTable& kernels, DType dtype, int64
   return matrix;
 }
 
-Status PackStrips(const KernelTable& kernels, std::span<const std::byte> source, std::string_view name,
-                  int32_t first, int32_t last, const PackedMatrix& matrix) {
-  const DTypeTraits& traits = Traits(matrix.dtype);
-  const int64_t row_bytes = int64_t{matrix.in} / traits.block_size * traits.block_bytes;
-  CHECK(static_cast<int64_t>(source.size()) >= row_bytes * matrix.out);
-  RowPlace place{matrix.dtype,      matrix.in,
-                 matrix.strip_rows, 0,
-                 nullptr,           static_cast<uint32_t>(kernels.byte_bias) * 0x01010101u};
+Status PackStrip(const KernelTable& kernels, std::span<const std::byte> rows, std::string_view name,
+                 int32_t strip, const PackedMatrix& matrix, unsigned char* out) {
+  const int64_t row_bytes = RowBytes(matrix);
+  const int64_t first_row = int64_t{strip} * matrix.strip_rows;
+  const int64_t num_rows = std::min<int64_t>(matrix.strip_rows, matrix.out - first_row);
+  CHECK(static_cast<int64_t>(rows.size()) >= row_bytes * num_rows);
+  // Padding rows multiply to 0, and bits are added to what is there.
+  const unsigned char flip =
+      matrix.format == kPackedByteSymmetric ? static_cast<unsigned char>(kernels.byte_bias) : 0;
+  if (num_rows == matrix.strip_rows && TransposeStrip(matrix, flip, rows.data(), out)) return OkStatus();
+  std::memset(out, 0, static_cast<size_t>(matrix.strip_bytes));
+  RowPlace place{matrix.dtype,
+                 matrix.in,
+                 matrix.strip_rows,
+                 0,
+                 out,
+                 static_cast<uint32_t>(kernels.byte_bias) * 0x01010101u};
   const PackRowFunction pack_row = matrix.quantized() ? PackRowOf(matrix.format) : nullptr;
-  for (int32_t s = first; s < last; ++s) {
-    place.strip = matrix.data + s * matrix.strip_bytes;
-    for (int r = 0; r < matrix.strip_rows; ++r) {
-      const int64_t row = int64_t{s} * matrix.strip_rows + r;
-      if (row >= matrix.out) break;  // the buffer is zeroed: padding rows multiply to 0
-      const std::byte* from = source.data() + row * row_bytes;
-      place.row_in_strip = r;
-      if (pack_row == nullptr) {
-        WEIR_RETURN_IF_ERROR(PackFloatRow(from, name, row, matrix, place.strip, r));
-        continue;
-      }
-      const int64_t bad_column = pack_row(from, place);
-      if (bad_column >= 0) return NotFinite(name, row, bad_column, "scale of the block");
+  for (int r = 0; r < num_rows; ++r) {
+    const std::byte* from = rows.data() + r * row_bytes;
+    place.row_in_strip = r;
+    if (pack_row == nullptr) {
+      WEIR_RETURN_IF_ERROR(PackFloatRow(from, name, first_row + r, matrix, out, r));
+      continue;
     }
+    const int64_t bad_column = pack_row(from, place);
+    if (bad_column >= 0) return NotFinite(name, first_row + r, bad_column, "scale of the block");
   }
   return OkStatus();
+}
+
+Status PackStrips(const KernelTable& kernels, std::span<const std::byte> rows, std::string_view name,
+                  int32_t first, int32_t last, const PackedMatrix& matrix) {
+  const int64_t row_bytes = RowBytes(matrix);
+  for (int32_t strip = first; strip < last; ++strip) {
+    const int64_t offset = int64_t{strip - first} * matrix.strip_rows * row_bytes;
+    CHECK(offset <= static_cast<int64_t>(rows.size()));
+    WEIR_RETURN_IF_ERROR(PackStrip(kernels, rows.subspan(static_cast<size_t>(offset)), name, strip, matrix,
+                                   matrix.data + strip * matrix.strip_bytes));
+  }
+  return OkStatus();
+}
+
+void PackFromFile(const KernelTable& kernels, const PackedMatrix& matrix, int32_t strip, unsigned char* out) {
+  const int64_t first_row = int64_t{strip} * matrix.strip_rows;
+  const int64_t num_rows = std::min<int64_t>(matrix.strip_rows, matrix.out - first_row);
+  const std::span<const std::byte> rows(matrix.file_rows + first_row * RowBytes(matrix),
+                                        static_cast<size_t>(num_rows * RowBytes(matrix)));
+  if (!PackStrip(kernels, rows, "", strip, matrix, out).ok())
+    std::memset(out, 0, static_cast<size_t>(matrix.strip_bytes));
 }
 
 float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix) {
@@ -268,6 +300,12 @@ float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix) {
 }
 
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out) {
+  if (matrix.data == nullptr) {
+    const std::span<const std::byte> source(matrix.file_rows + row * RowBytes(matrix),
+                                            static_cast<size_t>(RowBytes(matrix)));
+    Dequantize(matrix.dtype, source, {out, static_cast<size_t>(matrix.in)});
+    return;
+  }
   const int strip_rows = matrix.strip_rows;
   const int r = row % strip_rows;
   const unsigned char* strip = matrix.data + row / strip_rows * matrix.strip_bytes;

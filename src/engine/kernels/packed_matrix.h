@@ -27,6 +27,8 @@ struct PackedMatrix {
   int32_t strip_rows = 1;
   int64_t strip_bytes = 0;
   unsigned char* data = nullptr;
+  // With data null, the rows in the file's order: whoever needs a strip packs it.
+  const std::byte* file_rows = nullptr;
   float rms = 0;  // root mean square of the weights, from a sample of rows; 0: not known
 
   int32_t num_strips() const { return (out + strip_rows - 1) / strip_rows; }
@@ -38,9 +40,16 @@ struct PackedMatrix {
 Result<PackedMatrix> LayOutMatrix(const KernelTable& kernels, DType dtype, int64_t in, int64_t out,
                                   std::string_view name);
 
-// Fills strips [first, last) of matrix.data from the tensor's bytes in the file.
-Status PackStrips(const KernelTable& kernels, std::span<const std::byte> source, std::string_view name,
+// Fills one strip from the bytes of its rows in the file; `out` has strip_bytes.
+Status PackStrip(const KernelTable& kernels, std::span<const std::byte> rows, std::string_view name,
+                 int32_t strip, const PackedMatrix& matrix, unsigned char* out);
+// Fills strips [first, last) of matrix.data from the bytes of their rows in the file.
+Status PackStrips(const KernelTable& kernels, std::span<const std::byte> rows, std::string_view name,
                   int32_t first, int32_t last, const PackedMatrix& matrix);
+
+// One strip that was left in its file, packed into `out`, which has strip_bytes. Requires that PackStrip() once found no
+// fault in it; what became damaged since reads as zeros.
+void PackFromFile(const KernelTable& kernels, const PackedMatrix& matrix, int32_t strip, unsigned char* out);
 
 // From rows spread over the matrix.
 float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix);

@@ -44,16 +44,18 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
   model->kernels_ = &kernels;
   const int threads = options.num_threads > 0 ? options.num_threads : ThreadPool::AvailableCores();
   WEIR_ASSIGN_OR_RETURN(model->pool_, ThreadPool::Create(threads));
-  WEIR_ASSIGN_OR_RETURN(model->weights_,
-                        Weights::Load(file, config, kernels, *model->pool_, options.on_progress));
+  WEIR_ASSIGN_OR_RETURN(model->weights_, Weights::Load(file, config, kernels, *model->pool_, options.storage,
+                                                       options.on_progress));
   WEIR_ASSIGN_OR_RETURN(model->rope_, RopeTable::Create(config.rope_dims, config.rope_theta,
                                                         model->weights_.rope_factors, config.max_context));
   const int unit_columns = std::max(HeadUnitColumns(kernels, config, config.num_heads), kFfnUnitColumns);
+  const int64_t strip_bytes =
+      options.storage == WeightStorage::kMmap ? model->weights_.largest_strip_bytes() : 0;
   const int max_rows = std::max({1, options.max_rows, options.max_logit_rows});
   const AttentionPlan::Sizes sizes{max_rows,        config.num_heads,   config.num_kv_heads,
                                    config.head_dim, config.max_context, threads};
   WEIR_ASSIGN_OR_RETURN(model->scratch_, Scratch::Create(config, max_rows, threads, unit_columns,
-                                                         AttentionPlan::PartialFloats(sizes)));
+                                                         AttentionPlan::PartialFloats(sizes), strip_bytes));
   model->attention_ = AttentionPlan(sizes);
   model->cost_ = CostOf(model->weights_, config);
   return std::unique_ptr<Model>(std::move(model));
@@ -136,7 +138,7 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
     const auto multiply = [&](const PackedMatrix& matrix, int index, int columns, float* y, int64_t stride) {
       const int first = index * columns / matrix.strip_rows;
       const int last = ((index + 1) * columns + matrix.strip_rows - 1) / matrix.strip_rows;
-      MultiplyStrips(*kernels_, matrix, input, first, last, y, stride, false);
+      MultiplyStrips(*kernels_, matrix, input, first, last, y, stride, false, thread.strip);
     };
     if (unit < q_units) {
       multiply(layer.q, unit, q_unit, scratch_.queries + int64_t{unit} * q_unit,
@@ -174,8 +176,8 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
     float* up = gate + int64_t{num_rows} * kFfnUnitColumns;
     const int first = unit * strips_per_unit;
     const int last = std::min(first + strips_per_unit, layer.gate.num_strips());
-    MultiplyStrips(*kernels_, layer.gate, input, first, last, gate, kFfnUnitColumns, false);
-    MultiplyStrips(*kernels_, layer.up, input, first, last, up, kFfnUnitColumns, false);
+    MultiplyStrips(*kernels_, layer.gate, input, first, last, gate, kFfnUnitColumns, false, thread.strip);
+    MultiplyStrips(*kernels_, layer.up, input, first, last, up, kFfnUnitColumns, false, thread.strip);
     Enter(StepSegment::kNormQuantize, thread_index);
     const int first_column = unit * kFfnUnitColumns;
     const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
@@ -194,10 +196,11 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
 void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input) {
   const int per_unit = StripsPerUnit(matrix.num_strips(), pool_->num_threads());
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
-  pool_->Run(units, GrainOf(units, input.rows, pool_->num_threads()), [&](int unit, int) {
+  pool_->Run(units, GrainOf(units, input.rows, pool_->num_threads()), [&](int unit, int thread) {
     const int first = unit * per_unit;
     MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
-                   scratch_.hidden + int64_t{first} * matrix.strip_rows, config_.hidden_size, true);
+                   scratch_.hidden + int64_t{first} * matrix.strip_rows, config_.hidden_size, true,
+                   scratch_.threads[static_cast<size_t>(thread)].strip);
   });
 }
 
@@ -214,10 +217,11 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
   Enter(StepSegment::kLmHead);
   const int per_unit = std::min(16, StripsPerUnit(matrix.num_strips(), pool_->num_threads()));
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
-  pool_->Run(units, GrainOf(units, num_rows, pool_->num_threads()), [&](int unit, int) {
+  pool_->Run(units, GrainOf(units, num_rows, pool_->num_threads()), [&](int unit, int thread) {
     const int first = unit * per_unit;
     MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
-                   logits.data + int64_t{first} * matrix.strip_rows, logits.stride, false);
+                   logits.data + int64_t{first} * matrix.strip_rows, logits.stride, false,
+                   scratch_.threads[static_cast<size_t>(thread)].strip);
   });
 }
 

@@ -31,6 +31,7 @@ class LlamaModel final : public Model {
   const ModelConfig& config() const override { return config_; }
   const ModelCost& cost() const override { return cost_; }
   int64_t memory_bytes() const override;
+  const WeightFacts& weight_facts() const override { return weights_.facts; }
   std::string isa() const override { return kernels_->name; }
   int num_threads() const override { return pool_->num_threads(); }
 

@@ -3,7 +3,7 @@
 // Shapes    logits [batch.logit_rows.size(), vocab_size] f32
 // Requires  batch within the limits given at Load(); slots inside `kv`, which has the shape of config()
 // Owns      packed weights, scratch, worker threads. Forward allocates nothing
-// Errors    Load: DATA_LOSS, UNIMPLEMENTED, RESOURCE_EXHAUSTED. Forward: none
+// Errors    Load: DATA_LOSS, UNIMPLEMENTED, RESOURCE_EXHAUSTED; INVALID_ARGUMENT for kMmap without a file. Forward: none
 // Threads   Forward on the engine thread only, which is worker 0
 //
 // A row's logits depend neither on the other rows of the batch, nor on chunking, nor on the thread count.
@@ -25,6 +25,12 @@
 
 namespace weir {
 
+// Where the weights lie while they are used.
+enum class WeightStorage {
+  kRepack,  // in memory, in the order in which the kernels read them
+  kMmap,  // in the file's mapping; every product packs what it reads. Slow, and needs little memory of its own
+};
+
 struct ModelOptions {
   int num_threads = 0;      // 0: all cores of the affinity mask
   int max_rows = 512;       // most rows of one batch (max_num_batched_tokens)
@@ -32,7 +38,8 @@ struct ModelOptions {
   int max_context = 0;      // 0: the model's own
   KvDtype kv_dtype = KvDtype::kF16;
   std::string isa;  // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
-  std::function<void(double)> on_progress;  // loading, 0 to 1
+  WeightStorage storage = WeightStorage::kRepack;  // kMmap: the ModelFile outlives the model
+  std::function<void(double)> on_progress;         // loading, 0 to 1
 };
 
 // What one token costs, for physical limits: bytes read per step and multiplications per token by weight type.
@@ -50,6 +57,15 @@ struct ModelCost {
   int64_t parameters = 0;
 };
 
+// How the weights came to lie where they lie.
+struct WeightFacts {
+  WeightStorage storage = WeightStorage::kRepack;
+  int64_t packed_bytes = 0;  // in memory of our own
+  int64_t huge_bytes = 0;    // of them, in huge pages when loading ended
+  int64_t mapped_bytes = 0;  // left in the file
+  double load_s = 0;         // from the opened file until they are ready
+};
+
 class Model {
  public:
   static Result<std::unique_ptr<Model>> Load(const ModelFile& file, const ModelOptions& options);
@@ -62,7 +78,8 @@ class Model {
   virtual const ModelConfig& config() const = 0;
   virtual const ModelCost& cost() const = 0;
   virtual int64_t memory_bytes() const = 0;  // packed weights and scratch
-  virtual std::string isa() const = 0;       // kernel path in use
+  virtual const WeightFacts& weight_facts() const = 0;
+  virtual std::string isa() const = 0;  // kernel path in use
   virtual int num_threads() const = 0;
 };
 

@@ -26,7 +26,7 @@ class Carver {
 };
 
 int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int64_t rows,
-              int64_t unit_columns, int64_t partial_floats) {
+              int64_t unit_columns, int64_t partial_floats, int64_t strip_bytes) {
   Carver carver(base);
   const int64_t q = int64_t{config.num_heads} * config.head_dim;
   carver.Take(scratch.hidden, rows * config.hidden_size);
@@ -45,6 +45,7 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
     carver.Take(thread.columns, 2 * rows * unit_columns);
     carver.Take(thread.attention,
                 AttentionScratchFloats(config.head_dim, config.num_heads / config.num_kv_heads));
+    if (strip_bytes > 0) carver.Take(thread.strip, strip_bytes);
   }
   return carver.bytes();
 }
@@ -52,14 +53,14 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
 }  // namespace
 
 Result<Scratch> Scratch::Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns,
-                                int64_t partial_floats) {
+                                int64_t partial_floats, int64_t strip_bytes) {
   Scratch scratch;
   scratch.threads.resize(static_cast<size_t>(num_threads));
   scratch.rope.resize(static_cast<size_t>(max_rows));
   scratch.row_rms.resize(static_cast<size_t>(max_rows));
-  const int64_t bytes = Carve(scratch, nullptr, config, max_rows, unit_columns, partial_floats);
+  const int64_t bytes = Carve(scratch, nullptr, config, max_rows, unit_columns, partial_floats, strip_bytes);
   WEIR_ASSIGN_OR_RETURN(scratch.buffer, AlignedBuffer::Allocate(static_cast<size_t>(bytes)));
-  Carve(scratch, scratch.buffer.data(), config, max_rows, unit_columns, partial_floats);
+  Carve(scratch, scratch.buffer.data(), config, max_rows, unit_columns, partial_floats, strip_bytes);
   return scratch;
 }
 

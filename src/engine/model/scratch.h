@@ -16,8 +16,9 @@
 namespace weir {
 
 struct ThreadScratch {
-  float* columns = nullptr;    // [rows, columns of one unit], twice
-  float* attention = nullptr;  // of one attention call
+  float* columns = nullptr;        // [rows, columns of one unit], twice
+  float* attention = nullptr;      // of one attention call
+  unsigned char* strip = nullptr;  // one strip of weights, when they stay in the file
 };
 
 struct Scratch {
@@ -38,9 +39,10 @@ struct Scratch {
   std::vector<ThreadScratch> threads;
   AlignedBuffer buffer;
 
-  // `unit_columns`: most columns that one unit of work produces into thread scratch.
+  // `unit_columns`: most columns that one unit of work produces into thread scratch. `strip_bytes`: 0 when weights are
+  // packed.
   static Result<Scratch> Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns,
-                                int64_t partial_floats);
+                                int64_t partial_floats, int64_t strip_bytes);
 };
 
 }  // namespace weir

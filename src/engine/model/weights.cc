@@ -2,14 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 
+#include "base/clock.h"
 #include "engine/tensor/dequantize.h"
 
 namespace weir {
 namespace {
 
 constexpr int64_t kAlignment = 64;
+// Bytes of the file that one unit of loading packs. With less than a huge page two threads would often touch the same
+// one first, both zero it, and one do so in vain.
+constexpr int64_t kUnitBytes = int64_t{2} << 20;
+// Units that the kernel is asked to read meanwhile: a disk wants some megabytes of requests.
+constexpr int kUnitsAhead = 8;
 
 struct PendingMatrix {
   const TensorInfo* tensor;
@@ -27,6 +35,7 @@ class Loader {
     WEIR_ASSIGN_OR_RETURN(matrix,
                           LayOutMatrix(kernels_, tensor->dtype, static_cast<int64_t>(tensor->row_length()),
                                        static_cast<int64_t>(tensor->num_rows()), name));
+    matrix.file_rows = tensor->data.data();
     bytes_ += (matrix.bytes() + kAlignment - 1) / kAlignment * kAlignment;
     pending_.push_back({tensor, &matrix});
     return OkStatus();
@@ -48,7 +57,9 @@ class Loader {
   Result<std::vector<float>> ReadVector(const std::string& name) {
     const TensorInfo* tensor = file_.FindTensor(name);
     CHECK(tensor != nullptr);
-    std::vector<float> values = DequantizeAll(tensor->dtype, tensor->data, tensor->num_elements());
+    std::vector<std::byte> buffer;
+    std::vector<float> values = DequantizeAll(
+        tensor->dtype, file_.Rows(*tensor, 0, tensor->num_rows(), &buffer), tensor->num_elements());
     for (size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i]))
         return DataLoss(fmt::format(
@@ -56,32 +67,114 @@ class Loader {
     return values;
   }
 
-  Status PackAll(AlignedBuffer& buffer, const std::function<void(double)>& on_progress) {
-    WEIR_ASSIGN_OR_RETURN(buffer, AlignedBuffer::Allocate(static_cast<size_t>(bytes_)));
+  int64_t mapped_bytes() const {
+    int64_t bytes = 0;
+    for (const PendingMatrix& pending : pending_) bytes += static_cast<int64_t>(pending.tensor->num_bytes());
+    return bytes;
+  }
+
+  // One buffer for everything, which the kernel is asked to make of huge pages.
+  Result<AlignedBuffer> Allocate() {
+    WEIR_ASSIGN_OR_RETURN(AlignedBuffer buffer, AlignedBuffer::Allocate(static_cast<size_t>(bytes_)));
     int64_t offset = 0;
     for (const PendingMatrix& pending : pending_) {
-      PackedMatrix& matrix = *pending.matrix;
-      matrix.data = buffer.as<unsigned char>(static_cast<size_t>(offset));
-      offset += (matrix.bytes() + kAlignment - 1) / kAlignment * kAlignment;
-      WEIR_RETURN_IF_ERROR(Pack(*pending.tensor, matrix));
-      file_.DropPages(*pending.tensor);
-      if (on_progress) on_progress(static_cast<double>(offset) / static_cast<double>(bytes_));
+      pending.matrix->data = buffer.as<unsigned char>(static_cast<size_t>(offset));
+      offset += (pending.matrix->bytes() + kAlignment - 1) / kAlignment * kAlignment;
     }
+    return buffer;
+  }
+
+  // Without Allocate() before it, it only looks whether every strip can be packed.
+  Status PackAll(const std::function<void(double)>& on_progress) {
+    const std::vector<Unit> units = PlanUnits();
+    const int num_units = static_cast<int>(units.size());
+    std::vector<ThreadBuffers> buffers(static_cast<size_t>(pool_.num_threads()));
+    for (int i = 0; i < std::min(kUnitsAhead, num_units); ++i) ReadAhead(units[static_cast<size_t>(i)]);
+    // The first damage in the file's order is the one reported, whichever thread comes first.
+    std::vector<Status> results(units.size());
+    std::atomic<int> first_bad{num_units};
+    pool_.Run(num_units, [&](int i, int thread) {
+      if (i > first_bad.load(std::memory_order_relaxed)) return;
+      if (i + kUnitsAhead < num_units) ReadAhead(units[static_cast<size_t>(i + kUnitsAhead)]);
+      const Unit& unit = units[static_cast<size_t>(i)];
+      Status& result = results[static_cast<size_t>(i)];
+      result = Pack(unit, &buffers[static_cast<size_t>(thread)]);
+      if (!result.ok()) {
+        int bad = first_bad.load();
+        while (i < bad && !first_bad.compare_exchange_weak(bad, i)) {
+        }
+      }
+      if (thread == 0 && on_progress) on_progress(static_cast<double>(i + 1) / num_units);
+    });
+    for (Status& result : results) WEIR_RETURN_IF_ERROR(std::move(result));
     return OkStatus();
   }
 
  private:
-  Status Pack(const TensorInfo& tensor, const PackedMatrix& matrix) {
-    constexpr int kStripsPerUnit = 8;
-    const int units = (matrix.num_strips() + kStripsPerUnit - 1) / kStripsPerUnit;
-    std::vector<Status> results(static_cast<size_t>(units));
-    pool_.Run(units, [&](int unit, int) {
-      const int first = unit * kStripsPerUnit;
-      const int last = std::min(first + kStripsPerUnit, matrix.num_strips());
-      results[static_cast<size_t>(unit)] =
-          PackStrips(kernels_, tensor.data, tensor.name, first, last, matrix);
+  // Strips that one thread packs at a time.
+  struct Unit {
+    const PendingMatrix* pending;
+    int32_t first_strip;
+    int32_t last_strip;
+  };
+
+  // In the order of the file, so that it is read from front to back.
+  std::vector<Unit> PlanUnits() const {
+    std::vector<const PendingMatrix*> order;
+    for (const PendingMatrix& pending : pending_) order.push_back(&pending);
+    std::sort(order.begin(), order.end(), [](const PendingMatrix* a, const PendingMatrix* b) {
+      return a->tensor->offset < b->tensor->offset;
     });
-    for (Status& result : results) WEIR_RETURN_IF_ERROR(std::move(result));
+    std::vector<Unit> units;
+    for (const PendingMatrix* pending : order) {
+      const PackedMatrix& matrix = *pending->matrix;
+      const auto row_bytes = static_cast<int64_t>(pending->tensor->row_bytes());
+      const auto strips =
+          static_cast<int32_t>(std::clamp<int64_t>(kUnitBytes / (row_bytes * matrix.strip_rows), 1, 1 << 20));
+      for (int32_t first = 0; first < matrix.num_strips(); first += strips)
+        units.push_back({pending, first, std::min(first + strips, matrix.num_strips())});
+    }
+    return units;
+  }
+
+  struct ThreadBuffers {
+    std::vector<std::byte> rows;       // of synthetic weights, sometimes
+    std::vector<unsigned char> strip;  // of matrices that stay in the file
+  };
+  struct RowRange {
+    uint64_t first;
+    uint64_t last;
+  };
+
+  static RowRange RowsOf(const Unit& unit) {
+    const PackedMatrix& matrix = *unit.pending->matrix;
+    const auto strip_rows = static_cast<uint64_t>(matrix.strip_rows);
+    return {static_cast<uint64_t>(unit.first_strip) * strip_rows,
+            std::min(static_cast<uint64_t>(unit.last_strip) * strip_rows, static_cast<uint64_t>(matrix.out))};
+  }
+
+  void ReadAhead(const Unit& unit) const {
+    const RowRange range = RowsOf(unit);
+    file_.ReadAhead(*unit.pending->tensor, range.first, range.last);
+  }
+
+  Status Pack(const Unit& unit, ThreadBuffers* buffers) const {
+    const PackedMatrix& matrix = *unit.pending->matrix;
+    const TensorInfo& tensor = *unit.pending->tensor;
+    const RowRange range = RowsOf(unit);
+    const std::span<const std::byte> rows = file_.Rows(tensor, range.first, range.last, &buffers->rows);
+    if (matrix.data != nullptr) {
+      WEIR_RETURN_IF_ERROR(
+          PackStrips(kernels_, rows, tensor.name, unit.first_strip, unit.last_strip, matrix));
+      file_.DropPages(tensor, range.first, range.last);
+      return OkStatus();
+    }
+    buffers->strip.resize(static_cast<size_t>(matrix.strip_bytes));
+    const size_t strip_bytes = tensor.row_bytes() * static_cast<size_t>(matrix.strip_rows);
+    for (int32_t strip = unit.first_strip; strip < unit.last_strip; ++strip)
+      WEIR_RETURN_IF_ERROR(
+          PackStrip(kernels_, rows.subspan(static_cast<size_t>(strip - unit.first_strip) * strip_bytes),
+                    tensor.name, strip, matrix, buffers->strip.data()));
     return OkStatus();
   }
 
@@ -112,7 +205,13 @@ void AddMatrix(ModelCost& cost, const PackedMatrix& matrix, bool is_lm_head) {
 }  // namespace
 
 Result<Weights> Weights::Load(const ModelFile& file, const ModelConfig& config, const KernelTable& kernels,
-                              ThreadPool& pool, const std::function<void(double)>& on_progress) {
+                              ThreadPool& pool, WeightStorage storage,
+                              const std::function<void(double)>& on_progress) {
+  const TimePoint started = MonotonicClock::Get().Now();
+  if (storage == WeightStorage::kMmap && !file.in_file())
+    return InvalidArgument(
+               fmt::format("{} lies in no file that could be mapped; leave out --weights mmap", file.path()))
+        .WithParam("--weights");
   Weights weights;
   Loader loader(file, kernels, pool);
   weights.layers.resize(static_cast<size_t>(config.num_layers));
@@ -127,12 +226,28 @@ Result<Weights> Weights::Load(const ModelFile& file, const ModelConfig& config, 
       if (factor == 0.0f)
         return DataLoss("tensor rope_freqs.weight: a factor of 0; the file is damaged, fetch it again");
   }
-  WEIR_RETURN_IF_ERROR(loader.PackAll(weights.buffer, on_progress));
+  if (storage == WeightStorage::kRepack) {
+    WEIR_ASSIGN_OR_RETURN(weights.buffer, loader.Allocate());
+  }
+  WEIR_RETURN_IF_ERROR(loader.PackAll(on_progress));
   if (config.tied_embeddings) weights.lm_head = weights.embedding;
   weights.lm_head.rms = SampleRms(kernels, weights.lm_head);
   for (LayerWeights& layer : weights.layers) layer.down.rms = SampleRms(kernels, layer.down);
   WEIR_RETURN_IF_ERROR(file.CheckUnchanged());
+  weights.facts = {storage, static_cast<int64_t>(weights.buffer.size()),
+                   static_cast<int64_t>(weights.buffer.HugeBytes()),
+                   storage == WeightStorage::kMmap ? loader.mapped_bytes() : 0,
+                   ToSeconds(MonotonicClock::Get().Now() - started)};
   return weights;
+}
+
+int64_t Weights::largest_strip_bytes() const {
+  int64_t largest = std::max(embedding.strip_bytes, lm_head.strip_bytes);
+  for (const LayerWeights& layer : layers)
+    for (const PackedMatrix* matrix :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down})
+      largest = std::max(largest, matrix->strip_bytes);
+  return largest;
 }
 
 ModelCost CostOf(const Weights& weights, const ModelConfig& config) {

@@ -1,6 +1,6 @@
 // All weights of a llama-architecture model, packed for one kernel table.
 //
-// Owns      one buffer for all matrices; norms as floats
+// Owns      one buffer for all matrices, unless they stay in the file; norms as floats
 // Errors    Load: DATA_LOSS (damaged, not finite, changed while read) · UNIMPLEMENTED type · RESOURCE_EXHAUSTED
 // Threads   Load uses the pool; immutable after
 #pragma once
@@ -36,10 +36,13 @@ struct Weights {
   PackedMatrix lm_head;  // the embedding when tied
   std::vector<float> output_norm;
   std::vector<float> rope_factors;  // divides the frequency of each pair; empty: 1
-  AlignedBuffer buffer;
+  AlignedBuffer buffer;             // empty when they stay in the file
+  WeightFacts facts;
 
   static Result<Weights> Load(const ModelFile& file, const ModelConfig& config, const KernelTable& kernels,
-                              ThreadPool& pool, const std::function<void(double)>& on_progress);
+                              ThreadPool& pool, WeightStorage storage,
+                              const std::function<void(double)>& on_progress);
+  int64_t largest_strip_bytes() const;
 };
 
 ModelCost CostOf(const Weights& weights, const ModelConfig& config);

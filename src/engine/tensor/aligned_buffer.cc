@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -47,6 +51,27 @@ Result<AlignedBuffer> AlignedBuffer::Allocate(size_t bytes) {
   buffer.data_ = reinterpret_cast<std::byte*>(aligned);
   buffer.size_ = bytes;
   return buffer;
+}
+
+size_t AlignedBuffer::HugeBytes() const {
+  if (data_ == nullptr) return 0;
+  const auto first = reinterpret_cast<uintptr_t>(data_);
+  const uintptr_t last = first + size_;
+  std::ifstream smaps("/proc/self/smaps");
+  std::string line;
+  size_t huge = 0;
+  size_t overlap = 0;  // of the mapping whose lines are being read
+  while (std::getline(smaps, line)) {
+    unsigned long from = 0, to = 0, kib = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) {
+      const uintptr_t begin = std::max<uintptr_t>(from, first), end = std::min<uintptr_t>(to, last);
+      overlap = begin < end ? end - begin : 0;
+    } else if (overlap > 0 && std::sscanf(line.c_str(), "AnonHugePages: %lu kB", &kib) == 1) {
+      // Neighbours with the same flags may share the mapping.
+      huge += std::min(overlap, size_t{kib} << 10);
+    }
+  }
+  return huge;
 }
 
 AlignedBuffer::~AlignedBuffer() {

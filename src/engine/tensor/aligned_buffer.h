@@ -23,6 +23,8 @@ class AlignedBuffer {
 
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
+  // How much of it the kernel keeps in huge pages now; 0 where it does not say.
+  size_t HugeBytes() const;
   template <typename T>
   T* as(size_t byte_offset = 0) const {
     return reinterpret_cast<T*>(data_ + byte_offset);

@@ -19,6 +19,17 @@ TEST(AlignedBufferTest, MemoryIsZeroedAndOnAHugePageBoundary) {
   buffer->as<uint8_t>(buffer->size() - 1)[0] = 7;
 }
 
+TEST(AlignedBufferTest, HugeBytesAreWholeHugePagesOfItsOwn) {
+  auto buffer = AlignedBuffer::Allocate(size_t{8} << 20);
+  ASSERT_TRUE(buffer.has_value());
+  EXPECT_EQ(buffer->HugeBytes(), 0u);  // nothing was touched
+  for (size_t i = 0; i < buffer->size(); i += 4096) buffer->as<uint8_t>(i)[0] = 1;
+  // The kernel may refuse; what it grants it grants in pages of 2 MiB.
+  EXPECT_LE(buffer->HugeBytes(), buffer->size());
+  EXPECT_EQ(buffer->HugeBytes() % (2 << 20), 0u);
+  EXPECT_EQ(AlignedBuffer().HugeBytes(), 0u);
+}
+
 TEST(AlignedBufferTest, MovingHandsTheMemoryOver) {
   auto first = AlignedBuffer::Allocate(100);
   ASSERT_TRUE(first.has_value());

@@ -49,7 +49,7 @@ Json Parameters(const BenchSpec& spec, const BenchEngine& bench, const EngineOpt
     json["batching"] = spec.batching == Batching::kStatic ? "static" : "continuous";
     json["tail"] = spec.tail == Tail::kFill ? "fill" : "drain";
     json["warmup"] = spec.warmup;
-    json["prompts"] = "builtin";
+    json["prompts"] = spec.synthetic.has_value() ? "random token ids" : "builtin";
     json["temperature"] = spec.temperature;
   }
   json["max_model_len"] = options.max_model_len;
@@ -202,6 +202,7 @@ Result<Json> RunBenchmark(const BenchSpec& spec, const ProgressFunction& show) {
   environment.stolen_ratio = StolenRatio(cpu_before, ReadCpuTime());
   document["environment"] = ToJson(environment);
   document["model"] = bench->ModelDocument(spec.model_path);
+  document["memory"] = bench->Memory();
   document["parameters"] = Parameters(spec, *bench, bench->engine().options());
   document["results"] = std::move(results);
   if (!matrix.is_null()) document["matrix"] = std::move(matrix);
@@ -212,6 +213,10 @@ Result<Json> RunBenchmark(const BenchSpec& spec, const ProgressFunction& show) {
   document["notes"] = {
       "timed: scheduling, prefill, decode, sampling; not timed: chat template, tokenising, detokenising, "
       "HTTP"};
+  if (spec.synthetic.has_value())
+    document["notes"].push_back(
+        "synthetic weights: random numbers of the shape and types named; speeds hold for "
+        "a trained model of that shape, text would be noise");
   if (spec.stop != nullptr && spec.stop->load(std::memory_order_relaxed)) document["interrupted"] = true;
   progress(1, "done");
   return document;

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/rng.h"
 #include "base/sha256.h"
+#include "perf/workload/prompts.h"
 
 namespace weir {
 namespace {
@@ -16,6 +18,15 @@ int64_t ResidentBytes() {
   int64_t total = 0, resident = 0;
   file >> total >> resident;
   return resident * sysconf(_SC_PAGESIZE);
+}
+
+// Zero where the system does not say.
+int64_t PeakResidentBytes() {
+  std::ifstream file("/proc/self/status");
+  std::string key, rest;
+  for (int64_t kib = 0; file >> key; std::getline(file, rest))
+    if (key == "VmHWM:" && file >> kib) return kib * 1024;
+  return 0;
 }
 
 // Room for what one sequence of matrix mode computes: its prompt, the timed tokens, and those that early sequences
@@ -44,6 +55,8 @@ double PeakFor(DType dtype, const MachineLimits& limits) {
 Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) {
   EngineOptions options;
   options.model_path = spec.model_path;
+  options.synthetic = spec.synthetic;
+  options.weights = spec.weights;
   options.num_threads = spec.threads;
   options.max_num_seqs = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
   options.max_num_batched_tokens = spec.max_num_batched_tokens;
@@ -58,17 +71,30 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
     options.itl_objective = std::chrono::seconds(60);
   }
   WEIR_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Create(options));
-  return std::unique_ptr<BenchEngine>(new BenchEngine(std::move(engine)));
+  std::unique_ptr<BenchEngine> bench(new BenchEngine(std::move(engine)));
+  if (!bench->engine_->file().in_file()) bench->ordinary_ids_ = OrdinaryTokenIds(bench->engine_->tokenizer());
+  return bench;
 }
 
 int BenchEngine::threads() const { return engine_->model().num_threads(); }
 
 Result<std::vector<int32_t>> BenchEngine::Encode(const std::string& text) const {
+  if (!engine_->file().in_file()) return RandomPromptFor(text);
   if (const ChatTemplate* chat = engine_->chat_template()) {
     return chat->RenderAndEncode({{"user", text, ""}}, true);
   }
   const Tokenizer& tokenizer = engine_->tokenizer();
   return tokenizer.Encode(text, SpecialTokens::kAsText, tokenizer.add_bos_by_default());
+}
+
+// Text means nothing to a synthetic vocabulary: ids drawn by the text, as many as an ordinary tokenizer and template make
+// of the built-in prompts.
+Result<std::vector<int32_t>> BenchEngine::RandomPromptFor(const std::string& text) const {
+  constexpr int kPromptTokens = 48;
+  uint64_t seed = 0;
+  for (const char c : text) seed = seed * 31 + static_cast<unsigned char>(c);
+  Rng rng(seed);
+  return RandomPrompt(ordinary_ids_, kPromptTokens, &rng);
 }
 
 MachineLimits BenchEngine::Probe() {
@@ -115,24 +141,36 @@ Json BenchEngine::ModelDocument(const std::string& path) const {
       format = Traits(type.dtype).name;
     }
   }
-  const Result<std::string> hash = Sha256File(path);
-  return {{"name", config.name.empty() ? std::filesystem::path(path).filename().string() : config.name},
-          {"architecture", config.architecture},
-          {"parameters", cost.parameters},
-          {"weight_format", format},
-          {"weight_bytes", cost.weight_bytes},
-          {"weight_bytes_by_type", std::move(types)},
-          {"kv_bytes_per_token", cost.kv_bytes_per_token},
-          {"macs_per_token", cost.macs_per_token},
-          {"max_model_len", engine_->max_model_len()},
-          {"sha256", hash ? Json(*hash) : Json(nullptr)},
-          {"load_format", "gguf"}};
+  const bool in_file = engine_->file().in_file();
+  const Result<std::string> hash = in_file ? Sha256File(path) : NotFound("no file");
+  Json document = {
+      {"name", config.name.empty() ? std::filesystem::path(path).filename().string() : config.name},
+      {"architecture", config.architecture},
+      {"parameters", cost.parameters},
+      {"weight_format", format},
+      {"weight_bytes", cost.weight_bytes},
+      {"weight_bytes_by_type", std::move(types)},
+      {"kv_bytes_per_token", cost.kv_bytes_per_token},
+      {"macs_per_token", cost.macs_per_token},
+      {"max_model_len", engine_->max_model_len()},
+      {"sha256", hash ? Json(*hash) : Json(nullptr)},
+      {"load_format", in_file ? "gguf" : "dummy"}};
+  const WeightFacts& facts = engine_->model().weight_facts();
+  document["weight_storage"] = facts.storage == WeightStorage::kMmap ? "mmap" : "repack";
+  document["load_s"] = facts.load_s;
+  if (!in_file) document["weights"] = "synthetic weights";
+  return document;
 }
 
 Json BenchEngine::Memory() const {
   const int64_t blocks = engine_->num_kv_blocks();
   const int64_t peak = blocks > 0 ? engine_->kv_bytes() / blocks * engine_->peak_kv_blocks() : 0;
+  const WeightFacts& facts = engine_->model().weight_facts();
   return {{"process_bytes", ResidentBytes()},
+          {"process_peak_bytes", PeakResidentBytes()},
+          {"packed_weights_bytes", facts.packed_bytes},
+          {"mapped_weights_bytes", facts.mapped_bytes},
+          {"huge_page_bytes", facts.huge_bytes},
           {"weights_bytes", engine_->model().cost().weight_bytes},
           {"kv_pool_bytes", engine_->kv_bytes()},
           {"kv_peak_bytes", peak},

@@ -25,7 +25,7 @@ class BenchEngine {
   EngineTarget& target() { return target_; }
   int threads() const;
 
-  // Chat prompt as the server would encode it; without a template, the text alone.
+  // Chat prompt as the server would encode it; without a template, the text alone; for synthetic weights, random ids.
   Result<std::vector<int32_t>> Encode(const std::string& text) const;
   // Runs the probe of the machine's limits; keeps the better values for limit().
   MachineLimits Probe();
@@ -37,7 +37,10 @@ class BenchEngine {
  private:
   explicit BenchEngine(std::unique_ptr<Engine> engine) : engine_(std::move(engine)), target_(engine_.get()) {}
 
+  Result<std::vector<int32_t>> RandomPromptFor(const std::string& text) const;
+
   std::unique_ptr<Engine> engine_;
+  std::vector<int32_t> ordinary_ids_;  // of synthetic weights only
   EngineTarget target_;
   MachineLimits best_;
 };

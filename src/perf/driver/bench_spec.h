@@ -9,11 +9,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
+#include "engine/engine.h"
 #include "perf/driver/progress.h"
 #include "perf/recorder/request_record.h"
 
@@ -26,7 +28,9 @@ enum class Tail { kFill, kDrain };
 enum class BenchMode { kStudy, kMatrix };
 
 struct BenchSpec {
-  std::string model_path;
+  std::string model_path;                  // of synthetic weights, their name
+  std::optional<SyntheticSpec> synthetic;  // instead of a file; prompts are then random token ids
+  WeightStorage weights = WeightStorage::kRepack;
   BenchMode mode = BenchMode::kStudy;
   std::vector<int> batch_sizes = {1, 2, 4, 8};
   int num_prompts = 15;  // measured prompts per row and repeat
