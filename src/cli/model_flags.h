@@ -21,10 +21,10 @@ struct ModelChoice {
 
 // What was written behind the flags.
 struct ModelFlags {
-  std::string model;
+  std::string model{};
   std::string load_format = "gguf";
-  std::string shape;
-  std::string quantization;
+  std::string shape{};
+  std::string quantization{};
   std::string weights = "repack";
 
   void Declare(CLI::App& app);

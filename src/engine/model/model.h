@@ -37,7 +37,7 @@ struct ModelOptions {
   int max_logit_rows = 64;  // most rows of one batch that want logits
   int max_context = 0;      // 0: the model's own
   KvDtype kv_dtype = KvDtype::kF16;
-  std::string isa;  // "", "generic", "avx2", "avx512vnni"; the variable WEIR_ISA is the default
+  std::string isa;  // "", "generic", "avx2", "avx512vnni", "amx"; the variable WEIR_ISA is the default
   WeightStorage storage = WeightStorage::kRepack;  // kMmap: the ModelFile outlives the model
   std::function<void(double)> on_progress;         // loading, 0 to 1
 };
