@@ -146,17 +146,20 @@ static float QuantizeHead(const float* x, int32_t n, signed char* codes) {
 static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
                      unsigned char* residual, float threshold) {
   const int64_t block_bytes = static_cast<int64_t>(tile_rows) * kActivationBlockBytes;
-  const Lanes none = Set(0.0f);
   for (int32_t k = 0; k < n; k += 32, tile += block_bytes) {
     const Lanes a = Load(x + k);
     const Lanes b = Load(x + k + 16);
     const float largest = MaxLanes(Max(Abs(a), Abs(b)));
     const BlockRest rest = QuantizeBlock(a, b, largest, tile, tile_rows, t);
     if (residual == nullptr) continue;
-    if (largest > threshold)
+    if (largest > threshold) {
       QuantizeBlock(rest.a, rest.b, MaxLanes(Max(Abs(rest.a), Abs(rest.b))), residual, tile_rows, t);
-    else
-      QuantizeBlock(none, none, 0.0f, residual, tile_rows, t);
+    } else {
+      // With these two at zero the row's codes, whatever they are, count for nothing: most blocks cost no more than this.
+      float* scales = reinterpret_cast<float*>(residual + 32 * tile_rows);
+      scales[t] = 0.0f;
+      scales[tile_rows + t] = 0.0f;
+    }
     residual += block_bytes;
   }
 }

@@ -13,7 +13,7 @@ constexpr int kFfnUnitColumns = 32;
 // Eight bits are too few for a block with a huge value. It gets a second term where rounding it would move, as a root mean
 // square, a logit by more than this; or the residual stream, as a share of the stream's own size.
 constexpr float kLogitError = 0.004f;
-constexpr float kStreamError = 0.001f;
+constexpr float kStreamError = 0.0005f;
 
 // The largest value of a block whose rounding moves an output of `matrix` by no more than `error`: 32 values, each off by
 // largest / 127 / sqrt(12).
