@@ -19,8 +19,10 @@ namespace {
 
 enum {
   kCodeBytes = 32 * kStripRows,  // of one block, as whole bytes
-  // A strip is unpacked this many blocks at a time: 30 KB of the first-level cache for most formats.
-  kChunkBlocks = 48,
+  // Strips that a tile of activations is multiplied by in turn, and blocks of them that are unpacked at a time: with the tile
+  // they fill the 48 KB of a first-level cache. A multiple of the blocks that share a scale.
+  kStripsTogether = 2,
+  kChunkBlocks = 24,
   // Terms whose integer sums are in flight: a product takes far longer than the float chain of one.
   kAhead = 4,
   // Row tiles whose sums wait on the stack when a strip has more than one chunk.
@@ -246,20 +248,21 @@ void StripRange(const IsaMatMul& args) {
   constexpr int32_t kColumns = HasTwoSums(Format) ? 16 : 32;
   const TileConfig configs[2] = {TileConfig(small, kColumns), TileConfig(small + 1, kColumns)};
   int32_t configured = -1;
-  Unpacked strip;
-  alignas(64) float waiting[kWaitingTiles][16 * kStripRows];
-  for (int32_t s = args.first_strip; s < args.last_strip; ++s) {
-    const unsigned char* packed = args.strips + s * args.strip_bytes;
-    const int32_t valid = args.out - s * kStripRows;
-    float* y = args.y + static_cast<int64_t>(s - args.first_strip) * kStripRows;
+  Unpacked strips[kStripsTogether];
+  alignas(64) float waiting[kWaitingTiles][kStripsTogether][16 * kStripRows];
+  for (int32_t s = args.first_strip; s < args.last_strip; s += kStripsTogether) {
+    const int32_t num_strips =
+        args.last_strip - s < kStripsTogether ? args.last_strip - s : static_cast<int32_t>(kStripsTogether);
     for (int32_t first_tile = 0; first_tile < num_tiles; first_tile += kWaitingTiles) {
       const int32_t last_tile =
           first_tile + kWaitingTiles < num_tiles ? first_tile + kWaitingTiles : num_tiles;
       for (int32_t first_block = 0; first_block < blocks; first_block += kChunkBlocks) {
         const int32_t count =
             blocks - first_block < kChunkBlocks ? blocks - first_block : static_cast<int32_t>(kChunkBlocks);
-        // A strip of one chunk stays unpacked for all tiles.
-        if (blocks > kChunkBlocks || first_tile == 0) Unpack<Format>(packed, first_block, count, &strip);
+        // Strips of one chunk stay unpacked for all tiles.
+        if (blocks > kChunkBlocks || first_tile == 0)
+          for (int32_t j = 0; j < num_strips; ++j)
+            Unpack<Format>(args.strips + (s + j) * args.strip_bytes, first_block, count, &strips[j]);
         for (int32_t i = first_tile; i < last_tile; ++i) {
           const int32_t is_large = i < num_large ? 1 : 0;
           const int32_t rows = small + is_large;
@@ -271,12 +274,17 @@ void StripRange(const IsaMatMul& args) {
           const int64_t offset =
               (static_cast<int64_t>(first_row) * blocks + static_cast<int64_t>(first_block) * rows) *
               kActivationBlockBytes;
-          float* sums = waiting[i - first_tile];
-          kTileProducts<Format>[rows](strip, count, args.activations + offset,
-                                      args.residual == nullptr ? nullptr : args.residual + offset, sums,
-                                      first_block == 0);
-          if (first_block + count == blocks)
-            StoreTile(args, sums, rows, valid, y + first_row * args.y_stride);
+          const unsigned char* residual = args.residual == nullptr ? nullptr : args.residual + offset;
+          // The activations of the tile come from further away than the strips, so they serve all of these.
+          for (int32_t j = 0; j < num_strips; ++j) {
+            float* sums = waiting[i - first_tile][j];
+            kTileProducts<Format>[rows](strips[j], count, args.activations + offset, residual, sums,
+                                        first_block == 0);
+            if (first_block + count == blocks)
+              StoreTile(args, sums, rows, args.out - (s + j) * kStripRows,
+                        args.y + first_row * args.y_stride +
+                            static_cast<int64_t>(s + j - args.first_strip) * kStripRows);
+          }
         }
       }
     }
