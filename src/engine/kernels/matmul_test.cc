@@ -53,7 +53,8 @@ StoredMatrix Store(DType dtype, int in, int out, const std::vector<float>& value
 
 // Packs, quantizes all rows and multiplies, `strips` at a time.
 std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stored, std::vector<float> x,
-                            int rows, bool accumulate = false, bool two_terms = false, int strips = 100) {
+                            int rows, bool accumulate = false, bool two_terms = false, int strips = 100,
+                            float threshold = 0) {
   auto matrix = LayOutMatrix(kernels, stored.dtype, stored.in, stored.out, "w");
   EXPECT_TRUE(matrix.has_value());
   std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()) + 4096);
@@ -62,12 +63,13 @@ std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stor
       PackStrips(kernels, std::as_bytes(std::span(stored.bytes)), "w", 0, matrix->num_strips(), *matrix);
   EXPECT_TRUE(packed.ok()) << packed.message();
   std::vector<unsigned char> tiles(static_cast<size_t>(ActivationTileBytes(rows, stored.in)));
-  std::vector<unsigned char> residual_tiles(two_terms ? tiles.size() : 0);
+  // What lies in a second tile from earlier must not count where a block has no second term.
+  std::vector<unsigned char> residual_tiles(two_terms ? tiles.size() : 0, 0x5a);
   const Activations input{tiles.data(), x.data(), rows, stored.in,
                           two_terms ? residual_tiles.data() : nullptr};
   if (matrix->quantized())
     for (int r = 0; r < rows; ++r)
-      QuantizeRow(kernels, x.data() + int64_t{r} * stored.in, r, 0, stored.in, input);
+      QuantizeRow(kernels, x.data() + int64_t{r} * stored.in, r, 0, stored.in, input, threshold);
   std::vector<float> y(static_cast<size_t>(rows) * static_cast<size_t>(stored.out),
                        accumulate ? 0.5f : -77.0f);
   for (int s = 0; s < matrix->num_strips(); s += strips)
@@ -177,6 +179,53 @@ TEST_P(MatMulTest, ARowsBitsDoNotDependOnHowManyRowsThereAre) {
           << Traits(dtype).name << " with " << rows << " rows";
     }
   }
+}
+
+// Enough rows for wide tiles, more tiles and blocks than any path takes together, odd ends, and second terms in some
+// blocks of some rows.
+TEST_P(MatMulTest, ManyRowsHaveTheBitsOfEachAlone) {
+  constexpr int kOut = 53;
+  for (const DType dtype : kTypes) {
+    const bool quantized = Traits(dtype).block_size != 1;
+    const int in = quantized ? 1024 : 32;
+    const auto stored = Store(dtype, in, kOut, RandomFloats(static_cast<size_t>(in * kOut), 61));
+    auto x = RandomFloats(static_cast<size_t>(in * 277), 67);
+    for (size_t i = 0; i < x.size(); i += 3 * 32 + 7) x[i] *= 40;
+    std::vector<float> alone;
+    for (int r = 0; r < 277; ++r) {
+      const std::vector<float> row(x.begin() + r * in, x.begin() + (r + 1) * in);
+      const auto y = Multiply(*kernels_, stored, row, 1, false, quantized, 100, 2.0f);
+      alone.insert(alone.end(), y.begin(), y.end());
+    }
+    for (const int rows : {47, 48, 49, 63, 64, 65, 100, 277}) {
+      const auto y =
+          Multiply(*kernels_, stored, {x.begin(), x.begin() + rows * in}, rows, false, quantized, 100, 2.0f);
+      ASSERT_EQ(std::memcmp(y.data(), alone.data(), y.size() * sizeof(float)), 0)
+          << Traits(dtype).name << " with " << rows << " rows";
+    }
+  }
+}
+
+TEST_P(MatMulTest, ASecondTermIsTakenWhereABlockExceedsTheThresholdAndOnlyThere) {
+  constexpr int kIn = 256;
+  constexpr int kOut = 20;
+  const auto stored = Store(DType::kQ4_1, kIn, kOut, RandomFloats(kIn * kOut, 71));
+  auto x = RandomFloats(kIn, 73);
+  x[40] = 50;  // in the second block
+  const auto none = Multiply(*kernels_, stored, x, 1, false, true, 100, 60.0f);
+  EXPECT_EQ(none, Multiply(*kernels_, stored, x, 1));
+  const auto one = Multiply(*kernels_, stored, x, 1, false, true, 100, 10.0f);
+  const auto all = Multiply(*kernels_, stored, x, 1, false, true, 100, 0.0f);
+  double error_none = 0, error_one = 0, error_all = 0;
+  for (int o = 0; o < kOut; ++o) {
+    const size_t i = static_cast<size_t>(o);
+    const double exact = reference::DotProduct({stored.values.data() + o * kIn, kIn}, x).sum;
+    error_none += std::fabs(none[i] - exact);
+    error_one += std::fabs(one[i] - exact);
+    error_all += std::fabs(all[i] - exact);
+  }
+  EXPECT_LT(error_one, error_none / 4);
+  EXPECT_LT(error_all, error_one / 10);
 }
 
 TEST_P(MatMulTest, EveryPathGivesTheSameBits) {
