@@ -1,9 +1,9 @@
 // What crosses the border between an ISA folder and everything else: plain structs and one table of functions.
 //
-// Shapes    activations of quantized products lie in tiles of 1 to 8 rows (16 where the table says so): for each block of 32 columns
+// Shapes    activations of quantized products lie in tiles of 1 to 8 rows, or to 16 from wide_rows on: for each block of 32 columns
 //           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum, then of the sums of the first
 //           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last. The tile
-//           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
+//           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; ceil(n / most rows) tiles share n rows evenly
 // Requires  pointers valid, sizes as stated; entries work on a range and know no threads
 // Owns      nothing
 // Threads   pure functions
@@ -55,8 +55,9 @@ struct IsaMatMul {
   const unsigned char* strips;
   int64_t strip_bytes;
   const unsigned char* activations;  // tiles, for quantized formats
-  const unsigned char*
-      residual;    // null, or tiles like those with what their codes missed, scale 0 where nothing
+  // Null, or tiles like those with what their codes missed; scale and scale * sum are 0 where a row has nothing there, and
+  // the rest is then undefined.
+  const unsigned char* residual;
   const float* x;  // [rows, in], for float formats
   int64_t x_stride;
   int32_t first_strip;
@@ -106,7 +107,7 @@ struct KernelTable {
   void (*matmul_wide)(const IsaMatMul* args);
   int32_t wide_rows;
   // One row into row t of a tile of T rows; n is a multiple of 32. Unless `residual` is null, what the codes of a block miss
-  // goes into that tile, if a value of the block is larger than `threshold`; else zeros.
+  // goes into that tile, if a value of the block is larger than `threshold`; else only a scale of 0.
   void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
                    unsigned char* residual, float threshold);
   // Returns the root of the mean square that it divided by.

@@ -13,8 +13,7 @@ namespace weir {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-// Bytes of the file that one unit of loading packs. With less than a huge page two threads would often touch the same
-// one first, both zero it, and one do so in vain.
+// Bytes of the file that one unit of loading packs: about a huge page, so that threads seldom meet in one that is new.
 constexpr int64_t kUnitBytes = int64_t{2} << 20;
 // Units that the kernel is asked to read meanwhile: a disk wants some megabytes of requests.
 constexpr int kUnitsAhead = 8;

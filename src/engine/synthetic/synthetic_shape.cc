@@ -83,7 +83,7 @@ DType TypeOfMatrix(Quantization quantization, MatrixRole role, uint32_t layer, u
     case Quantization::kQ4KM:
       break;
   }
-  // The mix of llama.cpp's "Q4_K - Medium" (its src/llama-quant.cpp): the matrix that makes the logits has 6 bits, and
+  // After llama.cpp's "Q4_K - Medium", which gives files of the same sizes: the matrix that makes the logits has 6 bits, and
   // so have `v` and `down` where errors hurt most, which are the outer layers and a third of the inner ones.
   const bool is_sensitive = (role == MatrixRole::kAttentionValue || role == MatrixRole::kFeedForwardDown) &&
                             IsSensitiveLayer(layer, num_layers);
