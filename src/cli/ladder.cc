@@ -11,6 +11,9 @@ namespace {
 const std::vector<std::string> kBroken = {"--scheduler", "sequential",      "--queue",
                                           "unbounded",   "--on-disconnect", "ignore"};
 
+// Shared hosts lose half their speed for seconds at a time; a repaired server must not look broken for that.
+constexpr double kRoom = 2;
+
 // Most requests that may wait so that what is admitted is still served within the timeout.
 int QueueBound(const LadderBasis& basis, double timeout_s) {
   const double room_s = timeout_s - basis.latency_8_ms / 1000;
@@ -21,7 +24,7 @@ int QueueBound(const LadderBasis& basis, double timeout_s) {
 
 double ChooseTimeoutFactor(const LadderBasis& basis) {
   for (double k : {2.6, 3.6}) {
-    if (k * basis.alone_ms >= 1.25 * basis.latency_c_ms) return k;
+    if (k * basis.alone_ms >= kRoom * basis.latency_c_ms) return k;
   }
   return 4.6;
 }

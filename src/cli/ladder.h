@@ -36,7 +36,7 @@ struct LadderPlanStep {
 };
 
 // The client timeout is k x S, so that the experiment scales with the machine: the smallest of 2.6, 3.6, 4.6
-// that leaves the batching server 25 % of room.
+// that gives the batching server twice the time it needs. Below C, the sequential server fails at each.
 double ChooseTimeoutFactor(const LadderBasis& basis);
 
 // Steps A to F, or A, D and E when `quick`.

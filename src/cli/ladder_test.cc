@@ -19,7 +19,7 @@ TEST(LadderTest, PredictsTheStudysClassOfFailure) {
 TEST(LadderTest, LeavesTheBatchingServerRoom) {
   LadderBasis basis = Reference();
   EXPECT_EQ(ChooseTimeoutFactor(basis), 2.6);
-  basis.latency_c_ms = 2.5 * basis.alone_ms;
+  basis.latency_c_ms = 1.5 * basis.alone_ms;
   EXPECT_EQ(ChooseTimeoutFactor(basis), 3.6);
   basis.latency_c_ms = 10 * basis.alone_ms;
   EXPECT_EQ(ChooseTimeoutFactor(basis), 4.6);

@@ -18,6 +18,7 @@ namespace weir {
 namespace {
 
 constexpr int kRequests = 50;
+constexpr int kQuickRequests = 25;
 constexpr int kConcurrency = 5;
 constexpr int kMaxTokens = 100;
 constexpr int kAloneRequests = 5;
@@ -105,7 +106,7 @@ class Study {
     // GAP-1 compares with the best batch, so its prediction does too.
     basis.scaling = x1 > 0 ? best / x1 : 0;
     basis.scaling_c = x5 > 0 ? best / x5 : 0;
-    basis.requests = kRequests;
+    basis.requests = spec_.quick ? kQuickRequests : kRequests;
     basis.concurrency = kConcurrency;
     for (const LadderPlanStep& step : PlanLadder(basis, spec_.quick)) {
       if (stopped()) return OkStatus();
