@@ -59,7 +59,7 @@ OWNERS = [
     (re.compile(r"^immintrin\.h"), {"engine/kernels"}),
 ]
 JSON_USERS = {"base", "cli", "server", "net/openai", "perf/recorder", "perf/report", "perf/statistics", "perf/driver"}
-ISA_FOLDERS = re.compile(r"engine/kernels/(avx2|avx512vnni)/")
+ISA_FOLDERS = re.compile(r"engine/kernels/(generic|avx2|avx512vnni|avx512bf16|amx)/")
 ISA_MAY_INCLUDE = {"engine/kernels/isa_abi.h", "immintrin.h", "cstdint", "cstddef"}
 BANNED_NAMES = {"util", "utils", "common", "core", "misc", "framework", "helpers"}
 BANNED_CODE = [

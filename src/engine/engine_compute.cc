@@ -15,12 +15,14 @@ void Engine::State::SizeBuffers(int max_logit_rows) {
 
 void Engine::State::BuildBatch() {
   batch.Clear();
+  plan.PutPromptsFirst();
   for (const ScheduledSequence& entry : plan.entries) {
     Sequence& sequence = *entry.sequence;
     // A recomputed prompt has its scores already.
     const auto& scores = live.at(&sequence).prompt_logprobs;
     const bool wants_all = scores != nullptr && static_cast<int>(scores->size()) < sequence.num_prompt_tokens;
-    batch.AddSequence(sequence.tokens.data(), sequence.num_computed_tokens, entry.num_scheduled_tokens,
+    batch.AddSequence(sequence.in_prompt() ? TokenOrigin::kPrompt : TokenOrigin::kGenerated,
+                      sequence.tokens.data(), sequence.num_computed_tokens, entry.num_scheduled_tokens,
                       sequence.table, entry.samples, wants_all);
   }
 }
@@ -104,7 +106,8 @@ void Engine::State::SeedCostModel() {
       BlockTable table;
       table.Cover(*pool, count);
       batch.Clear();
-      batch.AddSequence(some_tokens.data(), 0, count, table, /*wants_last_logits=*/true);
+      batch.AddSequence(TokenOrigin::kPrompt, some_tokens.data(), 0, count, table,
+                        /*wants_last_logits=*/true);
       const TimePoint forward_started = clock.Now();
       Forward();
       fastest = std::min(fastest, clock.Now() - forward_started);

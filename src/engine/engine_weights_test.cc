@@ -25,7 +25,7 @@ std::vector<float> Logits(const ModelFile& file, std::string_view isa) {
   std::vector<int32_t> tokens;
   for (int i = 0; i < 40; ++i) tokens.push_back((i * 53 + 7) % 600);
   Batch batch;
-  batch.AddSequence(tokens.data(), 0, 40, table, true, true);
+  batch.AddSequence(TokenOrigin::kGenerated, tokens.data(), 0, 40, table, true, true);
   std::vector<float> logits(batch.logit_rows.size() * 600);
   (*model)->Forward(batch, *kv,
                     MatrixView<float>(logits.data(), static_cast<int64_t>(batch.logit_rows.size()), 600));

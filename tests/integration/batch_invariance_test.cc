@@ -76,11 +76,12 @@ class BatchInvarianceTest : public testing::TestWithParam<std::tuple<const char*
   }
 
   // Logits after the prompt and after each of the forced tokens, among companions that join and leave at random and
-  // do some of everything: prefill chunks, decode, with and without logits, in random order within the batch.
+  // do some of everything: prefill chunks, decode, with and without logits, in random order within the batch, prompts first.
   std::vector<std::vector<float>> LogitsAmong(ModelRunner& runner, const Mix& mix, uint64_t seed) {
     Rng rng(seed);
     ModelRunner::Stream measured;
     measured.tokens = prompt_;
+    measured.num_prompt = static_cast<int>(prompt_.size());
     measured.tokens.insert(measured.tokens.end(), forced_.begin(), forced_.end());
     const int prompt_length = static_cast<int>(prompt_.size());
     const int total = static_cast<int>(measured.tokens.size());
@@ -94,15 +95,19 @@ class BatchInvarianceTest : public testing::TestWithParam<std::tuple<const char*
       const size_t place = rng.NextBelow(static_cast<uint64_t>(mix.num_sequences));
       int64_t num_logit_rows = 0;
       int64_t measured_row = 0;
-      runner.Begin();
+      std::vector<Part> parts;
       for (size_t i = 0; i <= companions.size(); ++i) {
-        if (i == place) {
-          runner.Add(measured, count, wants_logits);
-          measured_row = num_logit_rows;
-          num_logit_rows += wants_logits;
-        }
-        if (i == companions.size()) break;
-        num_logit_rows += AddCompanion(runner, companions[i], rng);
+        if (i == place) parts.push_back({&measured, count, wants_logits});
+        if (i < companions.size()) parts.push_back(PartOfCompanion(runner, companions[i], rng));
+      }
+      std::stable_partition(parts.begin(), parts.end(), [](const Part& part) {
+        return part.stream->num_computed < part.stream->num_prompt;
+      });
+      runner.Begin();
+      for (const Part& part : parts) {
+        if (part.stream == &measured) measured_row = num_logit_rows;
+        runner.Add(*part.stream, part.count, part.wants_logits);
+        num_logit_rows += part.wants_logits;
       }
       const MatrixView<float> logits = runner.Run();
       if (wants_logits)
@@ -113,21 +118,27 @@ class BatchInvarianceTest : public testing::TestWithParam<std::tuple<const char*
     return result;
   }
 
-  // Returns how many logit rows it wants.
-  int AddCompanion(ModelRunner& runner, ModelRunner::Stream& companion, Rng& rng) {
+  struct Part {
+    ModelRunner::Stream* stream;
+    int count;
+    bool wants_logits;
+  };
+  Part PartOfCompanion(ModelRunner& runner, ModelRunner::Stream& companion, Rng& rng) {
     if (companion.num_computed == static_cast<int>(companion.tokens.size())) {
       runner.Release(companion);
       const size_t length = 1 + rng.NextBelow(90);
       const auto start = text_.begin() + static_cast<std::ptrdiff_t>(rng.NextBelow(text_.size() - length));
       companion.tokens.assign(start, start + static_cast<std::ptrdiff_t>(length));
       companion.num_computed = 0;
+      companion.num_prompt = 1 + static_cast<int>(rng.NextBelow(length));
     }
-    const int left = static_cast<int>(companion.tokens.size()) - companion.num_computed;
+    const bool in_prompt = companion.num_computed < companion.num_prompt;
+    const int left = (in_prompt ? companion.num_prompt : static_cast<int>(companion.tokens.size())) -
+                     companion.num_computed;
     const int count =
         std::min<int>(left, 1 + static_cast<int>(rng.NextBelow(rng.NextBelow(2) == 0 ? 1 : 15)));
     const bool wants_logits = rng.NextBelow(2) == 0;
-    runner.Add(companion, count, wants_logits);
-    return wants_logits;
+    return {&companion, count, wants_logits};
   }
 
   std::vector<int32_t> text_;

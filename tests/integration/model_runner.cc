@@ -26,10 +26,10 @@ bool TooSlowHere(std::string_view isa) {
 
 namespace {
 
-// AMX with int8 products, as the CPU says; that the kernel lets a process use it is the engine's affair.
+// AMX with bf16 products, as the CPU says; that the kernel lets a process use it is the engine's affair.
 bool HasTiles() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 24 & 3) == 3;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 24 & 1) != 0 && (d >> 22 & 1) != 0;
 }
 
 }  // namespace
@@ -73,8 +73,9 @@ ModelRunner::~ModelRunner() = default;
 
 void ModelRunner::Add(Stream& stream, int count, bool wants_last_logits, bool wants_all_logits) {
   stream.table.Cover(pool_, stream.num_computed + count);
-  batch_.AddSequence(stream.tokens.data(), stream.num_computed, count, stream.table, wants_last_logits,
-                     wants_all_logits);
+  const bool is_prompt = stream.num_computed < stream.num_prompt;
+  batch_.AddSequence(is_prompt ? TokenOrigin::kPrompt : TokenOrigin::kGenerated, stream.tokens.data(),
+                     stream.num_computed, count, stream.table, wants_last_logits, wants_all_logits);
   stream.num_computed += count;
 }
 

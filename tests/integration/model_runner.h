@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,15 +42,18 @@ class ModelRunner {
   static Result<std::unique_ptr<ModelRunner>> Create(const Options& options);
   ~ModelRunner();
 
-  // A token stream whose first `num_computed` tokens are in the cache. Release() gives its blocks back.
+  // A token stream whose first `num_computed` tokens are in the cache, and whose first `num_prompt` are its prompt.
+  // Release() gives its blocks back.
   struct Stream {
     std::vector<int32_t> tokens;
+    int num_prompt = std::numeric_limits<int>::max();
     int num_computed = 0;
     BlockTable table;
   };
   void Release(Stream& stream) { stream.table.Free(pool_); }
 
-  // One step: Begin(), Add() per stream, Run(). Add() takes the next `count` tokens of the stream.
+  // One step: Begin(), Add() per stream, Run(). Add() takes the next `count` tokens of the stream, all of its prompt or none;
+  // streams that are in their prompts come first.
   void Begin() { batch_.Clear(); }
   void Add(Stream& stream, int count, bool wants_last_logits, bool wants_all_logits = false);
   // Row i belongs to the i-th wanted row; valid until the next Run().

@@ -95,6 +95,7 @@ TEST_P(NumericsTest, GreedyTokensEqualTheOracleWhereverItIsDecided) {
   for (size_t i = 0; i < streams.size(); ++i) {
     ASSERT_EQ((*golden)[i].tokens.size(), static_cast<size_t>(kGreedyTokens));
     streams[i].tokens = (*golden)[i].prompt;
+    streams[i].num_prompt = static_cast<int>(streams[i].tokens.size());
     runner_->Begin();
     runner_->Add(streams[i], static_cast<int>(streams[i].tokens.size()), true);
     take(i, RowOf(runner_->Run(), 0));

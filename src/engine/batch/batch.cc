@@ -11,11 +11,16 @@ void Batch::Clear() {
   sequences.clear();
   block_ids.clear();
   logit_rows.clear();
+  num_prompt_rows = 0;
 }
 
-void Batch::AddSequence(const int32_t* sequence_tokens, int first_position, int count,
+void Batch::AddSequence(TokenOrigin origin, const int32_t* sequence_tokens, int first_position, int count,
                         const BlockTable& table, bool wants_last_logits, bool wants_all_logits) {
   DCHECK(first_position >= 0 && count > 0);
+  if (origin == TokenOrigin::kPrompt) {
+    DCHECK(num_prompt_rows == num_rows());
+    num_prompt_rows += count;
+  }
   BatchSequence sequence;
   sequence.first_row = num_rows();
   sequence.num_rows = count;

@@ -1,7 +1,9 @@
 // The flattened input of one step: every scheduled token of every sequence, in rows.
 //
-// Shapes    tokens, positions, slots: [num_rows]; rows of one sequence are consecutive and ascending in
-// position Owns      its vectors, reused from step to step Threads   engine thread only
+// Shapes    tokens, positions, slots: [num_rows]; rows of one sequence are consecutive and ascending in position, and either
+//           all of its prompt or all generated; those of prompts come first
+// Owns      its vectors, reused from step to step
+// Threads   engine thread only
 #pragma once
 
 #include <cstdint>
@@ -10,6 +12,10 @@
 #include "engine/kvcache/block_table.h"
 
 namespace weir {
+
+// Whether a token came with the request or was chosen by the model. It stays what it is when it is computed again, so a model
+// may compute the two in different ways and still give every request the same bits in any company.
+enum class TokenOrigin { kPrompt, kGenerated };
 
 struct BatchSequence {
   int first_row = 0;
@@ -26,12 +32,13 @@ struct Batch {
   std::vector<BatchSequence> sequences;
   std::vector<BlockId> block_ids;   // block tables of all sequences, one after another
   std::vector<int32_t> logit_rows;  // rows whose logits are wanted, ascending
+  int num_prompt_rows = 0;
 
   int num_rows() const { return static_cast<int>(tokens.size()); }
   void Clear();
   // Appends rows for tokens[first_position .. first_position + count) of a sequence whose table covers them.
-  void AddSequence(const int32_t* sequence_tokens, int first_position, int count, const BlockTable& table,
-                   bool wants_last_logits, bool wants_all_logits = false);
+  void AddSequence(TokenOrigin origin, const int32_t* sequence_tokens, int first_position, int count,
+                   const BlockTable& table, bool wants_last_logits, bool wants_all_logits = false);
 };
 
 }  // namespace weir

@@ -25,7 +25,7 @@ class BatchTest : public testing::Test {
 
 TEST_F(BatchTest, PrefillChunkInTheMiddleOfASequenceTakesItsTokensPositionsAndSlots) {
   first_.Cover(pool_, 40);
-  batch_.AddSequence(tokens_.data(), 14, 5, first_, false);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 14, 5, first_, false);
   EXPECT_EQ(batch_.tokens, std::vector<int32_t>({1014, 1015, 1016, 1017, 1018}));
   EXPECT_EQ(batch_.positions, std::vector<int32_t>({14, 15, 16, 17, 18}));
   for (int i = 0; i < 5; ++i) {
@@ -42,8 +42,8 @@ TEST_F(BatchTest, PrefillChunkInTheMiddleOfASequenceTakesItsTokensPositionsAndSl
 TEST_F(BatchTest, SequencesFollowOneAnotherInRowsAndBlocks) {
   first_.Cover(pool_, 17);
   second_.Cover(pool_, 20);
-  batch_.AddSequence(tokens_.data(), 16, 1, first_, true);
-  batch_.AddSequence(tokens_.data(), 0, 20, second_, true);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 16, 1, first_, true);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 0, 20, second_, true);
   ASSERT_EQ(batch_.sequences.size(), 2u);
   EXPECT_EQ(batch_.num_rows(), 21);
   EXPECT_EQ(batch_.sequences[1].first_row, 1);
@@ -58,14 +58,14 @@ TEST_F(BatchTest, SequencesFollowOneAnotherInRowsAndBlocks) {
 TEST_F(BatchTest, AllLogitsNameEveryRowOnce) {
   first_.Cover(pool_, 4);
   second_.Cover(pool_, 2);
-  batch_.AddSequence(tokens_.data(), 0, 2, second_, false);
-  batch_.AddSequence(tokens_.data(), 1, 3, first_, true, true);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 0, 2, second_, false);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 1, 3, first_, true, true);
   EXPECT_EQ(batch_.logit_rows, std::vector<int32_t>({2, 3, 4}));
 }
 
 TEST_F(BatchTest, ClearLeavesNothingBehind) {
   first_.Cover(pool_, 4);
-  batch_.AddSequence(tokens_.data(), 0, 4, first_, true);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 0, 4, first_, true);
   batch_.Clear();
   EXPECT_EQ(batch_.num_rows(), 0);
   EXPECT_TRUE(batch_.positions.empty() && batch_.slots.empty() && batch_.sequences.empty() &&

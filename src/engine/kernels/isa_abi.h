@@ -1,9 +1,10 @@
 // What crosses the border between an ISA folder and everything else: plain structs and one table of functions.
 //
-// Shapes    activations of quantized products lie in tiles of 1 to 8 rows, or to 16 from wide_rows on: for each block of 32 columns
+// Shapes    activations of quantized products lie in tiles of 1 to 8 rows: for each block of 32 columns
 //           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum, then of the sums of the first
 //           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last. The tile
-//           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; ceil(n / most rows) tiles share n rows evenly
+//           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
+//           activations of PromptKernels lie in tiles of 16 rows, the last with room for as many: [blocks][16][32] bf16
 // Requires  pointers valid, sizes as stated; entries work on a range and know no threads
 // Owns      nothing
 // Threads   pure functions
@@ -39,10 +40,11 @@ enum PackedFormat {
 
 enum {
   kMaxTileRows = 8,
-  kWideTileRows = 16,
+  kPromptTileRows = 16,
   kActivationBlockBytes = 32 + 6 * 4,
   kAttentionKeys = 64,
-  kAttentionRows = 16
+  kAttentionRows = 16,
+  kPromptAttentionRows = 64
 };
 // Keys of a chunk, whose softmax is computed on its own; and the head size up to which sums of codes fit 32 bits.
 enum { kAttentionChunk = 256, kMaxInt8HeadDim = 512 };
@@ -80,7 +82,8 @@ struct IsaAttention {
   int64_t q_stride;
   float* out;  // same shape
   int64_t out_stride;
-  int32_t rows;  // 1 to kAttentionRows, positions first_position, first_position + 1, ...
+  int32_t
+      rows;  // 1 to kAttentionRows, or kPromptAttentionRows; positions first_position, first_position + 1, ...
   int32_t group;
   int32_t head_dim;  // at most kMaxInt8HeadDim with kKvInt8
   int32_t first_position;
@@ -95,7 +98,21 @@ struct IsaAttention {
   int32_t first_chunk;               // only with partials, which are a part of the work
   int32_t last_chunk;                // one past
   float* partials;  // null: all chunks, into out. Else the states of all chunks, for merge_attention
-  float* scratch;   // AttentionScratchFloats()
+  float* scratch;   // AttentionScratchFloats(), on 64 bytes
+};
+
+// Products of rows that were a request's prompt, where the CPU multiplies bf16 faster than int8: other bits than those of
+// KernelTable::matmul, and closer ones. A row never changes sides, so they are a matter of the request alone.
+struct PromptKernels {
+  // Quantized formats only; args->activations are bf16 tiles, of whose last rows there may be fewer.
+  void (*matmul)(const IsaMatMul* args);
+  // One row into its place in a tile; n is a multiple of 32.
+  void (*to_bf16)(const float* x, int32_t n, unsigned char* tile_row);
+  // 32 columns of SiLU(gate) * up, rows of `stride` floats, into bf16 rows; `tiles`: where the first tile has these columns.
+  void (*silu_multiply)(const float* gate, const float* up, int64_t stride, int32_t rows,
+                        unsigned char* tiles, int64_t tile_bytes);
+  // All chunks, with bf16 queries, keys, values and weights; head_dim a multiple of 32, no partials.
+  void (*attention)(const IsaAttention* args);
 };
 
 struct KernelTable {
@@ -103,9 +120,6 @@ struct KernelTable {
   int32_t strip_rows;
   int32_t byte_bias;  // added to signed byte codes when packing
   void (*matmul)(const IsaMatMul* args);
-  // For quantized formats and from `wide_rows` rows on: activation tiles have up to kWideTileRows then. Null, and 0: never.
-  void (*matmul_wide)(const IsaMatMul* args);
-  int32_t wide_rows;
   // One row into row t of a tile of T rows; n is a multiple of 32. Unless `residual` is null, what the codes of a block miss
   // goes into that tile, if a value of the block is larger than `threshold`; else only a scale of 0.
   void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
@@ -127,6 +141,7 @@ struct KernelTable {
   int64_t (*probe_int8)(int64_t rounds, int32_t* sink);
   int64_t (*probe_fp32)(int64_t rounds, float* sink);
   uint64_t (*probe_read)(const unsigned char* data, int64_t bytes);
+  const PromptKernels* prompts;  // null: prompts are computed like everything else
 };
 
 // Beside the table, because a CPU may have it or not with any path.

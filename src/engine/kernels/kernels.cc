@@ -13,7 +13,7 @@ namespace weir {
 extern const KernelTable kGenericKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
-extern void (*const kAmxMatMul)(const IsaMatMul* args);
+extern const PromptKernels kAmxPrompts;
 extern const Bf16Probe kAvx512Bf16Probe;
 
 namespace {
@@ -39,20 +39,18 @@ bool HasAmx() {
   constexpr int kTileData = 18;
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!HasAvx512Vnni() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kTilesAndInt8 = 3u << 24;
-  if ((d & kTilesAndInt8) != kTilesAndInt8) return false;
+  constexpr unsigned kTilesAndBf16 = 1u << 24 | 1u << 22;
+  if ((d & kTilesAndBf16) != kTilesAndBf16 || !__builtin_cpu_supports("avx512bf16")) return false;
   static const bool allowed = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   return allowed;
 }
 
-// All but the products is the same: few rows, and everything that is no product, run on VNNI.
+// All but the products of prompts runs on VNNI.
 const KernelTable& AmxKernels() {
   static const KernelTable table = [] {
     KernelTable amx = kAvx512VnniKernels;
     amx.name = "amx";
-    // The tiles overtake vpdpbusd between 32 and 64 rows.
-    amx.wide_rows = 48;
-    amx.matmul_wide = kAmxMatMul;
+    amx.prompts = &kAmxPrompts;
     return amx;
   }();
   return table;

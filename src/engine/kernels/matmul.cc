@@ -3,26 +3,26 @@
 #include "base/check.h"
 
 namespace weir {
-namespace {
-
-bool IsWide(const KernelTable& kernels, int32_t rows) {
-  return kernels.matmul_wide != nullptr && rows >= kernels.wide_rows;
-}
-
-}  // namespace
 
 void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
                  const Activations& into, float threshold) {
-  const int32_t most_rows = IsWide(kernels, into.rows) ? kWideTileRows : kMaxTileRows;
-  const int32_t num_tiles = (into.rows + most_rows - 1) / most_rows;
-  const int32_t small = into.rows / num_tiles;
-  const int32_t in_large = into.rows % num_tiles * (small + 1);
+  const int64_t first_block = first_column / 32;
+  if (row < into.prompt_rows) {
+    const int64_t tile = int64_t{row} / kPromptTileRows * ((into.columns + 31) / 32) + first_block;
+    const int64_t row_of_tile = tile * kPromptTileRows + row % kPromptTileRows;
+    return kernels.prompts->to_bf16(x, count, into.tiles + row_of_tile * 64);
+  }
+  row -= into.prompt_rows;
+  const int32_t rows = into.rows - into.prompt_rows;
+  const int32_t num_tiles = (rows + kMaxTileRows - 1) / kMaxTileRows;
+  const int32_t small = rows / num_tiles;
+  const int32_t in_large = rows % num_tiles * (small + 1);
   const int32_t tile_rows = row < in_large ? small + 1 : small;
   const int32_t t = row < in_large ? row % tile_rows : (row - in_large) % tile_rows;
-  const int64_t offset = ActivationTileBytes(row - t, into.columns) +
-                         int64_t{first_column} / 32 * tile_rows * kActivationBlockBytes;
-  kernels.quantize(x, count, into.tiles + offset, tile_rows, t,
-                   into.residual_tiles == nullptr ? nullptr : into.residual_tiles + offset, threshold);
+  const int64_t offset =
+      ActivationTileBytes(row - t, into.columns) + first_block * tile_rows * kActivationBlockBytes;
+  kernels.quantize(x, count, into.tiles + PromptTileBytes(into.prompt_rows, into.columns) + offset, tile_rows,
+                   t, into.residual_tiles == nullptr ? nullptr : into.residual_tiles + offset, threshold);
 }
 
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,
@@ -56,7 +56,14 @@ void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, cons
   args.accumulate = accumulate ? 1 : 0;
   args.y = y;
   args.y_stride = y_stride;
-  if (matrix.quantized() && IsWide(kernels, input.rows)) return kernels.matmul_wide(&args);
+  if (matrix.quantized() && input.prompt_rows > 0) {
+    args.rows = input.prompt_rows;
+    kernels.prompts->matmul(&args);
+    args.rows = input.rows - input.prompt_rows;
+    if (args.rows == 0) return;
+    args.activations += PromptTileBytes(input.prompt_rows, input.columns);
+    args.y += int64_t{input.prompt_rows} * y_stride;
+  }
   kernels.matmul(&args);
 }
 

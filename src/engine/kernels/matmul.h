@@ -25,14 +25,24 @@ struct Activations {
   int32_t rows = 0;
   int32_t columns = 0;
   unsigned char* residual_tiles = nullptr;  // set: blocks may have a second term
+  int32_t prompt_rows =
+      0;  // the first ones: in bf16 tiles, before the others; 0 unless the kernels have `prompts`
 };
 
 inline int64_t ActivationTileBytes(int64_t rows, int64_t columns) {
   return rows * ((columns + 31) / 32) * kActivationBlockBytes;
 }
+inline int64_t PromptTileBytes(int64_t rows, int64_t columns) {
+  return (rows + kPromptTileRows - 1) / kPromptTileRows * kPromptTileRows * ((columns + 31) / 32) * 64;
+}
+// However many of the rows are a prompt's.
+inline int64_t MixedTileBytes(int64_t rows, int64_t columns) {
+  return (rows + kPromptTileRows - 1) * ((columns + 31) / 32) * 64;
+}
 
-// Quantizes columns [first_column, first_column + count) of one row; both multiples of 32. With residual tiles, a block with
-// a value beyond `threshold` gets a second term. The threshold must come from this row alone.
+// Quantizes columns [first_column, first_column + count) of one row, or rounds them to bf16 if it is a prompt's; both
+// multiples of 32. With residual tiles, a quantized block with a value beyond `threshold` gets a second term. The threshold
+// must come from this row alone.
 void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
                  const Activations& into, float threshold = 0);
 // y[row * y_stride + i] (+)= row i of the strips' rows times activation row. A matrix that was left in its file is packed

@@ -181,7 +181,7 @@ TEST_P(MatMulTest, ARowsBitsDoNotDependOnHowManyRowsThereAre) {
   }
 }
 
-// Enough rows for wide tiles, more tiles and blocks than any path takes together, odd ends, and second terms in some
+// More tiles and blocks than any path takes together, odd ends, and second terms in some
 // blocks of some rows.
 TEST_P(MatMulTest, ManyRowsHaveTheBitsOfEachAlone) {
   constexpr int kOut = 53;
@@ -490,6 +490,116 @@ TEST_P(MatMulTest, RowsThatAreNoWholeNumberOfBlocksAreRefused) {
   EXPECT_NE(matrix.error().message().find("blk.1.ffn_up.weight: type Q6_K"), std::string::npos);
 }
 
+// Products of prompts: rows [0, prompt_rows) in bf16, the others quantized.
+std::vector<float> MultiplyMixed(const KernelTable& kernels, const StoredMatrix& stored,
+                                 const std::vector<float>& x, int rows, int prompt_rows,
+                                 bool accumulate = false, int strips = 100) {
+  auto matrix = LayOutMatrix(kernels, stored.dtype, stored.in, stored.out, "w");
+  EXPECT_TRUE(matrix.has_value());
+  std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()) + 4096);
+  matrix->data = data.data();
+  EXPECT_TRUE(
+      PackStrips(kernels, std::as_bytes(std::span(stored.bytes)), "w", 0, matrix->num_strips(), *matrix)
+          .ok());
+  const size_t bytes = static_cast<size_t>(MixedTileBytes(rows, stored.in));
+  std::vector<unsigned char> memory(bytes + 64,
+                                    0xff);  // as bf16, NaN: rows that a tile lacks must not matter
+  unsigned char* tiles = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+  const Activations input{tiles, x.data(), rows, stored.in, nullptr, prompt_rows};
+  for (int r = 0; r < rows; ++r)
+    for (int column = 0; column < stored.in; column += 32)
+      QuantizeRow(kernels, x.data() + int64_t{r} * stored.in + column, r, column, 32, input);
+  // One row more than there are, to be left alone.
+  std::vector<float> y(static_cast<size_t>(rows + 1) * static_cast<size_t>(stored.out),
+                       accumulate ? 0.5f : -77.0f);
+  for (int s = 0; s < matrix->num_strips(); s += strips)
+    MultiplyStrips(kernels, *matrix, input, s, std::min(s + strips, matrix->num_strips()),
+                   y.data() + int64_t{s} * matrix->strip_rows, stored.out, accumulate);
+  for (int o = 0; o < stored.out; ++o)
+    EXPECT_EQ(y[static_cast<size_t>(rows) * static_cast<size_t>(stored.out) + static_cast<size_t>(o)],
+              accumulate ? 0.5f : -77.0f);
+  y.resize(y.size() - static_cast<size_t>(stored.out));
+  return y;
+}
+
+class PromptMatMulTest : public MatMulTest {
+ protected:
+  void SetUp() override {
+    MatMulTest::SetUp();
+    if (kernels_ != nullptr && kernels_->prompts == nullptr)
+      GTEST_SKIP() << GetParam() << " has none of its own";
+  }
+};
+
+TEST_P(PromptMatMulTest, AgreesWithTheReferenceForOddShapes) {
+  for (const DType dtype : kTypes) {
+    if (Traits(dtype).block_size == 1) continue;
+    for (const int out : {1, 15, 16, 40})
+      for (const int rows : {1, 15, 16, 17, 32, 33, 50})
+        for (const bool accumulate : {false, true}) {
+          // More columns than are unpacked at a time, for one of the types.
+          const int in = WholeBlocks(dtype, dtype == DType::kQ4_1 ? 32 * 53 : 96);
+          const auto stored = RandomBlocks(dtype, in, out);
+          const auto x = RandomFloats(static_cast<size_t>(in * rows), 11, 3.0f);
+          const auto y = MultiplyMixed(*kernels_, stored, x, rows, rows, accumulate);
+          for (int r = 0; r < rows; ++r)
+            for (int o = 0; o < out; ++o) {
+              const auto exact =
+                  reference::DotProduct({stored.values.data() + o * in, static_cast<size_t>(in)},
+                                        {x.data() + r * in, static_cast<size_t>(in)});
+              // Both factors are rounded to 8 bits of mantissa, each off by 2^-9 of itself at most; f32 sums come on top.
+              ASSERT_NEAR(y[static_cast<size_t>(r * out + o)], exact.sum + (accumulate ? 0.5 : 0),
+                          exact.magnitude * (2.0 / 512 + 1e-5) + 1e-6)
+                  << Traits(dtype).name << " " << out << " x " << rows << " row " << r << " out " << o;
+            }
+        }
+  }
+}
+
+TEST_P(PromptMatMulTest, IsExactWhereBf16Is) {
+  // Whole numbers up to 16 times whole numbers: nothing is rounded, so a wrong place or factor shows as itself.
+  constexpr int kIn = 1024, kOut = 37, kRows = 41;
+  std::vector<float> weights(kIn * kOut), x(kIn * kRows);
+  Rng rng(81);
+  for (size_t i = 0; i < weights.size(); ++i)
+    weights[i] = i % 32 == 0 ? 15.0f : static_cast<float>(rng.NextBelow(16));
+  for (size_t i = 0; i < weights.size(); i += 32) weights[i + 1] = 0;
+  for (float& v : x) v = static_cast<float>(rng.NextBelow(9)) - 4.0f;
+  const auto stored = Store(DType::kQ4_1, kIn, kOut, weights);
+  ASSERT_EQ(stored.values, weights);
+  const auto y = MultiplyMixed(*kernels_, stored, x, kRows, kRows);
+  for (int r = 0; r < kRows; ++r)
+    for (int o = 0; o < kOut; ++o)
+      ASSERT_EQ(y[static_cast<size_t>(r * kOut + o)],
+                reference::DotProduct({weights.data() + o * kIn, kIn}, {x.data() + r * kIn, kIn}).sum);
+}
+
+TEST_P(PromptMatMulTest, ARowsBitsDependOnNothingButItself) {
+  constexpr int kOut = 53;
+  for (const DType dtype : kTypes) {
+    if (Traits(dtype).block_size == 1) continue;
+    const int in = 1024;
+    const auto stored = RandomBlocks(dtype, in, kOut);
+    const auto x = RandomFloats(static_cast<size_t>(in * 70), 5);
+    const auto row_of = [&](int r) {
+      return std::vector<float>(x.begin() + r * in, x.begin() + (r + 1) * in);
+    };
+    for (const int prompt_rows : {70, 33, 16, 1, 0}) {
+      for (const int strips : {100, 1}) {
+        const auto y = MultiplyMixed(*kernels_, stored, x, 70, prompt_rows, true, strips);
+        for (int r = 0; r < 70; ++r) {
+          const auto alone = MultiplyMixed(*kernels_, stored, row_of(r), 1, r < prompt_rows ? 1 : 0, true);
+          ASSERT_EQ(std::memcmp(y.data() + r * kOut, alone.data(), kOut * sizeof(float)), 0)
+              << Traits(dtype).name << " row " << r << " with " << prompt_rows << " prompt rows, " << strips
+              << " strips at a time";
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Paths, PromptMatMulTest, testing::Values("amx"),
+                         [](const auto& path) { return path.param; });
 INSTANTIATE_TEST_SUITE_P(Paths, MatMulTest, testing::Values("generic", "avx2", "avx512vnni", "amx"),
                          [](const auto& path) { return path.param; });
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -110,6 +111,51 @@ TEST_P(RowOperationsTest, AHeadIsQuantizedAlikeOnEveryPath) {
     EXPECT_EQ(codes[0], 0);
   }
 }
+
+class PromptRowsTest : public RowOperationsTest {
+ protected:
+  void SetUp() override {
+    RowOperationsTest::SetUp();
+    if (kernels_ != nullptr && kernels_->prompts == nullptr)
+      GTEST_SKIP() << GetParam() << " has none of its own";
+  }
+};
+
+float FromBf16(const unsigned char* p) {
+  uint16_t half;
+  std::memcpy(&half, p, 2);
+  const uint32_t bits = uint32_t{half} << 16;
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+TEST_P(PromptRowsTest, SiluMultiplyIsRightToBf16AndStaysInItsRows) {
+  constexpr int kRows = 21, kStride = 40, kTileBytes = 3072;
+  auto gate = RandomFloats(kRows * kStride, 21, 12.0f);
+  const auto up = RandomFloats(kRows * kStride, 22, 3.0f);
+  gate[0] = 200.0f, gate[1] = -200.0f, gate[2] = 0.0f, gate[3] = std::numeric_limits<float>::quiet_NaN();
+  alignas(64) unsigned char tiles[2 * kTileBytes];
+  std::memset(tiles, 0x5a, sizeof(tiles));
+  kernels_->prompts->silu_multiply(gate.data(), up.data(), kStride, kRows, tiles, kTileBytes);
+  EXPECT_TRUE(std::isnan(FromBf16(tiles + 6)));
+  gate[3] = 1.0f;
+  kernels_->prompts->silu_multiply(gate.data(), up.data(), kStride, kRows, tiles, kTileBytes);
+  for (int r = 0; r < kRows; ++r)
+    for (int c = 0; c < 32; ++c) {
+      const double x = gate[static_cast<size_t>(r * kStride + c)];
+      const double expected =
+          x / (1 + std::exp(-x)) * static_cast<double>(up[static_cast<size_t>(r * kStride + c)]);
+      ASSERT_NEAR(FromBf16(tiles + r / 16 * kTileBytes + r % 16 * 64 + 2 * c), expected,
+                  std::fabs(expected) / 240 + 1e-30)
+          << x;
+    }
+  for (int i = 1024; i < kTileBytes; ++i) ASSERT_EQ(tiles[i], 0x5a);
+  for (int i = kTileBytes + 5 * 64; i < 2 * kTileBytes; ++i) ASSERT_EQ(tiles[i], 0x5a);
+}
+
+INSTANTIATE_TEST_SUITE_P(Paths, PromptRowsTest, testing::Values("amx"),
+                         [](const auto& path) { return path.param; });
 
 INSTANTIATE_TEST_SUITE_P(Paths, RowOperationsTest, testing::Values("generic", "avx2", "avx512vnni", "amx"),
                          [](const auto& path) { return path.param; });

@@ -18,6 +18,13 @@ int64_t CostOfChunk(int num_rows) { return 3 + num_rows; }
 
 }  // namespace
 
+// Large tiles turn keys into bf16 less often, small ones give every thread some.
+int AttentionPlan::RowsOfPromptTile(int num_rows) const {
+  const int tiles_per_head = (2 * sizes_.num_threads + sizes_.num_kv_heads - 1) / sizes_.num_kv_heads;
+  const int rows = (num_rows / tiles_per_head + 15) / 16 * 16;
+  return std::clamp<int>(rows, 16, kPromptAttentionRows);
+}
+
 AttentionPlan::AttentionPlan(const Sizes& sizes) : sizes_(sizes) {
   const size_t max_tiles = static_cast<size_t>(sizes.max_rows) * static_cast<size_t>(sizes.num_kv_heads);
   const size_t max_splits = static_cast<size_t>(sizes.num_threads) * kTasksPerThread;
@@ -33,21 +40,23 @@ int64_t AttentionPlan::PartialFloats(const Sizes& sizes) {
   return sizes.num_threads > 1 ? states * AttentionStateFloats(sizes.head_dim) : 0;
 }
 
-void AttentionPlan::Build(const Batch& batch, float* partials) {
+void AttentionPlan::Build(const Batch& batch, int num_prompt_rows, float* partials) {
   tiles_.clear();
   tasks_.clear();
   int64_t total = 0;
-  for (const BatchSequence& sequence : batch.sequences)
+  for (const BatchSequence& sequence : batch.sequences) {
+    const bool is_prompt = sequence.first_row < num_prompt_rows;
+    const int most_rows = is_prompt ? RowsOfPromptTile(sequence.num_rows) : int{kAttentionRows};
     // Last rows first: they see the most keys, and a long task at the end would leave the other threads waiting.
-    for (int first = (sequence.num_rows - 1) / kAttentionRows * kAttentionRows; first >= 0;
-         first -= kAttentionRows) {
-      const int num_rows = std::min<int>(kAttentionRows, sequence.num_rows - first);
+    for (int first = (sequence.num_rows - 1) / most_rows * most_rows; first >= 0; first -= most_rows) {
+      const int num_rows = std::min(most_rows, sequence.num_rows - first);
       const int last_row = sequence.first_row + first + num_rows - 1;
       const int chunks = ChunksUpTo(batch.positions[static_cast<size_t>(last_row)] + 1);
-      total += CostOfChunk(num_rows) * chunks * sizes_.num_kv_heads;
+      if (!is_prompt) total += CostOfChunk(num_rows) * chunks * sizes_.num_kv_heads;
       for (int head = 0; head < sizes_.num_kv_heads; ++head)
-        tiles_.push_back({&sequence, first, num_rows, head, chunks, -1, 1, nullptr});
+        tiles_.push_back({&sequence, first, num_rows, head, is_prompt, chunks, -1, 1, nullptr});
     }
+  }
   const int64_t cost_per_task = total / (int64_t{sizes_.num_threads} * kTasksPerThread) + 1;
   const int64_t group = sizes_.num_heads / sizes_.num_kv_heads;
   int64_t floats_left = PartialFloats(sizes_);
@@ -56,7 +65,7 @@ void AttentionPlan::Build(const Batch& batch, float* partials) {
     const int index = static_cast<int>(&tile - tiles_.data());
     const int64_t per_task = std::max<int64_t>(1, cost_per_task / CostOfChunk(tile.num_rows));
     const int64_t floats = tile.num_chunks * tile.num_rows * group * AttentionStateFloats(sizes_.head_dim);
-    if (tile.num_chunks <= per_task || floats > floats_left) {
+    if (tile.is_prompt || tile.num_chunks <= per_task || floats > floats_left) {
       tasks_.push_back({index, 0, tile.num_chunks});
       continue;
     }

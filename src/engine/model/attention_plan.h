@@ -1,7 +1,8 @@
 // How the attention of one step is shared out: tiles of rows with one KV head, and chunks of keys where those are too
 // few for the threads.
 //
-// Shapes    a tile is up to kAttentionRows rows of one sequence with one KV head; a task is a range of its chunks
+// Shapes    a tile is up to kAttentionRows rows of one sequence with one KV head; a task is a range of its chunks. Rows of
+//           prompts that have kernels of their own come in tiles of up to kPromptAttentionRows, each one task
 // Owns      its lists and counters, sized once; Build() allocates nothing
 // Threads   Build() on the engine thread; the counters of split tiles are shared by the tasks of one layer
 // Source    docs/KERNELS.md, "Attention"
@@ -23,6 +24,7 @@ struct AttentionTile {
   int first_row;  // of the sequence's rows
   int num_rows;
   int kv_head;
+  bool is_prompt;  // for PromptKernels
   int num_chunks;
   int split;  // number among the split tiles, -1 when one task does it all
   int num_tasks;
@@ -50,13 +52,16 @@ class AttentionPlan {
   // Floats that the states of split tiles may take.
   static int64_t PartialFloats(const Sizes& sizes);
 
-  void Build(const Batch& batch, float* partials);
+  // `num_prompt_rows`: the first rows, for PromptKernels.
+  void Build(const Batch& batch, int num_prompt_rows, float* partials);
   const std::vector<AttentionTile>& tiles() const { return tiles_; }
   const std::vector<AttentionTask>& tasks() const { return tasks_; }
   // Counts a finished task of a split tile; true for the last one of the layer, which has to merge.
   bool FinishTask(const AttentionTile& tile);
 
  private:
+  int RowsOfPromptTile(int num_rows) const;
+
   Sizes sizes_;
   std::vector<AttentionTile> tiles_;
   std::vector<AttentionTask> tasks_;

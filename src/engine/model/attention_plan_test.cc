@@ -25,8 +25,8 @@ struct Step {
     const std::vector<int32_t> tokens(8192, 1);
     for (size_t i = 0; i < sequences.size(); ++i) {
       tables[i].Cover(pool, sequences[i].first);
-      batch.AddSequence(tokens.data(), sequences[i].first - sequences[i].second, sequences[i].second,
-                        tables[i], true);
+      batch.AddSequence(TokenOrigin::kPrompt, tokens.data(), sequences[i].first - sequences[i].second,
+                        sequences[i].second, tables[i], true);
     }
   }
   ~Step() {
@@ -75,7 +75,7 @@ TEST(AttentionPlanTest, CoversEveryRowHeadAndChunkOnce) {
       const Step step(sequences);
       AttentionPlan plan(SizesFor(threads));
       std::vector<float> partials(static_cast<size_t>(AttentionPlan::PartialFloats(SizesFor(threads))));
-      plan.Build(step.batch, partials.data());
+      plan.Build(step.batch, 0, partials.data());
       ExpectComplete(plan, step.batch);
     }
 }
@@ -84,16 +84,16 @@ TEST(AttentionPlanTest, SplitsALoneLongSequenceAndNoShortOrCrowdedOne) {
   std::vector<float> partials(static_cast<size_t>(AttentionPlan::PartialFloats(SizesFor(2))));
   AttentionPlan plan(SizesFor(2));
   const Step alone({{2048, 1}});
-  plan.Build(alone.batch, partials.data());
+  plan.Build(alone.batch, 0, partials.data());
   EXPECT_GE(plan.tasks().size(), 12u);
   const Step brief({{256, 1}});
-  plan.Build(brief.batch, partials.data());
+  plan.Build(brief.batch, 0, partials.data());
   EXPECT_EQ(plan.tasks().size(), 3u);
   const Step crowded(std::vector<std::pair<int, int>>(8, {2048, 1}));
-  plan.Build(crowded.batch, partials.data());
+  plan.Build(crowded.batch, 0, partials.data());
   EXPECT_EQ(plan.tasks().size(), 24u);
   AttentionPlan single(SizesFor(1));
-  single.Build(alone.batch, nullptr);
+  single.Build(alone.batch, 0, nullptr);
   EXPECT_EQ(single.tasks().size(), 3u);
 }
 
@@ -102,7 +102,7 @@ TEST(AttentionPlanTest, StatesOfSplitTilesLieApartWithinTheirMemory) {
     const Step step({{8192, 1}, {8192, 16}, {5000, 16}, {8000, 1}});
     AttentionPlan plan(SizesFor(threads));
     std::vector<float> partials(static_cast<size_t>(AttentionPlan::PartialFloats(SizesFor(threads))));
-    plan.Build(step.batch, partials.data());
+    plan.Build(step.batch, 0, partials.data());
     const float* end = partials.data();
     for (const AttentionTile& tile : plan.tiles()) {
       if (tile.split < 0) continue;
@@ -118,7 +118,7 @@ TEST(AttentionPlanTest, TheLastTaskOfATileMergesInEveryLayer) {
   const Step step({{2048, 1}});
   AttentionPlan plan(SizesFor(2));
   std::vector<float> partials(static_cast<size_t>(AttentionPlan::PartialFloats(SizesFor(2))));
-  plan.Build(step.batch, partials.data());
+  plan.Build(step.batch, 0, partials.data());
   const AttentionTile& tile = plan.tiles().front();
   ASSERT_GE(tile.num_tasks, 2);
   for (int layer = 0; layer < 3; ++layer)

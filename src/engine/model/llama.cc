@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/kernels/attention.h"
+
 namespace weir {
 namespace {
 
@@ -74,10 +76,12 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
   const int rows = batch.num_rows();
   if (rows == 0) return;
   DCHECK(static_cast<size_t>(rows) <= scratch_.rope.size());
+  num_prompt_rows_ = kernels_->prompts == nullptr ? 0 : batch.num_prompt_rows;
   Enter(StepSegment::kEmbed);
   Embed(batch);
   Enter(StepSegment::kAttention);
-  attention_.Build(batch, scratch_.partials);
+  const bool prompts_apart = HasPromptAttention(*kernels_, config_.head_dim);
+  attention_.Build(batch, prompts_apart ? num_prompt_rows_ : 0, scratch_.partials);
   const int q_columns = config_.num_heads * config_.head_dim;
   for (int i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
@@ -85,12 +89,13 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
     ProjectHeads(batch, layer, kv, i);
     Attend(batch, kv, i, layer);
     Enter(StepSegment::kMatmulOut);
-    AddProduct(layer.o, {scratch_.attended_tiles, scratch_.attended, rows, q_columns});
+    AddProduct(layer.o,
+               {scratch_.attended_tiles, scratch_.attended, rows, q_columns, nullptr, num_prompt_rows_});
     NormAndQuantize(nullptr, rows, layer.ffn_norm.data());
     FeedForward(layer, rows);
     Enter(StepSegment::kMatmulFfn);
-    AddProduct(layer.down,
-               {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, scratch_.ffn_residual_tiles});
+    AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size,
+                            scratch_.ffn_residual_tiles, num_prompt_rows_});
   }
   ComputeLogits(batch, logits);
 }
@@ -110,7 +115,12 @@ void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float*
                                  unsigned char* residual_tiles, float threshold) {
   Enter(StepSegment::kNormQuantize);
   const int n = config_.hidden_size;
-  const Activations into{scratch_.normed_tiles, scratch_.normed, num_rows, n, residual_tiles};
+  const Activations into{scratch_.normed_tiles,
+                         scratch_.normed,
+                         num_rows,
+                         n,
+                         residual_tiles,
+                         rows == nullptr ? num_prompt_rows_ : 0};
   const auto one = [&](int row, int) {
     const int64_t from = rows == nullptr ? row : rows[row];
     float* out = scratch_.normed + int64_t{row} * n;
@@ -118,7 +128,8 @@ void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float*
         kernels_->rms_norm(scratch_.hidden + from * n, norm, n, static_cast<float>(config_.rms_epsilon), out);
     if (n % 32 == 0) QuantizeRow(*kernels_, out, row, 0, n, into, threshold);
   };
-  if (num_rows >= kRowsWorthSharing) return pool_->Run(num_rows, one);
+  if (num_rows >= kRowsWorthSharing)
+    return pool_->Run(num_rows, std::max(1, num_rows / (8 * pool_->num_threads())), one);
   for (int row = 0; row < num_rows; ++row) one(row, 0);
 }
 
@@ -129,7 +140,8 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   const int kv_unit = HeadUnitColumns(*kernels_, config_, config_.num_kv_heads);
   const int q_units = config_.num_heads * dim / q_unit;
   const int kv_units = config_.num_kv_heads * dim / kv_unit;
-  const Activations input{scratch_.normed_tiles, scratch_.normed, rows, config_.hidden_size};
+  const Activations input{scratch_.normed_tiles, scratch_.normed, rows,
+                          config_.hidden_size,   nullptr,         num_prompt_rows_};
   Enter(StepSegment::kMatmulQkv);
   const int num_units = q_units + 2 * kv_units;
   pool_->Run(num_units, GrainOf(num_units, rows, pool_->num_threads()), [&](int unit, int thread_index) {
@@ -164,9 +176,10 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
 void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
   const int strips_per_unit = kFfnUnitColumns / layer.gate.strip_rows;
   const int units = (config_.ffn_size + kFfnUnitColumns - 1) / kFfnUnitColumns;
-  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
-  const Activations into{scratch_.ffn_tiles, scratch_.ffn, num_rows, config_.ffn_size,
-                         scratch_.ffn_residual_tiles};
+  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows,
+                          config_.hidden_size,   nullptr,         num_prompt_rows_};
+  const Activations into{scratch_.ffn_tiles,          scratch_.ffn,    num_rows, config_.ffn_size,
+                         scratch_.ffn_residual_tiles, num_prompt_rows_};
   const float largest = LargestFor(layer.down, kStreamError);
   Enter(StepSegment::kMatmulFfn);
   pool_->Run(units, GrainOf(units, num_rows, pool_->num_threads()), [&](int unit, int thread_index) {
@@ -181,7 +194,12 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
     Enter(StepSegment::kNormQuantize, thread_index);
     const int first_column = unit * kFfnUnitColumns;
     const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
-    for (int row = 0; row < num_rows; ++row) {
+    const int prompt_rows = layer.down.quantized() ? num_prompt_rows_ : 0;
+    if (prompt_rows > 0)
+      kernels_->prompts->silu_multiply(gate, up, kFfnUnitColumns, prompt_rows,
+                                       into.tiles + PromptTileBytes(kPromptTileRows, first_column),
+                                       PromptTileBytes(kPromptTileRows, config_.ffn_size));
+    for (int row = prompt_rows; row < num_rows; ++row) {
       float* gate_row = gate + int64_t{row} * kFfnUnitColumns;
       float* out =
           layer.down.quantized() ? gate_row : scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;

@@ -62,6 +62,7 @@ class LlamaModel final : public Model {
   Weights weights_;
   RopeTable rope_;
   Scratch scratch_;
+  int num_prompt_rows_ = 0;  // of the running pass, where prompts have kernels of their own
   AttentionPlan attention_;
   StepProfile* profile_ = nullptr;
 };

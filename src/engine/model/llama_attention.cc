@@ -86,8 +86,8 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
   const int group = config_.num_heads / config_.num_kv_heads;
   const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
   const int columns = group * config_.head_dim;
-  const Activations into{scratch_.attended_tiles, scratch_.attended, batch.num_rows(),
-                         static_cast<int32_t>(stride)};
+  const Activations into{scratch_.attended_tiles,      scratch_.attended, batch.num_rows(),
+                         static_cast<int32_t>(stride), nullptr,           num_prompt_rows_};
   const bool quantize_here = columns % 32 == 0;
   const std::vector<AttentionTask>& tasks = attention_.tasks();
   const auto tile_of = [&](const AttentionTask& task) -> const AttentionTile& {
@@ -125,7 +125,7 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     args.last_chunk = task.last_chunk;
     args.partials = tile.partials;
     args.scratch = scratch_.threads[static_cast<size_t>(thread)].attention;
-    kernels_->attention(&args);
+    (tile.is_prompt ? kernels_->prompts->attention : kernels_->attention)(&args);
     if (tile.partials != nullptr) {
       if (!attention_.FinishTask(tile)) return;
       kernels_->merge_attention(&args);

@@ -34,9 +34,9 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.queries, rows * q);
   carver.Take(scratch.attended, rows * q);
   carver.Take(scratch.ffn, rows * config.ffn_size);
-  carver.Take(scratch.normed_tiles, ActivationTileBytes(rows, config.hidden_size));
-  carver.Take(scratch.attended_tiles, ActivationTileBytes(rows, q));
-  carver.Take(scratch.ffn_tiles, ActivationTileBytes(rows, config.ffn_size));
+  carver.Take(scratch.normed_tiles, MixedTileBytes(rows, config.hidden_size));
+  carver.Take(scratch.attended_tiles, MixedTileBytes(rows, q));
+  carver.Take(scratch.ffn_tiles, MixedTileBytes(rows, config.ffn_size));
   carver.Take(scratch.normed_residual_tiles, ActivationTileBytes(rows, config.hidden_size));
   carver.Take(scratch.ffn_residual_tiles, ActivationTileBytes(rows, config.ffn_size));
   carver.Take(scratch.partials, partial_floats);

@@ -42,7 +42,7 @@ std::vector<float> Logits(Model& model, int num_tokens) {
   std::vector<int32_t> tokens;
   for (int i = 0; i < num_tokens; ++i) tokens.push_back((i * 37 + 5) % kTinyVocabSize);
   Batch batch;
-  batch.AddSequence(tokens.data(), 0, num_tokens, table, true, true);
+  batch.AddSequence(TokenOrigin::kPrompt, tokens.data(), 0, num_tokens, table, true, true);
   std::vector<float> logits(batch.logit_rows.size() * kTinyVocabSize);
   model.Forward(
       batch, *kv,

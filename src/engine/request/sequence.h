@@ -36,6 +36,11 @@ struct Sequence {
   int64_t num_recomputed_tokens = 0;  // whose K and V preemptions threw away
 
   int num_tokens() const { return static_cast<int>(tokens.size()); }
+  bool in_prompt() const { return num_computed_tokens < num_prompt_tokens; }
+  // What a step may compute at most: a prompt and the output behind it, both lost by a preemption, are computed apart.
+  int num_computable_tokens() const {
+    return (in_prompt() ? num_prompt_tokens : num_tokens()) - num_computed_tokens;
+  }
   int num_output_tokens() const { return num_tokens() - num_prompt_tokens; }
   // One token left to compute, and it is not part of the prompt's first pass.
   bool is_decode() const { return num_tokens() - num_computed_tokens == 1 && num_output_tokens() > 0; }

@@ -63,7 +63,7 @@ void ContinuousScheduler::ScheduleRunning(StepPlan* plan) {
   }
   for (Sequence* sequence : in_order_) {
     if (sequence->state != SequenceState::kRunning) continue;  // preempted for one before it
-    const int missing = sequence->num_tokens() - sequence->num_computed_tokens;
+    const int missing = sequence->num_computable_tokens();
     const int count = sequence->is_decode()
                           ? std::min(missing, limits_.max_num_batched_tokens - plan->num_tokens)
                           : Chunk(*sequence, missing, *plan);
@@ -126,7 +126,7 @@ void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
       sequence->waiting_cause = Stage::kQueueBudget;  // those behind it do not need what it lacks
       continue;
     }
-    const int count = Chunk(*sequence, sequence->num_tokens(), *plan);
+    const int count = Chunk(*sequence, sequence->num_computable_tokens(), *plan);
     if (count == 0) {
       blame_from(i, Stage::kQueueBudget);
       break;

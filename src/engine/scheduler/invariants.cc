@@ -78,7 +78,7 @@ std::string Scheduler::CheckPlan(const StepPlan& plan) const {
       return fmt::format("the plan holds sequence {}, which does not run", sequence.number);
     }
     const int end = sequence.num_computed_tokens + entry.num_scheduled_tokens;
-    if (entry.num_scheduled_tokens < 1 || end > sequence.num_tokens() ||
+    if (entry.num_scheduled_tokens < 1 || entry.num_scheduled_tokens > sequence.num_computable_tokens() ||
         BlocksFor(end) > static_cast<int>(sequence.table.blocks().size())) {
       return fmt::format("the plan gives sequence {} {} tokens, of {} with {} computed and {} blocks",
                          sequence.number, entry.num_scheduled_tokens, sequence.num_tokens(),

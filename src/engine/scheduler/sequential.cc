@@ -17,8 +17,7 @@ void SequentialScheduler::Schedule(TimePoint, StepPlan* plan) {
   for (auto& sequence : waiting_) sequence->waiting_cause = Stage::kQueueSlot;
   if (running_.empty()) return;
   Sequence* sequence = running_.front().get();
-  int count =
-      std::min(sequence->num_tokens() - sequence->num_computed_tokens, limits_.max_num_batched_tokens);
+  int count = std::min(sequence->num_computable_tokens(), limits_.max_num_batched_tokens);
   if (sequence->request.prompt_logprobs) count = std::min(count, limits_.max_prompt_logit_rows);
   sequence->table.Cover(*pool_, sequence->num_computed_tokens + count);
   plan->Add(sequence, count, is_first);

@@ -24,6 +24,11 @@ void StepPlan::Add(Sequence* sequence, int count, bool is_first) {
   prefill_kv_tokens_read += kv;
 }
 
+void StepPlan::PutPromptsFirst() {
+  std::stable_partition(entries.begin(), entries.end(),
+                        [](const ScheduledSequence& entry) { return entry.sequence->in_prompt(); });
+}
+
 void StepPlan::Clear() {
   entries.clear();
   preempted.clear();

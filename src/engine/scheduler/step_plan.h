@@ -35,6 +35,8 @@ struct StepPlan {
   bool empty() const { return entries.empty(); }
   bool Contains(const Sequence* sequence) const;
   void Add(Sequence* sequence, int count, bool is_first);
+  // Otherwise in the same order, as a batch wants it.
+  void PutPromptsFirst();
   void Clear();
 };
 

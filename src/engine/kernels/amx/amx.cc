@@ -1,7 +1,12 @@
-// Products of many rows on the AMX tiles: 16 activation rows times 16 matrix rows times a block of 32 columns at once.
+// Products of a prompt's rows on the AMX tiles, in bf16: 16 activation rows times 16 matrix rows times a block of 32 columns at
+// once, added in f32.
 //
-// The sums are the same integers as on the VNNI path, and the float chain behind them is the same, so both paths give
-// the same bits: few rows go there, many come here.
+// Shapes    activations as isa_abi.h says; a strip is unpacked into blocks of [16 pairs of columns][16 rows][2] bf16
+// Threads   pure functions
+// Source    docs/KERNELS.md, "Prompts on tiles"
+//
+// A result is one chain of pairs of columns in order, which starts at 0 or at what it is added to: its bits depend neither on
+// the other rows nor on how rows, strips and columns are cut into pieces.
 #include <immintrin.h>
 
 #include "engine/kernels/isa_abi.h"
@@ -17,55 +22,96 @@ namespace {
 
 #include "engine/kernels/isa_blocks_avx512.h"
 
+#include "engine/kernels/isa_exp.h"
+
+enum { kTileBytes = 16 * 64 };
+
+#include "engine/kernels/isa_attention_amx.h"
+
 enum {
-  kCodeBytes = 32 * kStripRows,  // of one block, as whole bytes
-  // Strips that a tile of activations is multiplied by in turn, and blocks of them that are unpacked at a time: with the tile
-  // they fill the 48 KB of a first-level cache. A multiple of the blocks that share a scale.
-  kStripsTogether = 2,
+  // Blocks of two strips that are unpacked at a time, for all rows: they stay in the second-level cache beside a few row tiles.
+  // A multiple of the blocks that share a scale.
   kChunkBlocks = 24,
-  // Terms whose integer sums are in flight: a product takes far longer than the float chain of one.
-  kAhead = 4,
-  // Row tiles whose sums wait on the stack when a strip has more than one chunk.
-  kWaitingTiles = 16,
 };
 
-// A piece of a strip as the tiles read it.
-struct alignas(64) Unpacked {
-  unsigned char codes[kChunkBlocks][kCodeBytes];
-  float scales[kChunkBlocks][kStripRows];
-  float minima[kChunkBlocks][kStripRows];
-  float groups[kChunkBlocks][2]
-              [kStripRows];  // of two sums; where codes are scaled, the first holds int16 pairs of mins
-};
+using StripChunk = unsigned char[kChunkBlocks][kTileBytes];
 
-// Palette 1; registers 0 to 3 hold sums, 4 and 5 activation rows, 6 and 7 codes.
+// Palette 1, all registers 16 rows of 64 bytes: 0 to 3 hold sums, 4 and 5 activations, 6 and 7 weights.
 struct alignas(64) TileConfig {
   unsigned char palette = 1;
   unsigned char start_row = 0;
   unsigned char reserved[14] = {};
-  uint16_t column_bytes[16] = {64, 64, 64, 64, 0, 0, 64, 64};
-  unsigned char rows[16] = {};
-
-  TileConfig(int32_t activation_rows, int32_t columns) {
-    for (int i = 0; i < 6; ++i) rows[i] = static_cast<unsigned char>(activation_rows);
-    rows[6] = rows[7] = static_cast<unsigned char>(columns / 4);
-    column_bytes[4] = column_bytes[5] = static_cast<uint16_t>(columns);
-  }
+  uint16_t column_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  unsigned char rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
+// w = code * scale + offset, for the first and the last 16 columns of a block.
+struct HalfScales {
+  __m512 scale[2];
+  __m512 offset[2];
+};
+
+template <int Format>
+inline __attribute__((always_inline)) HalfScales HalfScalesOf(const BlockScales& scales) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  HalfScales out;
+  for (int h = 0; h < 2; ++h) {
+    out.scale[h] = scales.scale;
+    if constexpr (ScalesCodes(Format)) {
+      const __m512i factor = _mm512_and_si512(scales.factor[h], _mm512_set1_epi32(0xffff));
+      const __m512i up = h == 0 ? _mm512_slli_epi32(scales.mins, 16) : scales.mins;
+      out.scale[h] = _mm512_mul_ps(scales.scale, _mm512_cvtepi32_ps(factor));
+      out.offset[h] = _mm512_mul_ps(scales.minimum, _mm512_cvtepi32_ps(_mm512_srai_epi32(up, 16)));
+    } else if constexpr (kTraits.own_min) {
+      out.offset[h] = scales.minimum;
+    } else {
+      if constexpr (HasTwoSums(Format)) out.scale[h] = _mm512_mul_ps(scales.scale, scales.group[h]);
+      constexpr float kOffset = static_cast<float>(kTraits.offset << CodeShift(Format));
+      out.offset[h] = _mm512_mul_ps(out.scale[h], _mm512_set1_ps(-kOffset));
+    }
+  }
+  return out;
+}
+
+// Byte C of each 32-bit lane.
+template <int C>
+inline __attribute__((always_inline)) __m512i ByteOf(__m512i v) {
+  if constexpr (C == 3) return _mm512_srli_epi32(v, 24);
+  if constexpr (C != 0) v = _mm512_srli_epi32(v, 8 * C);
+  return _mm512_and_si512(v, _mm512_set1_epi32(0xff));
+}
+
+// Columns C and C + 1 of a code vector.
+template <int C>
+inline __attribute__((always_inline)) __m512i PairOf(__m512i code, __m512 scale, __m512 offset,
+                                                     __m512i interleave) {
+  const __m512 first = _mm512_fmadd_ps(_mm512_cvtepi32_ps(ByteOf<C>(code)), scale, offset);
+  const __m512 second = _mm512_fmadd_ps(_mm512_cvtepi32_ps(ByteOf<C + 1>(code)), scale, offset);
+  return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+}
+
 template <int Format, int V>
-inline __attribute__((always_inline)) void UnpackCodes(const unsigned char* codes, const BlockScales& scales,
-                                                       unsigned char* out) {
-  __m512i code = CodeVector<Format, V>(codes);
-  if constexpr (ScalesCodes(Format)) code = _mm512_mullo_epi16(code, scales.factor[V / 4]);
-  _mm512_store_si512(out + V * kVectorBytes, code);
-  if constexpr (V < 7) UnpackCodes<Format, V + 1>(codes, scales, out);
+inline __attribute__((always_inline)) void UnpackCodes(const unsigned char* codes, const HalfScales& scales,
+                                                       __m512i interleave, unsigned char* out) {
+  const __m512i code = CodeVector<Format, V>(codes);
+  _mm512_store_si512(out + 128 * V, PairOf<0>(code, scales.scale[V / 4], scales.offset[V / 4], interleave));
+  _mm512_store_si512(out + 128 * V + 64,
+                     PairOf<2>(code, scales.scale[V / 4], scales.offset[V / 4], interleave));
+  if constexpr (V < 7) UnpackCodes<Format, V + 1>(codes, scales, interleave, out);
+}
+
+// Even words from the lower, odd ones from the upper half.
+__m512i InterleaveOrder() {
+  alignas(64) uint16_t order[32];
+  for (int i = 0; i < 32; ++i) order[i] = static_cast<uint16_t>(i / 2 + i % 2 * 16);
+  return _mm512_load_si512(order);
 }
 
 // Blocks [first, first + count) of a strip; first is a multiple of every format's super-block.
 template <int Format>
-void Unpack(const unsigned char* strip, int32_t first, int32_t count, Unpacked* out) {
+void Unpack(const unsigned char* strip, int32_t first, int32_t count, StripChunk& out) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
+  const __m512i interleave = InterleaveOrder();
   const unsigned char* super =
       strip + static_cast<int64_t>(first / kTraits.super) * SuperBytes(kTraits) * kStripRows;
   for (int32_t b = 0; b < count; b += kTraits.super, super += SuperBytes(kTraits) * kStripRows) {
@@ -79,213 +125,118 @@ void Unpack(const unsigned char* strip, int32_t first, int32_t count, Unpacked* 
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
     for (int i = 0; i < kTraits.super; ++i) {
-      const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
-      UnpackCodes<Format, 0>(codes, scales, out->codes[b + i]);
-      _mm512_store_ps(out->scales[b + i], scales.scale);
-      if constexpr (kTraits.own_min) _mm512_store_ps(out->minima[b + i], scales.minimum);
-      if constexpr (HasTwoSums(Format)) {
-        _mm512_store_ps(out->groups[b + i][0], scales.group[0]);
-        _mm512_store_ps(out->groups[b + i][1], scales.group[1]);
-      }
-      if constexpr (ScalesCodes(Format)) _mm512_store_si512(out->groups[b + i][0], scales.mins);
+      Prefetch<CodeBytes(kTraits) * kStripRows>(codes);
+      const HalfScales scales = HalfScalesOf<Format>(ScalesOf<Format>(scale, minimum, small));
+      UnpackCodes<Format, 0>(codes, scales, interleave, out[b + i]);
       small += SmallScaleBytes(kTraits) * kStripRows;
       codes += CodeBytes(kTraits) * kStripRows;
     }
   }
 }
 
-// One term of one block: a tile's codes with their scales and sums, and the block of the strip.
-struct Term {
-  const unsigned char* activation;
-  int32_t block;
+// Where the sums of 16 rows of activations and one strip begin and end: in y itself, or beside it where y has fewer.
+struct Sums {
+  float* y;
+  int64_t stride;
+  int32_t rows;
+  int32_t valid;  // rows of the strip
+  alignas(64) float beside[16 * kStripRows];
+
+  bool whole() const { return rows == 16 && valid == kStripRows; }
+  float* data() { return whole() ? y : beside; }
+  int64_t stride_bytes() const { return whole() ? stride * 4 : static_cast<int64_t>(kVectorBytes); }
+  void Fetch() {
+    if (whole()) return;
+    for (int32_t t = 0; t < 16; ++t)
+      _mm512_store_ps(beside + 16 * t,
+                      t < rows ? _mm512_maskz_loadu_ps(mask(), y + t * stride) : _mm512_setzero_ps());
+  }
+  void Deliver() const {
+    if (whole()) return;
+    for (int32_t t = 0; t < rows; ++t)
+      _mm512_mask_storeu_ps(y + t * stride, mask(), _mm512_load_ps(beside + 16 * t));
+  }
+  __mmask16 mask() const { return static_cast<__mmask16>(valid < kStripRows ? (1u << valid) - 1 : 0xffffu); }
 };
 
-// The terms of a row tile in order: a block has a second one only where some row has it.
-template <int T>
-int32_t ListTerms(const unsigned char* tile, const unsigned char* residual, int32_t blocks, Term* terms) {
-  constexpr int32_t kBytes = T * kActivationBlockBytes;
-  int32_t count = 0;
-  for (int32_t b = 0; b < blocks; ++b) {
-    terms[count++] = {tile + b * kBytes, b};
-    if (residual == nullptr) continue;
-    const unsigned char* second = residual + b * kBytes;
-    const __m512 scales = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << T) - 1), second + 32 * T);
-    if (_mm512_cmp_ps_mask(scales, _mm512_setzero_ps(), _CMP_NEQ_OQ) != 0) terms[count++] = {second, b};
-  }
-  return count;
-}
-
-// The intrinsics are macros that want register numbers spelled out.
-template <int Set>
-inline __attribute__((always_inline)) void MultiplyTiles(const unsigned char* activation,
-                                                         const unsigned char* codes, int32_t* sums) {
-  if constexpr (Set == 0) {
-    _tile_loadd(4, activation, 32);
-    _tile_loadd(6, codes, kVectorBytes);
+// R row tiles, one after another `row_bytes` apart, times S strips, added to sums[r][s].
+template <int R, int S>
+void MultiplyTiles(const unsigned char* activations, int64_t row_bytes, const StripChunk* strips,
+                   int32_t blocks, bool starts, Sums (&sums)[2][2]) {
+  if (starts) {
     _tile_zero(0);
-    _tile_dpbsud(0, 4, 6);
-    _tile_stored(0, sums, kVectorBytes);
-  } else if constexpr (Set == 1) {
-    _tile_loadd(5, activation, 32);
-    _tile_loadd(7, codes, kVectorBytes);
     _tile_zero(1);
-    _tile_dpbsud(1, 5, 7);
-    _tile_stored(1, sums, kVectorBytes);
-  } else if constexpr (Set == 2) {
-    _tile_loadd(4, activation, 32);
-    _tile_loadd(6, codes, kVectorBytes);
     _tile_zero(2);
-    _tile_dpbsud(2, 4, 6);
-    _tile_stored(2, sums, kVectorBytes);
-  } else {
-    _tile_loadd(5, activation, 32);
-    _tile_loadd(7, codes, kVectorBytes);
     _tile_zero(3);
-    _tile_dpbsud(3, 5, 7);
-    _tile_stored(3, sums, kVectorBytes);
+  } else {
+    for (int r = 0; r < R; ++r)
+      for (int s = 0; s < S; ++s) sums[r][s].Fetch();
+    _tile_loadd(0, sums[0][0].data(), sums[0][0].stride_bytes());
+    if constexpr (S == 2) _tile_loadd(1, sums[0][1].data(), sums[0][1].stride_bytes());
+    if constexpr (R == 2) _tile_loadd(2, sums[1][0].data(), sums[1][0].stride_bytes());
+    if constexpr (R == 2 && S == 2) _tile_loadd(3, sums[1][1].data(), sums[1][1].stride_bytes());
   }
-}
-
-template <int Format, int Set>
-inline __attribute__((always_inline)) void IntegerSums(const Term& term, const Unpacked& strip,
-                                                       int32_t (*sums)[16 * kStripRows]) {
-  const unsigned char* codes = strip.codes[term.block];
-  MultiplyTiles<Set>(term.activation, codes, sums[0]);
-  if constexpr (HasTwoSums(Format)) MultiplyTiles<Set>(term.activation + 16, codes + kCodeBytes / 2, sums[1]);
-}
-
-template <int Format, int T>
-inline __attribute__((always_inline)) void AddTerm(const Term& term, const Unpacked& strip,
-                                                   const int32_t (*sums)[16 * kStripRows], __m512 (&acc)[T]) {
-  constexpr FormatTraits kTraits = TraitsOf(Format);
-  const int32_t* starts = reinterpret_cast<const int32_t*>(term.activation + 40 * T);
-  BlockScales scales;
-  scales.scale = _mm512_load_ps(strip.scales[term.block]);
-  if constexpr (kTraits.own_min) scales.minimum = _mm512_load_ps(strip.minima[term.block]);
-  if constexpr (ScalesCodes(Format)) scales.mins = _mm512_load_si512(strip.groups[term.block][0]);
-#pragma GCC unroll 16
-  for (int t = 0; t < T; ++t) {
-    __m512i sum = _mm512_load_si512(sums[0] + 16 * t);
-    __m512 value[1];
-    if constexpr (HasTwoSums(Format)) {
-      sum = _mm512_add_epi32(sum, _mm512_set1_epi32(starts[T + t]));
-      const __m512i last =
-          _mm512_add_epi32(_mm512_load_si512(sums[1] + 16 * t), _mm512_set1_epi32(starts[2 * T + t]));
-      value[0] = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_load_ps(strip.groups[term.block][0]));
-      value[0] =
-          _mm512_fmadd_ps(_mm512_cvtepi32_ps(last), _mm512_load_ps(strip.groups[term.block][1]), value[0]);
-    } else {
-      if constexpr (kTraits.offset != 0) sum = _mm512_add_epi32(sum, StartOf<kTraits.offset>(starts[t]));
-      value[0] = _mm512_cvtepi32_ps(sum);
+  for (int32_t b = 0; b < blocks; ++b) {
+    const unsigned char* a = activations + b * kTileBytes;
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, strips[0][b], 64);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (S == 2) {
+      _tile_loadd(7, strips[1][b], 64);
+      _tile_dpbf16ps(1, 4, 7);
     }
-    AddValue<Format, T>(value[0], scales, term.activation, t, acc[t]);
+    if constexpr (R == 2) {
+      _tile_loadd(5, a + row_bytes, 64);
+      _tile_dpbf16ps(2, 5, 6);
+      if constexpr (S == 2) _tile_dpbf16ps(3, 5, 7);
+    }
   }
-}
-
-// The unpacked blocks times a tile of T rows, added to acc[t][row of the strip].
-template <int Format, int T>
-void MultiplyTile(const Unpacked& strip, int32_t blocks, const unsigned char* tile,
-                  const unsigned char* residual, float* waiting, bool first) {
-  Term terms[2 * kChunkBlocks];
-  const int32_t count = ListTerms<T>(tile, residual, blocks, terms);
-  alignas(64) int32_t sums[kAhead][HasTwoSums(Format) ? 2 : 1][16 * kStripRows];
-  __m512 acc[T];
-#pragma GCC unroll 16
-  for (int t = 0; t < T; ++t) acc[t] = first ? _mm512_setzero_ps() : _mm512_load_ps(waiting + 16 * t);
-  const auto start = [&]<int Set>(int32_t i) __attribute__((always_inline)) {
-    if (i < count) IntegerSums<Format, Set>(terms[i], strip, sums[Set]);
-  };
-  start.template operator()<0>(0);
-  start.template operator()<1>(1);
-  start.template operator()<2>(2);
-  for (int32_t i = 0; i < count; i += kAhead) {
-    start.template operator()<3>(i + 3);
-    AddTerm<Format, T>(terms[i], strip, sums[0], acc);
-    start.template operator()<0>(i + 4);
-    if (i + 1 < count) AddTerm<Format, T>(terms[i + 1], strip, sums[1], acc);
-    start.template operator()<1>(i + 5);
-    if (i + 2 < count) AddTerm<Format, T>(terms[i + 2], strip, sums[2], acc);
-    start.template operator()<2>(i + 6);
-    if (i + 3 < count) AddTerm<Format, T>(terms[i + 3], strip, sums[3], acc);
-  }
-#pragma GCC unroll 16
-  for (int t = 0; t < T; ++t) _mm512_store_ps(waiting + 16 * t, acc[t]);
-}
-
-using TileProduct = void (*)(const Unpacked& strip, int32_t blocks, const unsigned char* tile,
-                             const unsigned char* residual, float* waiting, bool first);
-
-template <int Format>
-constexpr TileProduct kTileProducts[kWideTileRows + 1] = {nullptr,
-                                                          nullptr,
-                                                          nullptr,
-                                                          nullptr,
-                                                          nullptr,
-                                                          nullptr,
-                                                          nullptr,
-                                                          nullptr,
-                                                          nullptr,
-                                                          MultiplyTile<Format, 9>,
-                                                          MultiplyTile<Format, 10>,
-                                                          MultiplyTile<Format, 11>,
-                                                          MultiplyTile<Format, 12>,
-                                                          MultiplyTile<Format, 13>,
-                                                          MultiplyTile<Format, 14>,
-                                                          MultiplyTile<Format, 15>,
-                                                          MultiplyTile<Format, 16>};
-
-void StoreTile(const IsaMatMul& args, const float* waiting, int32_t rows, int32_t valid, float* y) {
-  for (int32_t t = 0; t < rows; ++t)
-    StoreRows(y + t * args.y_stride, _mm512_load_ps(waiting + 16 * t), valid, args.accumulate != 0);
+  _tile_stored(0, sums[0][0].data(), sums[0][0].stride_bytes());
+  if constexpr (S == 2) _tile_stored(1, sums[0][1].data(), sums[0][1].stride_bytes());
+  if constexpr (R == 2) _tile_stored(2, sums[1][0].data(), sums[1][0].stride_bytes());
+  if constexpr (R == 2 && S == 2) _tile_stored(3, sums[1][1].data(), sums[1][1].stride_bytes());
+  for (int r = 0; r < R; ++r)
+    for (int s = 0; s < S; ++s) sums[r][s].Deliver();
 }
 
 template <int Format>
 void StripRange(const IsaMatMul& args) {
   const int32_t blocks = args.in / 32;
-  const int32_t num_tiles = (args.rows + kWideTileRows - 1) / kWideTileRows;
-  const int32_t small = args.rows / num_tiles;
-  const int32_t num_large = args.rows % num_tiles;
-  constexpr int32_t kColumns = HasTwoSums(Format) ? 16 : 32;
-  const TileConfig configs[2] = {TileConfig(small, kColumns), TileConfig(small + 1, kColumns)};
-  int32_t configured = -1;
-  Unpacked strips[kStripsTogether];
-  alignas(64) float waiting[kWaitingTiles][kStripsTogether][16 * kStripRows];
-  for (int32_t s = args.first_strip; s < args.last_strip; s += kStripsTogether) {
-    const int32_t num_strips =
-        args.last_strip - s < kStripsTogether ? args.last_strip - s : static_cast<int32_t>(kStripsTogether);
-    for (int32_t first_tile = 0; first_tile < num_tiles; first_tile += kWaitingTiles) {
-      const int32_t last_tile =
-          first_tile + kWaitingTiles < num_tiles ? first_tile + kWaitingTiles : num_tiles;
-      for (int32_t first_block = 0; first_block < blocks; first_block += kChunkBlocks) {
-        const int32_t count =
-            blocks - first_block < kChunkBlocks ? blocks - first_block : static_cast<int32_t>(kChunkBlocks);
-        // Strips of one chunk stay unpacked for all tiles.
-        if (blocks > kChunkBlocks || first_tile == 0)
-          for (int32_t j = 0; j < num_strips; ++j)
-            Unpack<Format>(args.strips + (s + j) * args.strip_bytes, first_block, count, &strips[j]);
-        for (int32_t i = first_tile; i < last_tile; ++i) {
-          const int32_t is_large = i < num_large ? 1 : 0;
-          const int32_t rows = small + is_large;
-          if (configured != is_large) {
-            _tile_loadconfig(&configs[is_large]);
-            configured = is_large;
+  const int64_t row_bytes = static_cast<int64_t>(blocks) * kTileBytes;
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  alignas(64) StripChunk strips[2];
+  for (int32_t s = args.first_strip; s < args.last_strip; s += 2) {
+    const int num_strips = args.last_strip - s < 2 ? 1 : 2;
+    for (int32_t first = 0; first < blocks; first += kChunkBlocks) {
+      const int32_t count =
+          blocks - first < kChunkBlocks ? blocks - first : static_cast<int32_t>(kChunkBlocks);
+      for (int j = 0; j < num_strips; ++j)
+        Unpack<Format>(args.strips + (s + j) * args.strip_bytes, first, count, strips[j]);
+      const bool starts = first == 0 && args.accumulate == 0;
+      for (int32_t row = 0; row < args.rows; row += 32) {
+        Sums sums[2][2];
+        for (int r = 0; r < 2; ++r)
+          for (int j = 0; j < 2; ++j) {
+            const int32_t left = args.rows - row - 16 * r;
+            sums[r][j].y = args.y + (row + 16 * r) * args.y_stride +
+                           static_cast<int64_t>(s + j - args.first_strip) * kStripRows;
+            sums[r][j].stride = args.y_stride;
+            sums[r][j].rows = left < 16 ? left : 16;
+            sums[r][j].valid = args.out - (s + j) * kStripRows;
+            if (sums[r][j].valid > kStripRows) sums[r][j].valid = kStripRows;
           }
-          const int32_t first_row = i * small + (is_large != 0 ? i : num_large);
-          const int64_t offset =
-              (static_cast<int64_t>(first_row) * blocks + static_cast<int64_t>(first_block) * rows) *
-              kActivationBlockBytes;
-          const unsigned char* residual = args.residual == nullptr ? nullptr : args.residual + offset;
-          // The activations of the tile come from further away than the strips, so they serve all of these.
-          for (int32_t j = 0; j < num_strips; ++j) {
-            float* sums = waiting[i - first_tile][j];
-            kTileProducts<Format>[rows](strips[j], count, args.activations + offset, residual, sums,
-                                        first_block == 0);
-            if (first_block + count == blocks)
-              StoreTile(args, sums, rows, args.out - (s + j) * kStripRows,
-                        args.y + first_row * args.y_stride +
-                            static_cast<int64_t>(s + j - args.first_strip) * kStripRows);
-          }
-        }
+        const unsigned char* activations =
+            args.activations + row / 16 * row_bytes + static_cast<int64_t>(first) * kTileBytes;
+        const bool two_rows = args.rows - row > 16;
+        if (two_rows && num_strips == 2)
+          MultiplyTiles<2, 2>(activations, row_bytes, strips, count, starts, sums);
+        else if (two_rows)
+          MultiplyTiles<2, 1>(activations, row_bytes, strips, count, starts, sums);
+        else if (num_strips == 2)
+          MultiplyTiles<1, 2>(activations, row_bytes, strips, count, starts, sums);
+        else
+          MultiplyTiles<1, 1>(activations, row_bytes, strips, count, starts, sums);
       }
     }
   }
@@ -321,9 +272,47 @@ void MatMul(const IsaMatMul* args) {
   }
 }
 
+void ToBf16(const float* x, int32_t n, unsigned char* tile) {
+  for (int32_t k = 0; k < n; k += 32, tile += kTileBytes)
+    _mm512_store_si512(tile, (__m512i)_mm512_cvtne2ps_pbh(Load(x + k + 16), Load(x + k)));
+}
+
+// To 13 bits, of which bf16 keeps 8. e^-x is 2^n 2^f with f within a half.
+inline __attribute__((always_inline)) Lanes SiluMultiply(Lanes gate, Lanes up) {
+  const Lanes t = Min(Max(Mul(gate, Set(-1.44269504088896341f)), Set(-126.0f)), Set(126.0f));
+  const Lanes n = Round(t);
+  const Lanes f = Sub(t, n);
+  Lanes p = Fma(Set(9.6181291e-3f), f, Set(5.5504109e-2f));
+  p = Fma(p, f, Set(2.4022651e-1f));
+  p = Fma(p, f, Set(6.9314718e-1f));
+  p = Fma(p, f, Set(1.0f));
+  const Lanes sigmoid = _mm512_rcp14_ps(Add(_mm512_scalef_ps(p, n), Set(1.0f)));
+  return Mul(Mul(gate, sigmoid), up);
+}
+
+void SiluMultiplyRows(const float* gate, const float* up, int64_t stride, int32_t rows, unsigned char* tiles,
+                      int64_t tile_bytes) {
+  for (int32_t r = 0; r < rows; ++r, gate += stride, up += stride) {
+    const Lanes first = SiluMultiply(Load(gate), Load(up));
+    const Lanes second = SiluMultiply(Load(gate + 16), Load(up + 16));
+    _mm512_store_si512(tiles + r / 16 * tile_bytes + r % 16 * 64,
+                       (__m512i)_mm512_cvtne2ps_pbh(second, first));
+  }
+}
+
+void Attention(const IsaAttention* args) {
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  if (args->kv_format == kKvInt8)
+    AttendPrompt<kKvInt8>(*args, InterleaveOrder());
+  else
+    AttendPrompt<kKvF16>(*args, InterleaveOrder());
+  _tile_release();
+}
+
 }  // namespace
 
-extern void (*const kAmxMatMul)(const IsaMatMul* args);
-void (*const kAmxMatMul)(const IsaMatMul* args) = MatMul;
+extern const PromptKernels kAmxPrompts;
+const PromptKernels kAmxPrompts = {MatMul, ToBf16, SiluMultiplyRows, Attention};
 
 }  // namespace weir

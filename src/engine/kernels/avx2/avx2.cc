@@ -9,6 +9,8 @@ namespace {
 // The order matters: blank lines keep it.
 #include "engine/kernels/isa_lanes_avx2.h"
 
+#include "engine/kernels/isa_exp.h"
+
 #include "engine/kernels/isa_rows.h"
 
 #include "engine/kernels/isa_attention_tiles.h"
@@ -316,9 +318,8 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx2Kernels;
-const KernelTable kAvx2Kernels = {
-    "avx2",    kStripRows,     0,         MatMul,    nullptr,  0,      Quantize,
-    RmsNorm,   SiluMultiply,   Rope,      Scale,     ExpArray, ToHalf, QuantizeHead,
-    Attention, MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kAvx2Kernels = {"avx2",       kStripRows,     0,         MatMul,    Quantize,  RmsNorm,
+                                  SiluMultiply, Rope,           Scale,     ExpArray,  ToHalf,    QuantizeHead,
+                                  Attention,    MergeAttention, ProbeInt8, ProbeFp32, ProbeRead, nullptr};
 
 }  // namespace weir

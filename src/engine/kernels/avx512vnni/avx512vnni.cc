@@ -9,6 +9,8 @@ namespace {
 // The order matters: blank lines keep it.
 #include "engine/kernels/isa_lanes_avx512.h"
 
+#include "engine/kernels/isa_exp.h"
+
 #include "engine/kernels/isa_rows.h"
 
 #include "engine/kernels/isa_attention_tiles.h"
@@ -204,9 +206,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx512VnniKernels;
-const KernelTable kAvx512VnniKernels = {
-    "avx512vnni", kStripRows,     128,       MatMul,    nullptr,  0,      Quantize,
-    RmsNorm,      SiluMultiply,   Rope,      Scale,     ExpArray, ToHalf, QuantizeHead,
-    Attention,    MergeAttention, ProbeInt8, ProbeFp32, ProbeRead};
+const KernelTable kAvx512VnniKernels = {"avx512vnni", kStripRows,   128,       MatMul,         Quantize,
+                                        RmsNorm,      SiluMultiply, Rope,      Scale,          ExpArray,
+                                        ToHalf,       QuantizeHead, Attention, MergeAttention, ProbeInt8,
+                                        ProbeFp32,    ProbeRead,    nullptr};
 
 }  // namespace weir

@@ -1,0 +1,260 @@
+// Attention of a prompt's rows on the AMX tiles, included inside the anonymous namespace of the AMX file.
+//
+// Shapes    queries in tiles of 16 rows of 32 dims; keys of a chunk in tiles of [16 pairs of dims][16 keys][2]; values in tiles
+//           of [16 pairs of keys][16 dims][2]; weights, what the softmax gives, in tiles of 16 queries of 32 keys: all bf16
+// Requires  head_dim a multiple of 32; tiles configured as 16 rows of 64 bytes; no partials
+// Threads   pure functions
+//
+// As everywhere, keys are taken in chunks of 256 at fixed positions whose states are merged in order, and a query's chains do
+// not depend on the queries beside it. Keys that a query must not see get a weight of zero, and values that nobody wrote yet
+// are taken as zero.
+#pragma once
+
+// Queries whose scores are at hand together: two tiles.
+static constexpr int32_t kQueriesTogether = 32, kKeyTiles = kAttentionChunk / 16;
+
+struct PromptAttention {
+  const IsaAttention* args;
+  int32_t queries;         // of all rows
+  int32_t num_keys;        // of the chunk at hand
+  unsigned char* query;    // [queries / 16][head_dim / 32] tiles
+  unsigned char* keys;     // [16][head_dim / 32] tiles
+  unsigned char* values;   // [8][head_dim / 16] tiles
+  unsigned char* weights;  // [2][8] tiles
+  float* scores;           // [32][256]
+  float* products;         // [32][head_dim]
+  float* running;          // [queries][head_dim]: values so far, weighted
+  float* sums;             // [queries]
+  float* maxima;           // [queries]
+  float* key_scales;       // [256], of int8 keys
+  float* value_scales;     // [256]
+};
+
+// Lanes of two vectors in turn, as bf16.
+inline __attribute__((always_inline)) __m512i Interleaved(Lanes first, Lanes second, __m512i interleave) {
+  return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+}
+
+static PromptAttention PreparePrompt(const IsaAttention& args) {
+  PromptAttention p;
+  p.args = &args;
+  p.queries = args.rows * args.group;
+  p.num_keys = 0;
+  const int64_t padded = (p.queries + kQueriesTogether - 1) / kQueriesTogether * kQueriesTogether;
+  const int64_t dim = args.head_dim;
+  unsigned char* next = reinterpret_cast<unsigned char*>(args.scratch);
+  const auto take = [&next](int64_t bytes) {
+    unsigned char* taken = next;
+    next += (bytes + 63) / 64 * 64;
+    return taken;
+  };
+  p.query = take(padded * dim * 2);
+  p.keys = take(kAttentionChunk * dim * 2);
+  p.values = take(kAttentionChunk * dim * 2);
+  p.weights = take(kQueriesTogether * kAttentionChunk * 2);
+  p.scores = reinterpret_cast<float*>(take(kQueriesTogether * kAttentionChunk * 4));
+  p.products = reinterpret_cast<float*>(take(kQueriesTogether * dim * 4));
+  p.running = reinterpret_cast<float*>(take(padded * dim * 4));
+  p.sums = reinterpret_cast<float*>(take(padded * 4));
+  p.maxima = reinterpret_cast<float*>(take(padded * 4));
+  p.key_scales = reinterpret_cast<float*>(take(kAttentionChunk * 4));
+  p.value_scales = reinterpret_cast<float*>(take(kAttentionChunk * 4));
+
+  for (int32_t i = 0; i < padded; ++i) {
+    unsigned char* row = p.query + (i / 16 * (dim / 32) * 16 + i % 16) * 64;
+    const float* q = args.q + i / args.group * args.q_stride + i % args.group * dim;
+    for (int32_t d = 0; d < dim; d += 32, row += kTileBytes)
+      _mm512_store_si512(row, i < p.queries ? (__m512i)_mm512_cvtne2ps_pbh(Load(q + d + 16), Load(q + d))
+                                            : _mm512_setzero_si512());
+  }
+  return p;
+}
+
+// Turns the chunk's keys and values into tiles.
+template <int kFormat>
+static void LoadChunk(const PromptAttention& p, int32_t chunk, __m512i interleave) {
+  const IsaAttention& args = *p.args;
+  const int32_t dim = args.head_dim;
+  const int32_t* table = args.block_table + chunk * kKeyTiles;
+  const int32_t num_blocks = (p.num_keys + 15) / 16;
+  for (int32_t b = 0; b < num_blocks; ++b) {
+    const unsigned char* block = args.blocks + table[b] * args.block_stride;
+    unsigned char* key_tile = p.keys + b * (dim / 32) * kTileBytes;
+    for (int32_t d = 0; d < dim; d += 2) {
+      __m512i pair;
+      if constexpr (kFormat == kKvF16) {
+        const uint16_t* halves = reinterpret_cast<const uint16_t*>(block) + 16 * d;
+        pair = Interleaved(LoadHalf(halves), LoadHalf(halves + 16), interleave);
+      } else {
+        const __m512i four = LoadVector(block + d / 4 * 64);
+        const __m512i up = d % 4 == 0 ? four : _mm512_srli_epi32(four, 16);
+        const __m512i first = _mm512_srai_epi32(_mm512_slli_epi32(up, 24), 24);
+        const __m512i second = _mm512_srai_epi32(_mm512_slli_epi32(up, 16), 24);
+        pair = Interleaved(_mm512_cvtepi32_ps(first), _mm512_cvtepi32_ps(second), interleave);
+      }
+      _mm512_store_si512(key_tile + d / 2 * 64, pair);
+    }
+    const unsigned char* values = block + args.values_offset;
+    if constexpr (kFormat == kKvInt8) {
+      const float* scales = reinterpret_cast<const float*>(block + 16 * dim);
+      Store(p.key_scales + 16 * b, Load(scales));
+      Store(p.value_scales + 16 * b, Load(scales + 16));
+    }
+    const int64_t stride = kFormat == kKvInt8 ? dim : 2 * dim;
+    const auto load = [&](int32_t t, int32_t d) {
+      if (16 * b + t >= p.num_keys) return Set(0.0f);
+      const unsigned char* from = values + t * stride;
+      if constexpr (kFormat == kKvF16) return LoadHalf(reinterpret_cast<const uint16_t*>(from) + d);
+      return LoadBytes(from + d);
+    };
+    unsigned char* value_tile = p.values + b / 2 * (dim / 16) * kTileBytes + b % 2 * 512;
+    for (int32_t t = 0; t < 16; t += 2)
+      for (int32_t d = 0; d < dim; d += 16)
+        _mm512_store_si512(value_tile + d / 16 * kTileBytes + t / 2 * 64,
+                           Interleaved(load(t, d), load(t + 1, d), interleave));
+  }
+  if (num_blocks % 2 == 0) return;
+  unsigned char* value_tile = p.values + num_blocks / 2 * (dim / 16) * kTileBytes + 512;
+  for (int32_t d = 0; d < dim; d += 16)
+    for (int i = 0; i < 8; ++i)
+      _mm512_store_si512(value_tile + d / 16 * kTileBytes + i * 64, _mm512_setzero_si512());
+}
+
+// out[0..32)[0..32) = two tiles of a times two of b, over `depth` tiles each; out_stride in floats.
+static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const unsigned char* b,
+                                int64_t next_b, int64_t step_b, int32_t depth, float* out,
+                                int64_t out_stride) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int32_t k = 0; k < depth; ++k, a += kTileBytes, b += step_b) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + next_b, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a + next_a, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, out, out_stride * 4);
+  _tile_stored(1, out + 16, out_stride * 4);
+  _tile_stored(2, out + 16 * out_stride, out_stride * 4);
+  _tile_stored(3, out + 16 * out_stride + 16, out_stride * 4);
+}
+
+struct RowState {
+  float maximum;
+  float sum;
+};
+
+// A row of scores becomes weights, of which the first `valid` count and 16 * num_tiles are written.
+template <int kFormat>
+static inline RowState PromptSoftmax(const PromptAttention& p, float* scores, int32_t valid,
+                                     int32_t num_tiles, unsigned char* weights) {
+  const int32_t vectors = (valid + 15) / 16;
+  const __mmask16 last = static_cast<__mmask16>(0xffffu >> (16 * vectors - valid));
+  const Lanes lowest = Set(-__builtin_inff());
+  Lanes largest = lowest;
+  for (int32_t i = 0; i < vectors; ++i) {
+    Lanes s = Load(scores + 16 * i);
+    if constexpr (kFormat == kKvInt8) s = Mul(s, Load(p.key_scales + 16 * i));
+    if (i == vectors - 1) s = _mm512_mask_mov_ps(lowest, last, s);
+    Store(scores + 16 * i, s);
+    largest = Max(largest, s);
+  }
+  const float maximum = MaxLanes(largest);
+  Lanes sum = Set(0.0f);
+  const auto weight = [&](int32_t i) __attribute__((always_inline)) {
+    if (i >= vectors) return Set(0.0f);
+    Lanes w = Exp(Sub(Load(scores + 16 * i), Set(maximum)));
+    sum = Add(sum, w);
+    if constexpr (kFormat == kKvInt8)
+      w = _mm512_maskz_mul_ps(i == vectors - 1 ? last : static_cast<__mmask16>(0xffffu), w,
+                              Load(p.value_scales + 16 * i));
+    return w;
+  };
+  for (int32_t i = 0; i < num_tiles; i += 2, weights += kTileBytes) {
+    const Lanes first = weight(i);
+    const Lanes second = weight(i + 1);
+    _mm512_store_si512(weights, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+  }
+  return {maximum, SumLanes(sum)};
+}
+
+static inline void MergeQuery(const PromptAttention& p, int32_t i, const RowState& chunk,
+                              const float* product, bool is_first) {
+  const int32_t dim = p.args->head_dim;
+  float* running = p.running + static_cast<int64_t>(i) * dim;
+  if (is_first) {
+    p.maxima[i] = chunk.maximum;
+    p.sums[i] = chunk.sum;
+    for (int32_t d = 0; d < dim; d += 16) Store(running + d, Load(product + d));
+    return;
+  }
+  const float before = p.maxima[i];
+  const float now = chunk.maximum > before ? chunk.maximum : before;
+  float factors[16] = {before - now, chunk.maximum - now};
+  Store(factors, Exp(Load(factors)));
+  p.maxima[i] = now;
+  p.sums[i] = p.sums[i] * factors[0] + chunk.sum * factors[1];
+  for (int32_t d = 0; d < dim; d += 16)
+    Store(running + d, Fma(Load(product + d), Set(factors[1]), Mul(Load(running + d), Set(factors[0]))));
+}
+
+template <int kFormat>
+static void AttendChunk(PromptAttention& p, int32_t chunk, __m512i interleave) {
+  const IsaAttention& args = *p.args;
+  const int32_t dim = args.head_dim;
+  const int32_t first_key = chunk * kAttentionChunk;
+  const int32_t left = args.first_position + args.rows - first_key;
+  p.num_keys = left < kAttentionChunk ? left : static_cast<int32_t>(kAttentionChunk);
+  LoadChunk<kFormat>(p, chunk, interleave);
+  const auto seen_by = [&](int32_t query) {
+    const int32_t seen = args.first_position + query / args.group + 1 - first_key;
+    return seen < p.num_keys ? seen : p.num_keys;
+  };
+  for (int32_t first = 0; first < p.queries; first += kQueriesTogether) {
+    const int32_t end = first + kQueriesTogether < p.queries ? first + kQueriesTogether : p.queries;
+    const int32_t seen = seen_by(end - 1);
+    if (seen <= 0) continue;
+    const int32_t num_tiles = (seen + 31) / 32 * 2;
+    const int64_t steps = dim / 32;
+    for (int32_t t = 0; t < num_tiles; t += 2)
+      MultiplyFour(p.query + first / 16 * steps * kTileBytes, steps * kTileBytes,
+                   p.keys + t * steps * kTileBytes, steps * kTileBytes, kTileBytes,
+                   static_cast<int32_t>(steps), p.scores + 16 * t, kAttentionChunk);
+    RowState states[kQueriesTogether];
+    for (int32_t i = 0; i < kQueriesTogether; ++i) {
+      unsigned char* weights = p.weights + (i / 16 * (kKeyTiles / 2) * 16 + i % 16) * 64;
+      const int32_t valid = first + i < end ? seen_by(first + i) : 0;
+      if (valid > 0)
+        states[i] = PromptSoftmax<kFormat>(p, p.scores + i * kAttentionChunk, valid, num_tiles, weights);
+      else
+        for (int32_t t = 0; t < num_tiles; t += 2)
+          _mm512_store_si512(weights + t / 2 * kTileBytes, _mm512_setzero_si512());
+    }
+    const int64_t value_step = static_cast<int64_t>(dim) / 16 * kTileBytes;
+    for (int32_t d = 0; d < dim; d += 32)
+      MultiplyFour(p.weights, kKeyTiles / 2 * kTileBytes, p.values + d / 16 * kTileBytes, kTileBytes,
+                   value_step, num_tiles / 2, p.products + d, dim);
+    for (int32_t i = first; i < end; ++i)
+      if (seen_by(i) > 0)
+        MergeQuery(p, i, states[i - first], p.products + static_cast<int64_t>(i - first) * dim, chunk == 0);
+  }
+}
+
+template <int kFormat>
+static void AttendPrompt(const IsaAttention& args, __m512i interleave) {
+  PromptAttention p = PreparePrompt(args);
+  const int32_t num_chunks = (args.first_position + args.rows + kAttentionChunk - 1) / kAttentionChunk;
+  for (int32_t chunk = 0; chunk < num_chunks; ++chunk) AttendChunk<kFormat>(p, chunk, interleave);
+  for (int32_t i = 0; i < p.queries; ++i) {
+    const Lanes inverse = Set(1.0f / p.sums[i]);
+    float* out =
+        args.out + i / args.group * args.out_stride + static_cast<int64_t>(i % args.group) * args.head_dim;
+    const float* running = p.running + static_cast<int64_t>(i) * args.head_dim;
+    for (int32_t d = 0; d < args.head_dim; d += 16) Store(out + d, Mul(Load(running + d), inverse));
+  }
+}
