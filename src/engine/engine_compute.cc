@@ -11,6 +11,7 @@ namespace weir {
 
 void Engine::State::SizeBuffers(int max_logit_rows) {
   logits.resize(static_cast<size_t>(max_logit_rows) * model->config().vocab_size);
+  maxima.resize(static_cast<size_t>(max_logit_rows));
 }
 
 void Engine::State::BuildBatch() {
@@ -31,7 +32,8 @@ void Engine::State::Forward() {
   const int64_t rows = static_cast<int64_t>(batch.logit_rows.size());
   const int64_t columns = model->config().vocab_size;
   CHECK(static_cast<size_t>(rows * columns) <= logits.size());
-  model->Forward(batch, kv, MatrixView<float>(logits.data(), rows, columns));
+  model->Forward(batch, kv, MatrixView<float>(logits.data(), rows, columns),
+                 std::span(maxima).first(static_cast<size_t>(rows)));
 }
 
 bool Engine::State::WeightsAreSound() {
@@ -67,7 +69,7 @@ void Engine::State::Sample() {
     const std::span<const int32_t> forbidden = index < sequence.request.min_tokens
                                                    ? std::span<const int32_t>(record_of_it.stop_ids)
                                                    : std::span<const int32_t>();
-    SampledToken sampled = sequence.sampler->Sample(row, index, forbidden);
+    SampledToken sampled = sequence.sampler->Sample(row, maxima[next_row - 1], index, forbidden);
     tokens[i] = sampled.token;
     token_logprobs[i] = std::move(sampled.logprobs);
     if (sampled.token >= 0) sequence.sampler->Accept(sampled.token);

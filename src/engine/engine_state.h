@@ -60,6 +60,7 @@ struct Engine::State {
   StepPlan plan;
   Batch batch;
   std::vector<float> logits;
+  std::vector<RowMaximum> maxima;                              // of its rows
   std::vector<int32_t> tokens;                                 // one per plan entry
   std::vector<std::unique_ptr<TokenLogprobs>> token_logprobs;  // the same
   std::vector<Sequence*> ending;                               // scratch

@@ -28,7 +28,7 @@ std::vector<float> Logits(const ModelFile& file, std::string_view isa) {
   batch.AddSequence(TokenOrigin::kGenerated, tokens.data(), 0, 40, table, true, true);
   std::vector<float> logits(batch.logit_rows.size() * 600);
   (*model)->Forward(batch, *kv,
-                    MatrixView<float>(logits.data(), static_cast<int64_t>(batch.logit_rows.size()), 600));
+                    MatrixView<float>(logits.data(), static_cast<int64_t>(batch.logit_rows.size()), 600), {});
   table.Free(pool);
   return logits;
 }

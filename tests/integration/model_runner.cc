@@ -82,7 +82,7 @@ void ModelRunner::Add(Stream& stream, int count, bool wants_last_logits, bool wa
 MatrixView<float> ModelRunner::Run() {
   const MatrixView<float> logits(logits_.data(), static_cast<int64_t>(batch_.logit_rows.size()),
                                  vocab_size());
-  model_->Forward(batch_, kv_, logits);
+  model_->Forward(batch_, kv_, logits, {});
   return logits;
 }
 

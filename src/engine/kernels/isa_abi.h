@@ -131,6 +131,8 @@ struct KernelTable {
   void (*rope)(float* x, const float* cosines, const float* sines, int32_t n);
   void (*scale)(float* x, int32_t n, float factor);
   void (*exp)(const float* x, int32_t n, float* out);
+  // The largest value, or NaN when one is NaN or +infinity.
+  float (*maximum)(const float* x, int32_t n);
   void (*to_half)(const float* x, int32_t n, uint16_t* out);
   // One head's codes and their scale. Writes n rounded up to 16 codes.
   float (*quantize_head)(const float* x, int32_t n, signed char* codes);

@@ -71,6 +71,25 @@ static void ExpArray(const float* x, int32_t n, float* out) {
   if (i < n) StorePart(out + i, Exp(LoadPart(x + i, n - i)), n - i);
 }
 
+static float Maximum(const float* x, int32_t n) {
+  const Lanes infinity = Set(__builtin_inff());
+  Lanes largest = Set(-__builtin_inff());
+  Lanes unsound = Set(0.0f);
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const Lanes v = Load(x + i);
+    largest = Max(largest, v);
+    unsound = Max(unsound, ZeroWhereLess(v, infinity, Set(1.0f)));
+  }
+  float result = MaxLanes(largest);
+  bool sound = MaxLanes(unsound) == 0.0f;
+  for (; i < n; ++i) {
+    sound = sound && x[i] < __builtin_inff();
+    result = x[i] > result ? x[i] : result;
+  }
+  return sound ? result : __builtin_nanf("");
+}
+
 static void ToHalf(const float* x, int32_t n, uint16_t* out) {
   int32_t i = 0;
   for (; i + 16 <= n; i += 16) StoreHalf(out + i, Load(x + i));

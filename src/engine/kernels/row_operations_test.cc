@@ -112,6 +112,27 @@ TEST_P(RowOperationsTest, AHeadIsQuantizedAlikeOnEveryPath) {
   }
 }
 
+TEST_P(RowOperationsTest, MaximumIsExactAndNamesUnsoundRows) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const int32_t n : {1, 15, 16, 17, 64, 100}) {
+    auto x = RandomFloats(static_cast<size_t>(n), 51);
+    EXPECT_EQ(kernels_->maximum(x.data(), n), *std::max_element(x.begin(), x.end()));
+    for (const int32_t at : {0, n / 2, n - 1}) {
+      const size_t i = static_cast<size_t>(at);
+      const float before = x[i];
+      x[i] = 3.0f;
+      EXPECT_EQ(kernels_->maximum(x.data(), n), 3.0f) << at << " of " << n;
+      for (const float unsound : {kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+        x[i] = unsound;
+        EXPECT_TRUE(std::isnan(kernels_->maximum(x.data(), n))) << at << " of " << n;
+      }
+      x[i] = before;
+    }
+    std::fill(x.begin(), x.end(), -kInfinity);
+    EXPECT_EQ(kernels_->maximum(x.data(), n), -kInfinity);
+  }
+}
+
 class PromptRowsTest : public RowOperationsTest {
  protected:
   void SetUp() override {

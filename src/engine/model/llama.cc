@@ -1,6 +1,7 @@
 #include "engine/model/llama.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/kernels/attention.h"
 
@@ -37,6 +38,26 @@ int GrainOf(int num_units, int num_rows, int num_threads) {
 
 int StripsPerUnit(int num_strips, int num_threads) { return std::max(1, num_strips / (8 * num_threads)); }
 
+int LogitStripsPerUnit(const PackedMatrix& matrix, int num_threads) {
+  return std::min(16, StripsPerUnit(matrix.num_strips(), num_threads));
+}
+
+// The first of the largest values, found from the largest of every `piece` of the row.
+RowMaximum BestOf(const float* row, int count, const float* of_pieces, int piece) {
+  RowMaximum result;
+  int best = 0;
+  for (int i = 0; i * piece < count; ++i) {
+    if (std::isnan(of_pieces[i])) return result;
+    if (of_pieces[i] > of_pieces[best]) best = i;
+  }
+  result.best.logit = of_pieces[best];
+  result.sound = std::isfinite(result.best.logit);
+  const float* first = row + int64_t{best} * piece;
+  const float* last = row + std::min(count, (best + 1) * piece);
+  result.best.token = static_cast<int32_t>(std::find(first, last, result.best.logit) - row);
+  return result;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const ModelConfig& config,
@@ -58,6 +79,10 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
                                    config.head_dim, config.max_context, threads};
   WEIR_ASSIGN_OR_RETURN(model->scratch_, Scratch::Create(config, max_rows, threads, unit_columns,
                                                          AttentionPlan::PartialFloats(sizes), strip_bytes));
+  const PackedMatrix& lm_head = model->weights_.lm_head;
+  const int per_unit = LogitStripsPerUnit(lm_head, threads);
+  model->scratch_.logit_maxima.resize(static_cast<size_t>(max_rows) *
+                                      static_cast<size_t>((lm_head.num_strips() + per_unit - 1) / per_unit));
   model->attention_ = AttentionPlan(sizes);
   model->cost_ = CostOf(model->weights_, config);
   return std::unique_ptr<Model>(std::move(model));
@@ -72,7 +97,8 @@ void LlamaModel::set_profile(StepProfile* profile) {
   pool_->set_profile(profile);
 }
 
-void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept {
+void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits,
+                         std::span<RowMaximum> maxima) noexcept {
   const int rows = batch.num_rows();
   if (rows == 0) return;
   DCHECK(static_cast<size_t>(rows) <= scratch_.rope.size());
@@ -97,7 +123,7 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
     AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size,
                             scratch_.ffn_residual_tiles, num_prompt_rows_});
   }
-  ComputeLogits(batch, logits);
+  ComputeLogits(batch, logits, maxima);
 }
 
 void LlamaModel::Embed(const Batch& batch) {
@@ -222,7 +248,7 @@ void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input
   });
 }
 
-void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
+void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits, std::span<RowMaximum> maxima) {
   const int num_rows = static_cast<int>(batch.logit_rows.size());
   if (num_rows == 0) return;
   DCHECK(logits.rows >= num_rows && logits.columns == config_.vocab_size);
@@ -233,14 +259,24 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits) {
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
                           residual_tiles};
   Enter(StepSegment::kLmHead);
-  const int per_unit = std::min(16, StripsPerUnit(matrix.num_strips(), pool_->num_threads()));
+  const int per_unit = LogitStripsPerUnit(matrix, pool_->num_threads());
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
+  const int unit_columns = per_unit * matrix.strip_rows;
+  DCHECK(maxima.empty() || maxima.size() == static_cast<size_t>(num_rows));
+  float* const maxima_of_units = scratch_.logit_maxima.data();
   pool_->Run(units, GrainOf(units, num_rows, pool_->num_threads()), [&](int unit, int thread) {
     const int first = unit * per_unit;
-    MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
-                   logits.data + int64_t{first} * matrix.strip_rows, logits.stride, false,
-                   scratch_.threads[static_cast<size_t>(thread)].strip);
+    float* columns = logits.data + int64_t{first} * matrix.strip_rows;
+    MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()), columns,
+                   logits.stride, false, scratch_.threads[static_cast<size_t>(thread)].strip);
+    if (maxima.empty()) return;
+    const int count = std::min(unit_columns, config_.vocab_size - unit * unit_columns);
+    for (int row = 0; row < num_rows; ++row)
+      maxima_of_units[int64_t{row} * units + unit] = kernels_->maximum(columns + row * logits.stride, count);
   });
+  for (size_t row = 0; row < maxima.size(); ++row)
+    maxima[row] = BestOf(logits.row(static_cast<int64_t>(row)), config_.vocab_size,
+                         maxima_of_units + static_cast<int64_t>(row) * units, unit_columns);
 }
 
 }  // namespace weir

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "engine/kernels/matmul.h"
@@ -25,7 +26,8 @@ class LlamaModel final : public Model {
   static Result<std::unique_ptr<Model>> Load(const ModelFile& file, const ModelConfig& config,
                                              const KernelTable& kernels, const ModelOptions& options);
 
-  void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept override;
+  void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits,
+               std::span<RowMaximum> maxima) noexcept override;
   void set_profile(StepProfile* profile) override;
 
   const ModelConfig& config() const override { return config_; }
@@ -53,7 +55,7 @@ class LlamaModel final : public Model {
   void Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer);
   void FeedForward(const LayerWeights& layer, int num_rows);
   void AddProduct(const PackedMatrix& matrix, const Activations& input);
-  void ComputeLogits(const Batch& batch, MatrixView<float> logits);
+  void ComputeLogits(const Batch& batch, MatrixView<float> logits, std::span<RowMaximum> maxima);
 
   ModelConfig config_;
   ModelCost cost_;

@@ -12,12 +12,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/batch/batch.h"
 #include "engine/gguf/model_file.h"
+#include "engine/kernels/row_maximum.h"
 #include "engine/kernels/step_profile.h"
 #include "engine/kvcache/kv_storage.h"
 #include "engine/model/model_config.h"
@@ -71,7 +73,9 @@ class Model {
   static Result<std::unique_ptr<Model>> Load(const ModelFile& file, const ModelOptions& options);
   virtual ~Model() = default;
 
-  virtual void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits) noexcept = 0;
+  // `maxima`: one per row of logits, or empty when nobody asks.
+  virtual void Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits,
+                       std::span<RowMaximum> maxima) noexcept = 0;
   // From the next Forward on its segments are entered in `profile`; null: none, which costs nothing.
   virtual void set_profile(StepProfile* profile) = 0;
 

@@ -35,10 +35,18 @@ class Runner {
   BlockPool& pool() { return pool_; }
 
   std::vector<float> Forward(const Batch& batch) {
-    std::vector<float> logits(batch.logit_rows.size() * kTinyVocabSize);
-    model_->Forward(
-        batch, kv_,
-        MatrixView<float>(logits.data(), static_cast<int64_t>(batch.logit_rows.size()), kTinyVocabSize));
+    const size_t rows = batch.logit_rows.size();
+    std::vector<float> logits(rows * kTinyVocabSize);
+    std::vector<RowMaximum> maxima(rows);
+    model_->Forward(batch, kv_, MatrixView<float>(logits.data(), static_cast<int64_t>(rows), kTinyVocabSize),
+                    maxima);
+    for (size_t row = 0; row < rows; ++row) {
+      const auto first = logits.begin() + static_cast<std::ptrdiff_t>(row * kTinyVocabSize);
+      const auto best = std::max_element(first, first + kTinyVocabSize);
+      EXPECT_TRUE(maxima[row].sound);
+      EXPECT_EQ(maxima[row].best.logit, *best);
+      EXPECT_EQ(maxima[row].best.token, best - first);
+    }
     return logits;
   }
 

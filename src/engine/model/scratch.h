@@ -34,6 +34,7 @@ struct Scratch {
   unsigned char* ffn_residual_tiles = nullptr;     // before `down`
   float* partials = nullptr;                       // states of attention chunks, AttentionPlan's
   float* rope_rows = nullptr;                      // [rows, 2 * rope_dims] for positions beyond the table
+  std::vector<float> logit_maxima;                 // [logit rows, units of the lm-head]
   std::vector<float> row_rms;                      // [rows], of the residual stream at the last norm
   std::vector<const float*> rope;                  // [rows]
   std::vector<ThreadScratch> threads;

@@ -46,7 +46,7 @@ std::vector<float> Logits(Model& model, int num_tokens) {
   std::vector<float> logits(batch.logit_rows.size() * kTinyVocabSize);
   model.Forward(
       batch, *kv,
-      MatrixView<float>(logits.data(), static_cast<int64_t>(batch.logit_rows.size()), kTinyVocabSize));
+      MatrixView<float>(logits.data(), static_cast<int64_t>(batch.logit_rows.size()), kTinyVocabSize), {});
   table.Free(pool);
   return logits;
 }

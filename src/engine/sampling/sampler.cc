@@ -53,10 +53,10 @@ void SamplerState::ApplyBiasAndPenalties(std::span<float> logits) const {
   }
 }
 
-SampledToken SamplerState::Sample(std::span<float> logits, int output_index,
+SampledToken SamplerState::Sample(std::span<float> logits, const RowMaximum& raw_maximum, int output_index,
                                   std::span<const int32_t> forbidden) {
   SampledToken result;
-  if (!FindMaximum(logits).sound) return result;
+  if (!raw_maximum.sound) return result;
 
   // The raw row is gone once penalties are in it, and the choice is not known before; so the row's sum and
   // its best are taken now, with any token, and the chosen one is scored from the values that were
@@ -77,7 +77,8 @@ SampledToken SamplerState::Sample(std::span<float> logits, int output_index,
 
   ApplyBiasAndPenalties(logits);
   for (const int32_t token : forbidden) logits[static_cast<size_t>(token)] = -kInfinity;
-  const RowMaximum maximum = FindMaximum(logits);
+  const bool is_raw = params_.logit_bias.empty() && !has_penalties() && forbidden.empty();
+  const RowMaximum maximum = is_raw ? raw_maximum : FindMaximum(logits);
   if (!maximum.sound) return result;
 
   if (params_.greedy()) {

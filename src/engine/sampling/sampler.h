@@ -39,7 +39,9 @@ class SamplerState {
  public:
   SamplerState(const SamplingParams& params, std::span<const int32_t> prompt);
 
-  SampledToken Sample(std::span<float> logits, int output_index, std::span<const int32_t> forbidden);
+  // `maximum`: of the row as it comes.
+  SampledToken Sample(std::span<float> logits, const RowMaximum& maximum, int output_index,
+                      std::span<const int32_t> forbidden);
   // Counts an output token; call it once per token, never again when it is recomputed.
   void Accept(int32_t token);
   const SamplingParams& params() const { return params_; }

@@ -34,7 +34,7 @@ int32_t SampleOnce(const SamplingParams& params, std::vector<float> row, int ind
                    std::vector<int32_t> output = {}) {
   SamplerState sampler(params, prompt);
   for (const int32_t token : output) sampler.Accept(token);
-  return sampler.Sample(row, index, forbidden).token;
+  return sampler.Sample(row, FindMaximum(row), index, forbidden).token;
 }
 
 // How often each token comes out over output indices 0 .. num_draws - 1.
@@ -43,7 +43,7 @@ std::vector<int> Histogram(const SamplingParams& params, const std::vector<float
   std::vector<int> histogram(row.size(), 0);
   for (int i = 0; i < num_draws; ++i) {
     std::vector<float> copy = row;
-    ++histogram[static_cast<size_t>(sampler.Sample(copy, i, {}).token)];
+    ++histogram[static_cast<size_t>(sampler.Sample(copy, FindMaximum(copy), i, {}).token)];
   }
   return histogram;
 }
@@ -99,7 +99,7 @@ TEST(SamplerTest, UnsoundRowYieldsNoTokenAndNoLogprobs) {
     for (const float bad : {kNan, kInfinity}) {
       SamplerState sampler(params, {});
       std::vector<float> row = {1, 2, bad, 3};
-      const SampledToken sampled = sampler.Sample(row, 0, {});
+      const SampledToken sampled = sampler.Sample(row, FindMaximum(row), 0, {});
       EXPECT_EQ(sampled.token, -1);
       EXPECT_EQ(sampled.logprobs, nullptr);
     }
@@ -144,7 +144,7 @@ TEST(SamplerTest, NeighbouringIndicesAreIndependent) {
   int previous = 0;
   for (int i = 0; i < 32001; ++i) {
     std::vector<float> copy = row;
-    const int token = sampler.Sample(copy, i, {}).token;
+    const int token = sampler.Sample(copy, FindMaximum(copy), i, {}).token;
     if (i > 0) ++pairs[static_cast<size_t>(4 * previous + token)];
     previous = token;
   }
@@ -162,14 +162,14 @@ TEST(SamplerTest, TokenDependsOnSeedAndIndexOnlyNotOnWhatCameBefore) {
   std::vector<int32_t> tokens;
   for (int i = 0; i < 50; ++i) {
     std::vector<float> copy = row;
-    tokens.push_back(first.Sample(copy, i, {}).token);
+    tokens.push_back(first.Sample(copy, FindMaximum(copy), i, {}).token);
   }
   EXPECT_GT(std::set<int32_t>(tokens.begin(), tokens.end()).size(), 10u);
   // A fresh state that starts in the middle, as after a restart, and in reverse order.
   SamplerState second(params, {});
   for (int i = 49; i >= 0; --i) {
     std::vector<float> copy = row;
-    EXPECT_EQ(second.Sample(copy, i, {}).token, tokens[static_cast<size_t>(i)]);
+    EXPECT_EQ(second.Sample(copy, FindMaximum(copy), i, {}).token, tokens[static_cast<size_t>(i)]);
   }
   int num_equal = 0;
   for (int i = 0; i < 50; ++i) num_equal += SampleOnce(Seeded(100), row, i) == tokens[static_cast<size_t>(i)];
@@ -313,7 +313,7 @@ TEST(SamplerTest, LogprobsAreThoseOfTheRawRow) {
   params.logit_bias = {{2, 100.0f}};
   SamplerState sampler(params, std::vector<int32_t>{2});
   std::vector<float> row = LogsOf({0.5, 0.3, 0.2});
-  const SampledToken sampled = sampler.Sample(row, 0, std::vector<int32_t>{0});
+  const SampledToken sampled = sampler.Sample(row, FindMaximum(row), 0, std::vector<int32_t>{0});
   EXPECT_EQ(sampled.token, 2);
   ASSERT_NE(sampled.logprobs, nullptr);
   EXPECT_NEAR(sampled.logprobs->chosen, std::log(0.2), 1e-5);
@@ -328,12 +328,12 @@ TEST(SamplerTest, ZeroLogprobsGiveTheChosenTokenOnlyAndMinusOneNone) {
   params.num_logprobs = 0;
   SamplerState sampler(params, {});
   std::vector<float> row = LogsOf({0.25, 0.75});
-  const SampledToken sampled = sampler.Sample(row, 0, {});
+  const SampledToken sampled = sampler.Sample(row, FindMaximum(row), 0, {});
   ASSERT_NE(sampled.logprobs, nullptr);
   EXPECT_NEAR(sampled.logprobs->chosen, std::log(0.75), 1e-5);
   EXPECT_TRUE(sampled.logprobs->top.empty());
   SamplerState quiet(Greedy(), {});
-  EXPECT_EQ(quiet.Sample(row, 0, {}).logprobs, nullptr);
+  EXPECT_EQ(quiet.Sample(row, FindMaximum(row), 0, {}).logprobs, nullptr);
 }
 
 }  // namespace

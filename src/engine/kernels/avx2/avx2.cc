@@ -318,8 +318,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx2Kernels;
-const KernelTable kAvx2Kernels = {"avx2",       kStripRows,     0,         MatMul,    Quantize,  RmsNorm,
-                                  SiluMultiply, Rope,           Scale,     ExpArray,  ToHalf,    QuantizeHead,
-                                  Attention,    MergeAttention, ProbeInt8, ProbeFp32, ProbeRead, nullptr};
+const KernelTable kAvx2Kernels = {
+    "avx2",         kStripRows, 0,         MatMul,    Quantize, RmsNorm,      SiluMultiply,
+    Rope,           Scale,      ExpArray,  Maximum,   ToHalf,   QuantizeHead, Attention,
+    MergeAttention, ProbeInt8,  ProbeFp32, ProbeRead, nullptr};
 
 }  // namespace weir

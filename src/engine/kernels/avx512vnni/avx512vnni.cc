@@ -206,9 +206,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx512VnniKernels;
-const KernelTable kAvx512VnniKernels = {"avx512vnni", kStripRows,   128,       MatMul,         Quantize,
-                                        RmsNorm,      SiluMultiply, Rope,      Scale,          ExpArray,
-                                        ToHalf,       QuantizeHead, Attention, MergeAttention, ProbeInt8,
-                                        ProbeFp32,    ProbeRead,    nullptr};
+const KernelTable kAvx512VnniKernels = {"avx512vnni", kStripRows,   128,          MatMul,    Quantize,
+                                        RmsNorm,      SiluMultiply, Rope,         Scale,     ExpArray,
+                                        Maximum,      ToHalf,       QuantizeHead, Attention, MergeAttention,
+                                        ProbeInt8,    ProbeFp32,    ProbeRead,    nullptr};
 
 }  // namespace weir

@@ -152,9 +152,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kGenericKernels;
-const KernelTable kGenericKernels = {"generic", kStripRows,   0,         MatMul,         Quantize,
-                                     RmsNorm,   SiluMultiply, Rope,      Scale,          ExpArray,
-                                     ToHalf,    QuantizeHead, Attention, MergeAttention, ProbeInt8,
-                                     ProbeFp32, ProbeRead,    nullptr};
+const KernelTable kGenericKernels = {
+    "generic",      kStripRows, 0,         MatMul,    Quantize, RmsNorm,      SiluMultiply,
+    Rope,           Scale,      ExpArray,  Maximum,   ToHalf,   QuantizeHead, Attention,
+    MergeAttention, ProbeInt8,  ProbeFp32, ProbeRead, nullptr};
 
 }  // namespace weir
