@@ -75,8 +75,11 @@ void PrintMachine(const Json& document) {
     return Giga(FindJson(limits, {"probed_before", key})) + " / " +
            Giga(FindJson(limits, {"probed_after", key}));
   };
-  fmt::print("Limits before / after: {} GB/s, {} GMAC/s int8\n\n", both("read_bandwidth_bytes_per_s"),
+  fmt::print("Limits before / after: {} GB/s, {} GMAC/s int8", both("read_bandwidth_bytes_per_s"),
              both("int8_mac_per_s"));
+  if (JsonNumber(FindJson(limits, {"tile_mac_per_s"})))
+    fmt::print(", {} bf16 on tiles", both("tile_mac_per_s"));
+  fmt::print("\n\n");
 }
 
 void PrintStudy(const Json& document) {
@@ -98,11 +101,13 @@ void PrintStudy(const Json& document) {
 }
 
 void PrintMatrix(const Json& document) {
-  std::vector<std::vector<std::string>> rows = {{"prompt", "gen", "batch", "prefill tok/s", "GMAC/s", "int8",
-                                                 "LIM-3", "decode tok/s", "min-max", "GB/s", "GMAC/s", "int8",
+  std::vector<std::vector<std::string>> rows = {{"prompt", "gen", "batch", "prefill tok/s", "GMAC/s", "peak",
+                                                 "LIM-3", "decode tok/s", "min-max", "GB/s", "GMAC/s", "peak",
                                                  "LIM-1", "bound"}};
   const Json& matrix = document["matrix"];
   size_t rounds = 0;
+  const double tiles =
+      JsonNumber(FindJson(document, {"environment", "limits", "tile_mac_per_s"})).value_or(0);
   for (size_t i = 0; i < matrix.size(); ++i) {
     const Json& row = matrix[i];
     const auto share = [&](const char* key) {
@@ -110,7 +115,9 @@ void PrintMatrix(const Json& document) {
     };
     rounds = std::max(rounds, row["samples_ns"].size());
     rows.push_back({row["pp"].dump(), row["tg"].dump(), row["pl"].dump(), NumberText(&row["speed_pp_tps"]),
-                    Giga(FindJson(row, {"mac_pp_per_s"})), share("share_int8_pp_ratio"),
+                    Giga(FindJson(row, {"mac_pp_per_s"})),
+                    share(JsonNumber(FindJson(row, {"share_tile_pp_ratio"})) ? "share_tile_pp_ratio"
+                                                                             : "share_int8_pp_ratio"),
                     share("share_pp_ratio"), NumberText(&row["speed_tg_tps"]),
                     fmt::format("{}-{}", NumberText(&row["speed_tg_tps_range"][0]),
                                 NumberText(&row["speed_tg_tps_range"][1])),
@@ -119,11 +126,11 @@ void PrintMatrix(const Json& document) {
   }
   PrintTable(rows, false);
   fmt::print(
-      "Medians of {} rounds; decode at a mean context of prompt + gen/2 tokens. int8: share of the measured "
-      "int8\n"
-      "peak, attention's multiplications included. LIM-1, LIM-3: share of the physical limit, which leaves "
-      "them out.\n",
-      rounds);
+      "Medians of {} rounds; decode at a mean context of prompt + gen/2 tokens. peak: share of the measured "
+      "peak\n"
+      "of int8 products{}, attention's multiplications included. LIM-1, LIM-3: share of\n"
+      "the physical limit, which leaves them out.\n",
+      rounds, tiles > 0 ? ", of bf16 tiles for prompts" : "");
 }
 
 // A column of milliseconds and one of shares for every kind of step that happened.

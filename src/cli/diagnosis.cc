@@ -127,6 +127,7 @@ void AddRoofs(const MachineRoofs& roofs, std::vector<Finding>* out) {
                   ""});
   std::string text = fmt::format("int8 {}, fp32 {}", giga(roofs.int8_mac_per_s), giga(roofs.fp32_mac_per_s));
   if (roofs.bf16_mac_per_s > 0) text += fmt::format(", bf16 {}", giga(roofs.bf16_mac_per_s));
+  if (roofs.tile_mac_per_s > 0) text += fmt::format(", bf16 on tiles {}", giga(roofs.tile_mac_per_s));
   out->push_back(
       {FindingLevel::kOk, "arithmetic", text + " multiply-adds per second: the limit of prefill", ""});
 }

@@ -105,6 +105,7 @@ Json ReportJson(const std::vector<Finding>& findings, const MachineFacts& facts)
     out["roofs"] = {{"read_bandwidth_bytes_per_s", facts.roofs->read_bandwidth_bytes_per_s},
                     {"int8_mac_per_s", facts.roofs->int8_mac_per_s},
                     {"bf16_mac_per_s", facts.roofs->bf16_mac_per_s},
+                    {"tile_mac_per_s", facts.roofs->tile_mac_per_s},
                     {"fp32_mac_per_s", facts.roofs->fp32_mac_per_s},
                     {"huge_page_ratio", facts.roofs->huge_page_ratio},
                     {"threads", facts.roofs->num_threads}};

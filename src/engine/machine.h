@@ -21,6 +21,7 @@ struct MachineRoofs {
   double int8_mac_per_s = 0;  // with the instructions of the kernel path in use
   double bf16_mac_per_s = 0;  // 0: the CPU has no bf16 dot
   double fp32_mac_per_s = 0;
+  double tile_mac_per_s = 0;   // bf16 on tiles; 0: the kernel path computes prompts without them
   double huge_page_ratio = 0;  // of the probe's buffer
   int num_threads = 0;
 };

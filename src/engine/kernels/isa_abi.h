@@ -113,6 +113,8 @@ struct PromptKernels {
                         unsigned char* tiles, int64_t tile_bytes);
   // All chunks, with bf16 queries, keys, values and weights; head_dim a multiple of 32, no partials.
   void (*attention)(const IsaAttention* args);
+  // As the probes of KernelTable: the products' own instruction.
+  int64_t (*probe)(int64_t rounds, float* sink);
 };
 
 struct KernelTable {

@@ -101,12 +101,13 @@ MachineLimits BenchEngine::Probe() {
   const MachineRoofs roofs =
       ProbeMachine(threads(), engine_->model().cost().weight_bytes, kProbeBudget, engine_->model().isa());
   MachineLimits limits{roofs.read_bandwidth_bytes_per_s, roofs.int8_mac_per_s, roofs.bf16_mac_per_s,
-                       roofs.fp32_mac_per_s};
+                       roofs.fp32_mac_per_s, roofs.tile_mac_per_s};
   best_.read_bandwidth_bytes_per_s =
       std::max(best_.read_bandwidth_bytes_per_s, limits.read_bandwidth_bytes_per_s);
   best_.int8_mac_per_s = std::max(best_.int8_mac_per_s, limits.int8_mac_per_s);
   best_.bf16_mac_per_s = std::max(best_.bf16_mac_per_s, limits.bf16_mac_per_s);
   best_.fp32_mac_per_s = std::max(best_.fp32_mac_per_s, limits.fp32_mac_per_s);
+  best_.tile_mac_per_s = std::max(best_.tile_mac_per_s, limits.tile_mac_per_s);
   return limits;
 }
 
@@ -117,12 +118,14 @@ LimitInput BenchEngine::limit() const {
   input.weight_bytes = static_cast<double>(cost.weight_bytes);
   input.kv_bytes_per_token = static_cast<double>(cost.kv_bytes_per_token);
   for (const ModelCost::PerType& type : cost.types) {
+    const bool on_tiles = best_.tile_mac_per_s > 0 && Traits(type.dtype).block_size > 1;
     input.work.push_back({static_cast<double>(type.macs_per_token), static_cast<double>(type.lm_head_macs),
-                          PeakFor(type.dtype, best_)});
+                          PeakFor(type.dtype, best_), on_tiles ? best_.tile_mac_per_s : 0});
   }
   const ModelConfig& config = engine_->model().config();
   input.attention_macs_per_context_token = 2.0 * config.num_layers * config.num_heads * config.head_dim;
   input.int8_mac_per_s = best_.int8_mac_per_s;
+  input.tile_mac_per_s = best_.tile_mac_per_s;
   return input;
 }
 

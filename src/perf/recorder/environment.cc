@@ -71,7 +71,8 @@ Json ToJson(const MachineLimits& limits) {
   return {{"read_bandwidth_bytes_per_s", PositiveOrNull(limits.read_bandwidth_bytes_per_s)},
           {"int8_mac_per_s", PositiveOrNull(limits.int8_mac_per_s)},
           {"bf16_mac_per_s", PositiveOrNull(limits.bf16_mac_per_s)},
-          {"fp32_mac_per_s", PositiveOrNull(limits.fp32_mac_per_s)}};
+          {"fp32_mac_per_s", PositiveOrNull(limits.fp32_mac_per_s)},
+          {"tile_mac_per_s", PositiveOrNull(limits.tile_mac_per_s)}};
 }
 
 }  // namespace
@@ -155,6 +156,7 @@ Json ToJson(const Environment& environment) {
       best.int8_mac_per_s = std::max(best.int8_mac_per_s, after.int8_mac_per_s);
       best.bf16_mac_per_s = std::max(best.bf16_mac_per_s, after.bf16_mac_per_s);
       best.fp32_mac_per_s = std::max(best.fp32_mac_per_s, after.fp32_mac_per_s);
+      best.tile_mac_per_s = std::max(best.tile_mac_per_s, after.tile_mac_per_s);
     }
     limits = ToJson(best);
     limits["probed_before"] = ToJson(*environment.probed_before);

@@ -16,6 +16,7 @@ struct MachineLimits {
   double int8_mac_per_s = 0;
   double bf16_mac_per_s = 0;
   double fp32_mac_per_s = 0;
+  double tile_mac_per_s = 0;  // bf16 on tiles, where prompts are computed by them
 };
 
 struct Environment {

@@ -91,9 +91,8 @@ Json UtilizationJson(const BenchRowInput& input, const StepSums& s) {
     if (work.macs <= 0) continue;
     known = known && work.peak_mac_per_s > 0;
     if (!known) break;
-    busy += (static_cast<double>(s.decode_rows) * work.macs +
-             static_cast<double>(s.prefill_tokens) * (work.macs - work.lm_head_macs)) /
-            work.peak_mac_per_s;
+    busy += static_cast<double>(s.decode_rows) * work.macs / work.peak_mac_per_s +
+            static_cast<double>(s.prefill_tokens) * (work.macs - work.lm_head_macs) / work.prompt_peak();
   }
   if (known) out["compute_ratio"] = busy / seconds;
   return out;

@@ -69,7 +69,9 @@ Json MatrixRow(const MatrixCell& cell, const LimitInput& limit) {
   row["mac_tg_per_s"] = mac_tg;
   row["read_tg_bytes_per_s"] =
       tg_tps / cell.batch_size * (limit.weight_bytes + cell.batch_size * context * limit.kv_bytes_per_token);
-  row["share_int8_pp_ratio"] = RatioOrNull(mac_pp, limit.int8_mac_per_s);
+  const bool on_tiles = limit.tile_mac_per_s > 0;
+  row["share_int8_pp_ratio"] = on_tiles ? Json(nullptr) : RatioOrNull(mac_pp, limit.int8_mac_per_s);
+  row["share_tile_pp_ratio"] = RatioOrNull(mac_pp, limit.tile_mac_per_s);
   row["share_int8_tg_ratio"] = RatioOrNull(mac_tg, limit.int8_mac_per_s);
   Json list = Json::array();
   for (const MatrixSample& sample : cell.samples) list.push_back((sample.prefill + sample.decode).count());

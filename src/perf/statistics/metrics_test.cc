@@ -259,6 +259,21 @@ TEST(MatrixRowTest, CarriesMediansRangesWorkAndShares) {
   EXPECT_NEAR(row["read_tg_bytes_per_s"].get<double>(), 100 * (4e6 + 2 * 153 * 1000), 1);
   EXPECT_NEAR(row["share_tg_ratio"].get<double>(), 200 / (2 * 1e9 / (4e6 + 2 * 153 * 1000)), 1e-12);
   EXPECT_EQ(row["bound_tg"], "bandwidth");
+  EXPECT_NEAR(row["share_int8_pp_ratio"].get<double>(), 2560 * (9e5 + 100 * 64) / 1e9, 1e-12);
+  EXPECT_TRUE(row["share_tile_pp_ratio"].is_null());
+}
+
+TEST(MatrixRowTest, PromptsOnTilesAreHeldAgainstTheTiles) {
+  const MatrixSample samples[] = {{{}, std::chrono::milliseconds(100), std::chrono::milliseconds(400)}};
+  LimitInput limit{1e9, 4e6, 1000, {{1e6, 1e5, 1e9, 4e9}}};
+  limit.int8_mac_per_s = 1e9;
+  limit.tile_mac_per_s = 4e9;
+  const Json row = MatrixRow({128, 50, 2, samples, nullptr}, limit);
+  EXPECT_NEAR(row["limit_pp_tps"].get<double>(), 4e9 / 9e5, 1e-6);
+  EXPECT_NEAR(row["share_pp_ratio"].get<double>(), 2560 * 9e5 / 4e9, 1e-12);
+  EXPECT_NEAR(row["share_tile_pp_ratio"].get<double>(), 2560 * 9e5 / 4e9, 1e-12);
+  EXPECT_TRUE(row["share_int8_pp_ratio"].is_null());
+  EXPECT_NEAR(row["share_int8_tg_ratio"].get<double>(), 250 * 1e6 / 1e9, 1e-12);
 }
 
 TEST(MatrixRowTest, LimitsThatMovedVoidTheSharesOnly) {
@@ -266,7 +281,8 @@ TEST(MatrixRowTest, LimitsThatMovedVoidTheSharesOnly) {
   validity.AddAbove("V-14", "limit", 0.12, 0.10, 0.10, "moved");
   const Json pointers = validity.VoidPointers(0, 1);
   EXPECT_EQ(pointers, Json::array({"/matrix/0/share_pp_ratio", "/matrix/0/share_tg_ratio",
-                                   "/matrix/0/share_int8_pp_ratio", "/matrix/0/share_int8_tg_ratio"}));
+                                   "/matrix/0/share_int8_pp_ratio", "/matrix/0/share_tile_pp_ratio",
+                                   "/matrix/0/share_int8_tg_ratio"}));
 }
 
 TEST(PhysicalLimitTest, ReproducesTheReferenceStudysTable) {

@@ -3,14 +3,15 @@
 namespace weir {
 namespace {
 
-// Seconds of computing one token; empty when a format's peak is unknown.
-std::optional<double> ComputeSeconds(const LimitInput& input, bool with_lm_head) {
+// Seconds of computing one token, of a prompt without its logits; empty when a format's peak is unknown.
+std::optional<double> ComputeSeconds(const LimitInput& input, bool is_prompt) {
   double seconds = 0;
   for (const WorkPerToken& work : input.work) {
-    const double macs = work.macs - (with_lm_head ? 0 : work.lm_head_macs);
+    const double macs = work.macs - (is_prompt ? work.lm_head_macs : 0);
+    const double peak = is_prompt ? work.prompt_peak() : work.peak_mac_per_s;
     if (macs <= 0) continue;
-    if (work.peak_mac_per_s <= 0) return std::nullopt;
-    seconds += macs / work.peak_mac_per_s;
+    if (peak <= 0) return std::nullopt;
+    seconds += macs / peak;
   }
   return seconds;
 }
@@ -18,7 +19,7 @@ std::optional<double> ComputeSeconds(const LimitInput& input, bool with_lm_head)
 }  // namespace
 
 std::optional<Limit> DecodeLimit(const LimitInput& input, double batch_size, double mean_context) {
-  const std::optional<double> compute = ComputeSeconds(input, true);
+  const std::optional<double> compute = ComputeSeconds(input, false);
   if (!compute || input.read_bandwidth_bytes_per_s <= 0 || batch_size <= 0) return std::nullopt;
   Limit limit;
   limit.bytes_per_step = input.weight_bytes + batch_size * mean_context * input.kv_bytes_per_token;
@@ -30,7 +31,7 @@ std::optional<Limit> DecodeLimit(const LimitInput& input, double batch_size, dou
 }
 
 std::optional<Limit> PrefillLimit(const LimitInput& input) {
-  const std::optional<double> compute = ComputeSeconds(input, false);
+  const std::optional<double> compute = ComputeSeconds(input, true);
   if (!compute || *compute <= 0) return std::nullopt;
   return Limit{1 / *compute, input.weight_bytes, "compute"};
 }

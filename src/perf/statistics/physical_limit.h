@@ -15,6 +15,9 @@ struct WorkPerToken {
   double macs = 0;            // all matrices of one number format, lm-head included
   double lm_head_macs = 0;    // the part that only sampled rows pay
   double peak_mac_per_s = 0;  // of the instruction that serves the format; 0: not measured
+  double tile_mac_per_s = 0;  // of the one that serves it in prompts; 0: the same
+
+  double prompt_peak() const { return tile_mac_per_s > 0 ? tile_mac_per_s : peak_mac_per_s; }
 };
 
 struct LimitInput {
@@ -24,6 +27,7 @@ struct LimitInput {
   std::vector<WorkPerToken> work;
   double attention_macs_per_context_token = 0;  // of one row, all layers: scores and weighted values
   double int8_mac_per_s = 0;                    // 0: not measured
+  double tile_mac_per_s = 0;                    // 0: prompts are computed like everything else
 };
 
 struct Limit {

@@ -15,7 +15,7 @@ constexpr std::string_view kGaps[] = {"itl_ms", "itl_max_ms", "icl_ms"};
 constexpr std::string_view kSteady[] = {"output_tps_steady", "total_tps_steady", "requests_per_s_steady"};
 constexpr std::string_view kLimit[] = {"limit"};
 constexpr std::string_view kMatrixLimit[] = {"share_pp_ratio", "share_tg_ratio", "share_int8_pp_ratio",
-                                             "share_int8_tg_ratio"};
+                                             "share_tile_pp_ratio", "share_int8_tg_ratio"};
 constexpr std::string_view kStep[] = {"step"};
 constexpr std::string_view kAttribution[] = {"attribution"};
 

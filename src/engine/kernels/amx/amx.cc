@@ -300,6 +300,32 @@ void SiluMultiplyRows(const float* gate, const float* up, int64_t stride, int32_
   }
 }
 
+int64_t Probe(int64_t rounds, float* sink) {
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  alignas(64) uint16_t ones[kTileBytes / 2];
+  for (uint16_t& one : ones) one = 0x3f80;
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_loadd(4, ones, 64);
+  _tile_loadd(5, ones, 64);
+  _tile_loadd(6, ones, 64);
+  _tile_loadd(7, ones, 64);
+  for (int64_t i = 0; i < rounds; ++i) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  alignas(64) float sums[16 * kStripRows];
+  _tile_stored(0, sums, kVectorBytes);
+  *sink = sums[0];
+  _tile_release();
+  return rounds * 4 * 16 * kStripRows * 32;
+}
+
 void Attention(const IsaAttention* args) {
   const TileConfig config;
   _tile_loadconfig(&config);
@@ -313,6 +339,6 @@ void Attention(const IsaAttention* args) {
 }  // namespace
 
 extern const PromptKernels kAmxPrompts;
-const PromptKernels kAmxPrompts = {MatMul, ToBf16, SiluMultiplyRows, Attention};
+const PromptKernels kAmxPrompts = {MatMul, ToBf16, SiluMultiplyRows, Attention, Probe};
 
 }  // namespace weir
