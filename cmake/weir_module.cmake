@@ -73,7 +73,7 @@ function(add_module folder)
 endfunction()
 
 # add_weir_test(NAME LABEL unit|integration|slow [THREADED] SOURCES ... DEPS folders ...): one GoogleTest binary, one ctest
-# entry per TEST.
+# entry per TEST. Slow ones are built with WEIR_SLOW defined.
 function(add_weir_test name)
   cmake_parse_arguments(ARG "THREADED" "LABEL;TIMEOUT" "SOURCES;DEPS;LIBS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -93,7 +93,12 @@ function(add_weir_test name)
   if(ARG_LABEL STREQUAL "unit")
     add_dependencies(unit_tests ${name})
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+  set(prefix "")
+  if(ARG_LABEL STREQUAL "slow")
+    target_compile_definitions(${name} PRIVATE WEIR_SLOW)
+    set(prefix TEST_PREFIX slow.)  # the same tests as in another binary, with more to do
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 ${prefix}
     PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
   if(ARG_THREADED)
     add_dependencies(threads_tests ${name})
