@@ -108,7 +108,9 @@ void Engine::State::SeedCostModel() {
       BlockTable table;
       table.Cover(*pool, count);
       batch.Clear();
-      batch.AddSequence(TokenOrigin::kPrompt, some_tokens.data(), 0, count, table,
+      // Steps of few tokens will mostly be decodes.
+      batch.AddSequence(count <= 8 ? TokenOrigin::kGenerated : TokenOrigin::kPrompt, some_tokens.data(), 0,
+                        count, table,
                         /*wants_last_logits=*/true);
       const TimePoint forward_started = clock.Now();
       Forward();
