@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 
 #include "engine/tokenizer/chat_template.h"
@@ -63,7 +64,7 @@ TEST_F(HostileTemplate, J1StopsAtTheBudget) {
   EXPECT_THAT(Fail("{{ range(-9223372036854775807, 9223372036854775807) }}"), HasSubstr("live values"));
   EXPECT_THAT(Fail("{{ 'a' * 10**9 }}"), HasSubstr("live values"));
   const std::string loop = "{% for x in range(1000) %}";
-  EXPECT_THAT(Fail(Repeat(loop, 5) + Repeat("{% endfor %}", 5)), HasSubstr("1000000 steps"));
+  EXPECT_THAT(Fail(Repeat(loop, 5) + Repeat("{% endfor %}", 5)), HasSubstr("400000 steps"));
   EXPECT_THAT(
       Fail(
           "{% set ns = namespace(s='ab') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"),
@@ -88,6 +89,7 @@ TEST_F(HostileTemplate, J1StopsAtTheBudget) {
 
 TEST_F(HostileTemplate, J1AnswersSoon) {
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  double longest = 0;
   const std::string loop = "{% for x in range(1000) %}";
   for (const std::string& source :
        {std::string("{{ 'a' * 10**9 }}"), Repeat(loop, 5) + Repeat("{% endfor %}", 5),
@@ -105,9 +107,11 @@ TEST_F(HostileTemplate, J1AnswersSoon) {
             "{% set s = 'ab' * 1000000 %}{% for i in range(100000) %}{{ 'x' in s }}{{ s == s }}{% endfor %}"),
         std::string("{% for i in range(1000000) %}{% set x = messages[0]['content'] ~ i %}{% endfor %}")}) {
     EXPECT_NE(Fail(source), "");
-    // Several times what an idle machine takes; the budget, not the clock, ends it.
+    // Several times the 50 ms of an idle machine; the budget, not the clock, ends it.
     EXPECT_LE(milliseconds_, 250.0) << source.substr(0, 80);
+    longest = std::max(longest, milliseconds_);
   }
+  std::printf("the longest failure took %.1f ms\n", longest);
 #endif
 }
 

@@ -12,7 +12,7 @@ namespace weir {
 
 class JinjaBudget {
  public:
-  static constexpr uint64_t kMaxSteps = 1'000'000;
+  static constexpr uint64_t kMaxSteps = 400'000;
   static constexpr size_t kMaxOutputBytes = size_t{4} << 20;
   static constexpr size_t kMaxLiveBytes = size_t{64} << 20;
   static constexpr int kMaxDepth = 128;
