@@ -144,6 +144,19 @@ static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const un
   _tile_stored(3, out + 16 * out_stride + 16, out_stride * 4);
 }
 
+static constexpr float kLog2E = 1.44269504088896341f;
+
+// 2^x to 14 bits, of which bf16 keeps 8: 2^n 2^f with f within a half.
+inline __attribute__((always_inline)) Lanes PowerOf2(Lanes x) {
+  const Lanes n = Round(x);
+  const Lanes f = Sub(x, n);
+  Lanes p = Fma(Set(9.6181291e-3f), f, Set(5.5504109e-2f));
+  p = Fma(p, f, Set(2.4022651e-1f));
+  p = Fma(p, f, Set(6.9314718e-1f));
+  p = Fma(p, f, Set(1.0f));
+  return _mm512_scalef_ps(p, n);
+}
+
 struct RowState {
   float maximum;
   float sum;
@@ -151,28 +164,28 @@ struct RowState {
 
 // A row of scores becomes weights, of which the first `valid` count and 16 * num_tiles are written.
 template <int kFormat>
-static inline RowState PromptSoftmax(const PromptAttention& p, float* scores, int32_t valid,
+static inline RowState PromptSoftmax(const PromptAttention& p, const float* scores, int32_t valid,
                                      int32_t num_tiles, unsigned char* weights) {
-  const int32_t vectors = (valid + 15) / 16;
-  const __mmask16 last = static_cast<__mmask16>(0xffffu >> (16 * vectors - valid));
-  const Lanes lowest = Set(-__builtin_inff());
-  Lanes largest = lowest;
-  for (int32_t i = 0; i < vectors; ++i) {
-    Lanes s = Load(scores + 16 * i);
-    if constexpr (kFormat == kKvInt8) s = Mul(s, Load(p.key_scales + 16 * i));
-    if (i == vectors - 1) s = _mm512_mask_mov_ps(lowest, last, s);
-    Store(scores + 16 * i, s);
-    largest = Max(largest, s);
-  }
+  const int32_t whole = valid / 16;
+  const __mmask16 last =
+      static_cast<__mmask16>((1u << valid % 16) - 1);  // of the vector behind the whole ones
+  const auto score = [&](int32_t i) __attribute__((always_inline)) {
+    const Lanes s = Load(scores + 16 * i);
+    if constexpr (kFormat == kKvInt8) return Mul(s, Load(p.key_scales + 16 * i));
+    return s;
+  };
+  Lanes largest = Set(-__builtin_inff());
+  for (int32_t i = 0; i < whole; ++i) largest = Max(largest, score(i));
+  if (last != 0) largest = _mm512_mask_max_ps(largest, last, largest, score(whole));
   const float maximum = MaxLanes(largest);
+  const Lanes shift = Set(-kLog2E * maximum);
   Lanes sum = Set(0.0f);
   const auto weight = [&](int32_t i) __attribute__((always_inline)) {
-    if (i >= vectors) return Set(0.0f);
-    Lanes w = Exp(Sub(Load(scores + 16 * i), Set(maximum)));
+    if (i > whole || (i == whole && last == 0)) return Set(0.0f);
+    const __mmask16 mask = i < whole ? static_cast<__mmask16>(0xffffu) : last;
+    Lanes w = _mm512_maskz_mov_ps(mask, PowerOf2(Fma(score(i), Set(kLog2E), shift)));
     sum = Add(sum, w);
-    if constexpr (kFormat == kKvInt8)
-      w = _mm512_maskz_mul_ps(i == vectors - 1 ? last : static_cast<__mmask16>(0xffffu), w,
-                              Load(p.value_scales + 16 * i));
+    if constexpr (kFormat == kKvInt8) w = _mm512_maskz_mul_ps(mask, w, Load(p.value_scales + 16 * i));
     return w;
   };
   for (int32_t i = 0; i < num_tiles; i += 2, weights += kTileBytes) {

@@ -203,14 +203,16 @@ template <int Format>
 void StripRange(const IsaMatMul& args) {
   const int32_t blocks = args.in / 32;
   const int64_t row_bytes = static_cast<int64_t>(blocks) * kTileBytes;
+  constexpr int32_t kSuper = TraitsOf(Format).super;
+  const int32_t num_chunks = (blocks + kChunkBlocks - 1) / kChunkBlocks;
+  const int32_t chunk = ((blocks + num_chunks - 1) / num_chunks + kSuper - 1) / kSuper * kSuper;
   const TileConfig config;
   _tile_loadconfig(&config);
   alignas(64) StripChunk strips[2];
   for (int32_t s = args.first_strip; s < args.last_strip; s += 2) {
     const int num_strips = args.last_strip - s < 2 ? 1 : 2;
-    for (int32_t first = 0; first < blocks; first += kChunkBlocks) {
-      const int32_t count =
-          blocks - first < kChunkBlocks ? blocks - first : static_cast<int32_t>(kChunkBlocks);
+    for (int32_t first = 0; first < blocks; first += chunk) {
+      const int32_t count = blocks - first < chunk ? blocks - first : chunk;
       for (int j = 0; j < num_strips; ++j)
         Unpack<Format>(args.strips + (s + j) * args.strip_bytes, first, count, strips[j]);
       const bool starts = first == 0 && args.accumulate == 0;
@@ -277,16 +279,9 @@ void ToBf16(const float* x, int32_t n, unsigned char* tile) {
     _mm512_store_si512(tile, (__m512i)_mm512_cvtne2ps_pbh(Load(x + k + 16), Load(x + k)));
 }
 
-// To 13 bits, of which bf16 keeps 8. e^-x is 2^n 2^f with f within a half.
 inline __attribute__((always_inline)) Lanes SiluMultiply(Lanes gate, Lanes up) {
-  const Lanes t = Min(Max(Mul(gate, Set(-1.44269504088896341f)), Set(-126.0f)), Set(126.0f));
-  const Lanes n = Round(t);
-  const Lanes f = Sub(t, n);
-  Lanes p = Fma(Set(9.6181291e-3f), f, Set(5.5504109e-2f));
-  p = Fma(p, f, Set(2.4022651e-1f));
-  p = Fma(p, f, Set(6.9314718e-1f));
-  p = Fma(p, f, Set(1.0f));
-  const Lanes sigmoid = _mm512_rcp14_ps(Add(_mm512_scalef_ps(p, n), Set(1.0f)));
+  const Lanes exponent = Min(Max(Mul(gate, Set(-kLog2E)), Set(-126.0f)), Set(126.0f));
+  const Lanes sigmoid = _mm512_rcp14_ps(Add(PowerOf2(exponent), Set(1.0f)));
   return Mul(Mul(gate, sigmoid), up);
 }
 
