@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
@@ -161,6 +163,11 @@ int RunServe(const std::vector<std::string>& arguments) {
   const ServeSpec& spec = **parsed;
   SetLogLevel(spec.log_level);
   const Signals signals;
+  if (spec.exits_with_parent) {
+    const pid_t parent = getppid();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) return 0;  // it ended in between
+  }
 
   // The port first: a taken one is told at once, not after a minute of loading.
   Result<std::unique_ptr<InferenceServer>> server = InferenceServer::Listen(spec.server);

@@ -101,6 +101,8 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
                "listen beyond this machine although no key is asked for");
   app.add_option("--drain-timeout", texts->drain, "how long running requests may take after SIGTERM");
   app.add_option("--log-level", texts->log_level, "debug, info, warning, error or off");
+  app.add_flag("--exit-with-parent", spec->exits_with_parent,
+               "end when the process that started the server does");
 }
 
 Status Interpret(const Texts& texts, ServeSpec* spec) {

@@ -19,6 +19,7 @@ struct ServeSpec {
   ServerOptions server;
   LogLevel log_level = LogLevel::kInfo;
   Duration drain_timeout = std::chrono::seconds(30);
+  bool exits_with_parent = false;  // however the parent ends, so that a killed study leaves no server behind
 };
 
 // Empty: --help was asked for and printed.

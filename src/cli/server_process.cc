@@ -77,6 +77,7 @@ Result<ServerProcess> ServerProcess::Start(const std::string& model, const std::
   WEIR_ASSIGN_OR_RETURN(const int port, FreePort());
   std::vector<std::string> arguments = {"weir",   "serve",     "--model", model,
                                         "--host", "127.0.0.1", "--port",  fmt::format("{}", port)};
+  arguments.emplace_back("--exit-with-parent");
   arguments.insert(arguments.end(), flags.begin(), flags.end());
   WEIR_ASSIGN_OR_RETURN(const pid_t pid, Spawn(arguments, log_path));
   ServerProcess server(pid, port);
