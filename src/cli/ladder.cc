@@ -11,9 +11,6 @@ namespace {
 const std::vector<std::string> kBroken = {"--scheduler", "sequential",      "--queue",
                                           "unbounded",   "--on-disconnect", "ignore"};
 
-// Shared hosts lose half their speed for seconds at a time; a repaired server must not look broken for that.
-constexpr double kRoom = 2;
-
 // Most requests that may wait so that what is admitted is still served within the timeout.
 int QueueBound(const LadderBasis& basis, double timeout_s) {
   const double room_s = timeout_s - basis.latency_8_ms / 1000;
@@ -23,10 +20,15 @@ int QueueBound(const LadderBasis& basis, double timeout_s) {
 }  // namespace
 
 double ChooseTimeoutFactor(const LadderBasis& basis) {
-  for (double k : {2.6, 3.6}) {
-    if (k * basis.alone_ms >= kRoom * basis.latency_c_ms) return k;
+  double best = 2.6;
+  double most_room = 0;
+  for (const double k : {2.6, 3.6, 4.6}) {
+    const double room = std::min(basis.concurrency / k, k * basis.alone_ms / basis.latency_c_ms);
+    if (room <= most_room) continue;
+    most_room = room;
+    best = k;
   }
-  return 4.6;
+  return best;
 }
 
 std::vector<LadderPlanStep> PlanLadder(const LadderBasis& basis, bool quick) {

@@ -35,8 +35,9 @@ struct LadderPlanStep {
   int requests = 0;
 };
 
-// The client timeout is k x S, so that the experiment scales with the machine: the smallest of 2.6, 3.6, 4.6
-// that gives the batching server twice the time it needs. Below C, the sequential server fails at each.
+// The client timeout is k x S, so that the experiment scales with the machine. Of 2.6, 3.6, 4.6 the one that leaves most room
+// on both sides: the batching server needs L(C), the sequential one C x S. A shared host changes its speed between steps; with
+// little room it would be the one that decides.
 double ChooseTimeoutFactor(const LadderBasis& basis);
 
 // Steps A to F, or A, D and E when `quick`.

@@ -16,10 +16,12 @@ TEST(LadderTest, PredictsTheStudysClassOfFailure) {
   EXPECT_NEAR(steps[0].timeout_s, 2.6 * 2.7, 1e-9);
 }
 
-TEST(LadderTest, LeavesTheBatchingServerRoom) {
+TEST(LadderTest, LeavesRoomForBothServersToBeSlowerOrFaster) {
   LadderBasis basis = Reference();
   EXPECT_EQ(ChooseTimeoutFactor(basis), 2.6);
-  basis.latency_c_ms = 1.5 * basis.alone_ms;
+  basis.latency_c_ms = 1.75 * basis.alone_ms;
+  EXPECT_EQ(ChooseTimeoutFactor(basis), 2.6);
+  basis.latency_c_ms = 1.9 * basis.alone_ms;
   EXPECT_EQ(ChooseTimeoutFactor(basis), 3.6);
   basis.latency_c_ms = 10 * basis.alone_ms;
   EXPECT_EQ(ChooseTimeoutFactor(basis), 4.6);

@@ -33,16 +33,20 @@ TEST(StudyTest, QuickRunShowsTheFailureAndItsRepair) {
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
 
   ProcessResult run;
-  // A host that stands still for longer than the client's timeout costs the five requests in flight, whatever
-  // the server does. It may do so once; a fault of the server would show in the second run too.
+  // A host that stands still for longer than the client's timeout costs the five requests in flight, whatever the server does;
+  // one that was slow while the timeout was laid out gives the broken server too much time. It may do so once; a fault of the
+  // server would show in the second run too.
   for (int attempt = 0; attempt < 2; ++attempt) {
     run = RunProcess({WEIR_BINARY, "run", "--quick", "--model", model, "--out", folder}, ".", kLongestRun);
     ASSERT_EQ(run.exit_code, 0) << run.output << run.errors;
     const Result<Json> report = ReadJsonFile(folder + "/report.json");
     ASSERT_TRUE(report.has_value()) << report.error().message();
+    const Json* before = FindStep(*report, "A");
     const Json* after = FindStep(*report, "E");
-    if (after != nullptr && (*after)["measured"]["success_ratio"] == 1.0) break;
-    std::printf("attempt %d lost requests in the repaired server:\n%s\n", attempt + 1, run.output.c_str());
+    if (before != nullptr && after != nullptr && (*before)["measured"]["success_ratio"] < 0.6 &&
+        (*after)["measured"]["success_ratio"] == 1.0)
+      break;
+    std::printf("attempt %d:\n%s\n", attempt + 1, run.output.c_str());
   }
   for (const char* name : {"benchmark_results.json", "load_test_results.json", "load_test_sequential.json",
                            "report.md", "report.html", "report.json"}) {
