@@ -30,9 +30,14 @@ struct PromptAttention {
   float* value_scales;     // [256]
 };
 
+// Two vectors one after the other, as bf16.
+inline __attribute__((always_inline)) __m512i Bf16Of(Lanes first, Lanes second) {
+  return (__m512i)_mm512_cvtne2ps_pbh(second, first);
+}
+
 // Lanes of two vectors in turn, as bf16.
 inline __attribute__((always_inline)) __m512i Interleaved(Lanes first, Lanes second, __m512i interleave) {
-  return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+  return _mm512_permutexvar_epi16(interleave, Bf16Of(first, second));
 }
 
 static PromptAttention PreparePrompt(const IsaAttention& args) {
@@ -64,8 +69,7 @@ static PromptAttention PreparePrompt(const IsaAttention& args) {
     unsigned char* row = p.query + (i / 16 * (dim / 32) * 16 + i % 16) * 64;
     const float* q = args.q + i / args.group * args.q_stride + i % args.group * dim;
     for (int32_t d = 0; d < dim; d += 32, row += kTileBytes)
-      _mm512_store_si512(row, i < p.queries ? (__m512i)_mm512_cvtne2ps_pbh(Load(q + d + 16), Load(q + d))
-                                            : _mm512_setzero_si512());
+      _mm512_store_si512(row, i < p.queries ? Bf16Of(Load(q + d), Load(q + d + 16)) : _mm512_setzero_si512());
   }
   return p;
 }
@@ -191,7 +195,7 @@ static inline RowState PromptSoftmax(const PromptAttention& p, const float* scor
   for (int32_t i = 0; i < num_tiles; i += 2, weights += kTileBytes) {
     const Lanes first = weight(i);
     const Lanes second = weight(i + 1);
-    _mm512_store_si512(weights, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+    _mm512_store_si512(weights, Bf16Of(first, second));
   }
   return {maximum, SumLanes(sum)};
 }

@@ -25,8 +25,8 @@ void StepPlan::Add(Sequence* sequence, int count, bool is_first) {
 }
 
 void StepPlan::PutPromptsFirst() {
-  std::stable_partition(entries.begin(), entries.end(),
-                        [](const ScheduledSequence& entry) { return entry.sequence->in_prompt(); });
+  std::partition(entries.begin(), entries.end(),
+                 [](const ScheduledSequence& entry) { return entry.sequence->in_prompt(); });
 }
 
 void StepPlan::Clear() {

@@ -35,7 +35,7 @@ struct StepPlan {
   bool empty() const { return entries.empty(); }
   bool Contains(const Sequence* sequence) const;
   void Add(Sequence* sequence, int count, bool is_first);
-  // Otherwise in the same order, as a batch wants it.
+  // As a batch wants it.
   void PutPromptsFirst();
   void Clear();
 };

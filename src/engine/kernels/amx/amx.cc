@@ -87,7 +87,7 @@ inline __attribute__((always_inline)) __m512i PairOf(__m512i code, __m512 scale,
                                                      __m512i interleave) {
   const __m512 first = _mm512_fmadd_ps(_mm512_cvtepi32_ps(ByteOf<C>(code)), scale, offset);
   const __m512 second = _mm512_fmadd_ps(_mm512_cvtepi32_ps(ByteOf<C + 1>(code)), scale, offset);
-  return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+  return Interleaved(first, second, interleave);
 }
 
 template <int Format, int V>
@@ -203,16 +203,14 @@ template <int Format>
 void StripRange(const IsaMatMul& args) {
   const int32_t blocks = args.in / 32;
   const int64_t row_bytes = static_cast<int64_t>(blocks) * kTileBytes;
-  constexpr int32_t kSuper = TraitsOf(Format).super;
-  const int32_t num_chunks = (blocks + kChunkBlocks - 1) / kChunkBlocks;
-  const int32_t chunk = ((blocks + num_chunks - 1) / num_chunks + kSuper - 1) / kSuper * kSuper;
   const TileConfig config;
   _tile_loadconfig(&config);
   alignas(64) StripChunk strips[2];
   for (int32_t s = args.first_strip; s < args.last_strip; s += 2) {
     const int num_strips = args.last_strip - s < 2 ? 1 : 2;
-    for (int32_t first = 0; first < blocks; first += chunk) {
-      const int32_t count = blocks - first < chunk ? blocks - first : chunk;
+    for (int32_t first = 0; first < blocks; first += kChunkBlocks) {
+      const int32_t count =
+          blocks - first < kChunkBlocks ? blocks - first : static_cast<int32_t>(kChunkBlocks);
       for (int j = 0; j < num_strips; ++j)
         Unpack<Format>(args.strips + (s + j) * args.strip_bytes, first, count, strips[j]);
       const bool starts = first == 0 && args.accumulate == 0;
@@ -276,7 +274,7 @@ void MatMul(const IsaMatMul* args) {
 
 void ToBf16(const float* x, int32_t n, unsigned char* tile) {
   for (int32_t k = 0; k < n; k += 32, tile += kTileBytes)
-    _mm512_store_si512(tile, (__m512i)_mm512_cvtne2ps_pbh(Load(x + k + 16), Load(x + k)));
+    _mm512_store_si512(tile, Bf16Of(Load(x + k), Load(x + k + 16)));
 }
 
 inline __attribute__((always_inline)) Lanes SiluMultiply(Lanes gate, Lanes up) {
@@ -290,8 +288,7 @@ void SiluMultiplyRows(const float* gate, const float* up, int64_t stride, int32_
   for (int32_t r = 0; r < rows; ++r, gate += stride, up += stride) {
     const Lanes first = SiluMultiply(Load(gate), Load(up));
     const Lanes second = SiluMultiply(Load(gate + 16), Load(up + 16));
-    _mm512_store_si512(tiles + r / 16 * tile_bytes + r % 16 * 64,
-                       (__m512i)_mm512_cvtne2ps_pbh(second, first));
+    _mm512_store_si512(tiles + r / 16 * tile_bytes + r % 16 * 64, Bf16Of(first, second));
   }
 }
 
