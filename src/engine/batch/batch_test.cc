@@ -63,6 +63,17 @@ TEST_F(BatchTest, AllLogitsNameEveryRowOnce) {
   EXPECT_EQ(batch_.logit_rows, std::vector<int32_t>({2, 3, 4}));
 }
 
+TEST_F(BatchTest, CountsTheRowsOfPromptsBeforeGeneratedOnes) {
+  first_.Cover(pool_, 4);
+  second_.Cover(pool_, 6);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 0, 4, first_, true);
+  batch_.AddSequence(TokenOrigin::kGenerated, tokens_.data(), 5, 1, second_, true);
+  EXPECT_EQ(batch_.num_prompt_rows, 4);
+  EXPECT_EQ(batch_.num_rows(), 5);
+  batch_.Clear();
+  EXPECT_EQ(batch_.num_prompt_rows, 0);
+}
+
 TEST_F(BatchTest, ClearLeavesNothingBehind) {
   first_.Cover(pool_, 4);
   batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 0, 4, first_, true);

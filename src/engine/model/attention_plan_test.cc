@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -95,6 +96,23 @@ TEST(AttentionPlanTest, SplitsALoneLongSequenceAndNoShortOrCrowdedOne) {
   AttentionPlan single(SizesFor(1));
   single.Build(alone.batch, 0, nullptr);
   EXPECT_EQ(single.tasks().size(), 3u);
+}
+
+TEST(AttentionPlanTest, PromptsComeInLargeTilesOfOneTaskEach) {
+  std::vector<float> partials(static_cast<size_t>(AttentionPlan::PartialFloats(SizesFor(2))));
+  AttentionPlan plan(SizesFor(2));
+  const Step step({{400, 300}, {3000, 20}, {2048, 1}});  // the last was generated
+  plan.Build(step.batch, 320, partials.data());
+  ExpectComplete(plan, step.batch);
+  int most_rows = 0;
+  for (const AttentionTile& tile : plan.tiles()) {
+    EXPECT_EQ(tile.is_prompt, tile.sequence->first_row < 320);
+    if (!tile.is_prompt) continue;
+    EXPECT_EQ(tile.num_tasks, 1);
+    EXPECT_LE(tile.num_rows, kPromptAttentionRows);
+    most_rows = std::max(most_rows, tile.num_rows);
+  }
+  EXPECT_GT(most_rows, kAttentionRows);
 }
 
 TEST(AttentionPlanTest, StatesOfSplitTilesLieApartWithinTheirMemory) {
