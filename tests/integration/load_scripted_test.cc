@@ -260,7 +260,7 @@ TEST_F(LoadScriptedTest, AShedWorkerWaitsAsLongAsItWasTold) {
   EXPECT_EQ(records_[0].outcome, Outcome::kShed);
   EXPECT_EQ(records_[1].outcome, Outcome::kOk);
   EXPECT_GE(records_[1].sent_ms - records_[0].done_ms, 300);
-  EXPECT_LT(records_[1].sent_ms - records_[1].intended_ms, 50);  // the pause is no client queue
+  EXPECT_LT(records_[1].sent_ms - records_[1].intended_ms, 250);  // the pause is no client queue
 }
 
 TEST_F(LoadScriptedTest, WarmUpIsNeverMeasuredAndKeepsTheCap) {

@@ -15,15 +15,6 @@ Result<std::string> TestModelPath() {
   return std::string(path);
 }
 
-bool TooSlowHere(std::string_view isa) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return isa == "generic";
-#else
-  static_cast<void>(isa);
-  return false;
-#endif
-}
-
 namespace {
 
 // AMX with bf16 products, as the CPU says; that the kernel lets a process use it is the engine's affair.

@@ -25,9 +25,13 @@ Result<std::string> TestModelPath();
 // "generic", "avx2", "avx512vnni". Asked of the CPU itself, so that a path which fails to load where it
 // should run is a failure and not a skip.
 bool MachineHasIsa(std::string_view isa);
-// The scalar path on the real model needs more than ten minutes a test under a sanitizer; the kernels' own tests and the
-// tiny models take it there instead.
-bool TooSlowHere(std::string_view isa);
+// A sanitizer makes the real model ten to fifty times slower, and what it looks for shows in short texts as well: there
+// the tests take samples, and leave the scalar path to the kernels' own tests and the tiny models.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
 
 class ModelRunner {
  public:

@@ -25,13 +25,14 @@ constexpr double kUndecidedGap = 0.35;
 constexpr double kMinTop1Agreement = 0.97;
 constexpr double kMaxMeanKl = 0.01;
 constexpr double kMaxInt8CacheKl = 0.002;
-constexpr int kLongContext = 1024;
-constexpr int kLongText = 1536;
+constexpr int kLongContext = kSanitized ? 96 : 1024;
+constexpr int kLongText = kSanitized ? 160 : 1536;
 constexpr int kGreedyPrompts = 20;
 constexpr int kGreedyTokens = 32;
 constexpr int kLogitRows = 64;
 // The generic path serves portability and is a hundred times slower: it takes a sample of the same comparisons, too
-// small for a rate of agreement. The slow set is built with WEIR_SLOW and takes it through all of them.
+// small for a rate of agreement, and so does every path under a sanitizer. The slow set is built with WEIR_SLOW and takes
+// it through all of them.
 #if defined(WEIR_SLOW)
 constexpr bool kSamplesGeneric = false;
 const auto kPaths = testing::Values("generic");
@@ -41,9 +42,9 @@ constexpr bool kSamplesGeneric = true;
 const auto kPaths = testing::Values("generic", "avx2", "avx512vnni", "amx");
 const auto kWholePaths = testing::Values("avx2", "avx512vnni", "amx");
 #endif
-constexpr size_t kGenericPromptTokens = 30;  // prompts up to this length
-constexpr int kGenericGreedyTokens = 6;
-constexpr int kGenericTextTokens = 128;
+constexpr size_t kSamplePromptTokens = 30;  // prompts up to this length
+constexpr int kSampleGreedyTokens = 6;
+constexpr int kSampleTextTokens = 128;
 
 std::span<const float> RowOf(const MatrixView<float>& logits, int64_t row) {
   return {logits.row(row), static_cast<size_t>(logits.columns)};
@@ -53,7 +54,7 @@ class NumericsTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (!MachineHasIsa(GetParam())) GTEST_SKIP() << "this CPU has no " << GetParam();
-    if (TooSlowHere(GetParam())) GTEST_SKIP() << "more than ten minutes under a sanitizer";
+    if (kSanitized && is_generic()) GTEST_SKIP() << "more than ten minutes under a sanitizer";
     ModelRunner::Options options;
     options.isa = GetParam();
     options.max_logit_rows = kLogitRows;
@@ -62,7 +63,8 @@ class NumericsTest : public testing::TestWithParam<const char*> {
     runner_ = std::move(*runner);
     ASSERT_EQ(runner_->model().isa(), GetParam());
   }
-  bool takes_sample() const { return kSamplesGeneric && std::string(GetParam()) == "generic"; }
+  bool is_generic() const { return std::string(GetParam()) == "generic"; }
+  bool takes_sample() const { return kSanitized || (kSamplesGeneric && is_generic()); }
 
   std::unique_ptr<ModelRunner> runner_;
 };
@@ -74,10 +76,10 @@ TEST_P(NumericsTest, GreedyTokensEqualTheOracleWhereverItIsDecided) {
   ASSERT_EQ(golden->size(), static_cast<size_t>(kGreedyPrompts));
   if (takes_sample()) {
     std::erase_if(*golden,
-                  [](const GoldenGreedy& entry) { return entry.prompt.size() > kGenericPromptTokens; });
+                  [](const GoldenGreedy& entry) { return entry.prompt.size() > kSamplePromptTokens; });
   }
   const int num_prompts = static_cast<int>(golden->size());
-  const int num_tokens = takes_sample() ? kGenericGreedyTokens : kGreedyTokens;
+  const int num_tokens = takes_sample() ? kSampleGreedyTokens : kGreedyTokens;
 
   std::vector<ModelRunner::Stream> streams(golden->size());
   std::vector<bool> compared(golden->size(), true);
@@ -197,11 +199,14 @@ class WholeNumericsTest : public NumericsTest {};
 TEST_P(WholeNumericsTest, TranscriptsStayCloseToTheOracle) {
   auto golden = ReadGoldenWindows("transcripts.bin");
   ASSERT_TRUE(golden.has_value()) << golden.error().message();
+  if (takes_sample()) golden->resize(1);
   const Closeness closeness = Measure(*runner_, std::move(*golden), 1 << 20);
   Report(GetParam(), "transcripts", closeness);
-  EXPECT_GE(closeness.num_positions, 2000);
+  EXPECT_GE(closeness.num_positions, takes_sample() ? 1 : 2000);
   EXPECT_LE(closeness.mean_kl, kMaxMeanKl);
-  EXPECT_GE(closeness.agreement, kMinTop1Agreement);
+  if (!takes_sample()) {
+    EXPECT_GE(closeness.agreement, kMinTop1Agreement);
+  }
 }
 
 TEST_P(NumericsTest, TextStaysCloseToTheOracle) {
@@ -209,9 +214,9 @@ TEST_P(NumericsTest, TextStaysCloseToTheOracle) {
   ASSERT_TRUE(golden.has_value()) << golden.error().message();
   if (takes_sample()) golden->resize(1);
   const Closeness closeness =
-      Measure(*runner_, std::move(*golden), takes_sample() ? kGenericTextTokens : 1 << 20);
+      Measure(*runner_, std::move(*golden), takes_sample() ? kSampleTextTokens : 1 << 20);
   Report(GetParam(), "text", closeness);
-  EXPECT_GE(closeness.num_positions, takes_sample() ? kGenericTextTokens : 2000);
+  EXPECT_GE(closeness.num_positions, takes_sample() ? kSampleTextTokens : 2000);
   EXPECT_LE(closeness.mean_kl, kMaxMeanKl);
   if (!takes_sample()) {
     EXPECT_GE(closeness.agreement, kMinTop1Agreement);
@@ -261,6 +266,7 @@ TEST_P(WholeNumericsTest, AnInt8CacheAddsLittleDivergenceAtShortAndLongContexts)
     text.insert(text.end(), window.tokens.begin(), window.tokens.end());
   ASSERT_GE(text.size(), static_cast<size_t>(kLongText));
   text.resize(kLongText);
+  if (takes_sample()) golden->resize(1);
 
   const double long_kl = DivergenceOfCaches(*runner_, **int8, text, kLongContext);
   const Closeness with_fp16 = Measure(*runner_, *golden, 1 << 20);
@@ -274,7 +280,9 @@ TEST_P(WholeNumericsTest, AnInt8CacheAddsLittleDivergenceAtShortAndLongContexts)
   EXPECT_GT(long_kl, 0) << "both caches gave the same logits: one of them was not used";
   EXPECT_LE(long_kl, kMaxInt8CacheKl);
   EXPECT_LE(with_int8.mean_kl - with_fp16.mean_kl, kMaxInt8CacheKl);
-  EXPECT_GE(with_int8.agreement, kMinTop1Agreement);
+  if (!takes_sample()) {
+    EXPECT_GE(with_int8.agreement, kMinTop1Agreement);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, NumericsTest, kPaths, [](const auto& name) { return std::string(name.param); });

@@ -1,10 +1,7 @@
 // Templates and conversations that attack: ids J1 to J4 and T4.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <time.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <string>
 
 #include "engine/tokenizer/chat_template.h"
@@ -21,18 +18,12 @@ class HostileTemplate : public testing::Test {
  protected:
   // The failure's message; empty when the template renders.
   std::string Fail(const std::string& source) {
-    timespec begin{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
     const Result<std::unique_ptr<ChatTemplate>> made = ChatTemplate::Create(source, *tokenizer_);
     if (!made.has_value()) {
       EXPECT_EQ(made.error().code(), StatusCode::kDataLoss);
       return "load: " + made.error().message();
     }
     const Result<std::vector<RenderedPiece>> pieces = (*made)->Render({{"user", "hello", ""}}, true);
-    timespec end{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
-    milliseconds_ = static_cast<double>(end.tv_sec - begin.tv_sec) * 1e3 +
-                    static_cast<double>(end.tv_nsec - begin.tv_nsec) / 1e6;
     if (pieces.has_value()) return "";
     EXPECT_EQ(pieces.error().code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(pieces.error().reason(), "template_error");
@@ -50,7 +41,6 @@ class HostileTemplate : public testing::Test {
   }
 
   std::unique_ptr<Tokenizer> tokenizer_ = std::move(*Tokenizer::Create(TinyVocabulary("smollm")));
-  double milliseconds_ = 0;
 };
 
 std::string Repeat(const std::string& text, int count) {
@@ -87,32 +77,21 @@ TEST_F(HostileTemplate, J1StopsAtTheBudget) {
               HasSubstr("steps"));
 }
 
-TEST_F(HostileTemplate, J1AnswersSoon) {
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  double longest = 0;
-  const std::string loop = "{% for x in range(1000) %}";
-  for (const std::string& source :
-       {std::string("{{ 'a' * 10**9 }}"), Repeat(loop, 5) + Repeat("{% endfor %}", 5),
-        std::string("{% for i in range(100000) %}{{ ('b' * 1000000) | upper | length }}{% endfor %}"),
-        std::string("{% set s = 'ab' * 500000 %}{% for i in range(100000) %}{{ s | replace('ab', 'c') | "
-                    "length }}{% endfor %}"),
-        std::string(
-            "{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ s.split() | length }}{% endfor %}"),
-        std::string("{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ s[i] }}{% endfor %}"),
-        std::string("{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ s.strip('x') | tojson | "
-                    "length }}{% endfor %}"),
-        std::string("{% set s = ' ' * 1000000 %}{% for i in range(100000) %}{{ (s ~ s) | trim | length }}{% "
-                    "endfor %}"),
-        std::string(
-            "{% set s = 'ab' * 1000000 %}{% for i in range(100000) %}{{ 'x' in s }}{{ s == s }}{% endfor %}"),
-        std::string("{% for i in range(1000000) %}{% set x = messages[0]['content'] ~ i %}{% endfor %}")}) {
-    EXPECT_NE(Fail(source), "");
-    // Several times the 50 ms of an idle machine; the budget, not the clock, ends it.
-    EXPECT_LE(milliseconds_, 250.0) << source.substr(0, 80);
-    longest = std::max(longest, milliseconds_);
+// Each step of these works on a large value, so the budget must charge for the size too; else they would take minutes.
+// `microbench/engine/tokenizer` has the time that the worst of them take.
+TEST_F(HostileTemplate, J1ChargesForLargeValues) {
+  for (const char* source :
+       {"{% set s = 'ab' * 500000 %}{% for i in range(100000) %}{{ s | replace('ab', 'c') | length }}{% "
+        "endfor %}",
+        "{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ s.split() | length }}{% endfor %}",
+        "{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ s[i] }}{% endfor %}",
+        "{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ s.strip('x') | tojson | length }}{% "
+        "endfor %}",
+        "{% set s = ' ' * 1000000 %}{% for i in range(100000) %}{{ (s ~ s) | trim | length }}{% endfor %}",
+        "{% set s = 'ab' * 1000000 %}{% for i in range(100000) %}{{ 'x' in s }}{{ s == s }}{% endfor %}",
+        "{% for i in range(1000000) %}{% set x = messages[0]['content'] ~ i %}{% endfor %}"}) {
+    EXPECT_THAT(Fail(source), AnyOf(HasSubstr("400000 steps"), HasSubstr("live values"))) << source;
   }
-  std::printf("the longest failure took %.1f ms\n", longest);
-#endif
 }
 
 TEST_F(HostileTemplate, J2BoundsDepth) {

@@ -17,13 +17,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Time limits hold for optimised builds only.
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-constexpr bool kTimed = true;
-#else
-constexpr bool kTimed = false;
-#endif
-
 // This thread's own time, so that a busy machine changes little.
 double CpuMilliseconds() {
   timespec now{};
@@ -54,21 +47,17 @@ std::unique_ptr<Tokenizer> Make(std::string_view pre_tokenizer) {
                                                                      {"aaaaaaaa", "a"}})));
 }
 
-// Up to ten tries to stay within the limit, because a neighbour's cache misses count as our time.
-double EncodeMilliseconds(const Tokenizer& tokenizer, const std::string& text, double limit,
-                          std::vector<TokenId>* ids) {
-  double best = 1e9;
-  for (int i = 0; i < 10 && best > limit; ++i) {
-    const double start = CpuMilliseconds();
-    Result<std::vector<TokenId>> found = tokenizer.Encode(text, SpecialTokens::kParse, false);
-    best = std::min(best, CpuMilliseconds() - start);
-    EXPECT_TRUE(found.has_value());
-    *ids = std::move(*found);
-    if (!kTimed) break;
-  }
-  return best;
+double EncodeMilliseconds(const Tokenizer& tokenizer, const std::string& text, std::vector<TokenId>* ids) {
+  const double start = CpuMilliseconds();
+  Result<std::vector<TokenId>> found = tokenizer.Encode(text, SpecialTokens::kParse, false);
+  const double took = CpuMilliseconds() - start;
+  EXPECT_TRUE(found.has_value());
+  *ids = std::move(*found);
+  return took;
 }
 
+// Only the growth is judged: eight times the text takes 64 times as long where the work is quadratic, and no machine
+// is so moody that linear work takes 24 times as long again and again. `microbench/engine/tokenizer` has the speed.
 TEST(HostileText, T1EncodesLongRunsInLinearTime) {
   constexpr size_t kMegabyte = 1 << 20;
   for (const char* pre_tokenizer : {"gpt-2", "llama-bpe", "qwen2", "smollm"}) {
@@ -76,13 +65,14 @@ TEST(HostileText, T1EncodesLongRunsInLinearTime) {
     for (const char* unit : {"a", " ", "中", "\xCC\x81", "1", " \n", "<|im_"}) {
       const std::string text = Repeat(unit, kMegabyte);
       std::vector<TokenId> ids;
-      const double one = EncodeMilliseconds(*tokenizer, text, 100.0, &ids);
+      double growth = 0;
+      for (int i = 0; i < 5; ++i) {
+        const double eighth = EncodeMilliseconds(*tokenizer, Repeat(unit, kMegabyte / 8), &ids);
+        growth = EncodeMilliseconds(*tokenizer, text, &ids) / std::max(eighth, 0.1);
+        if (growth <= 24) break;
+      }
+      EXPECT_LE(growth, 24) << pre_tokenizer << " 1 MB of " << QuoteForMessage(unit);
       EXPECT_EQ(tokenizer->Decode(ids, false), text) << pre_tokenizer;
-      if (!kTimed) continue;
-      EXPECT_LE(one, 100.0) << pre_tokenizer << " 1 MB of " << QuoteForMessage(unit);
-      const double limit = 2.5 * one + 2.0;
-      const double two = EncodeMilliseconds(*tokenizer, Repeat(unit, 2 * kMegabyte), limit, &ids);
-      EXPECT_LE(two, limit) << pre_tokenizer << " 2 MB of " << QuoteForMessage(unit);
     }
   }
 }
