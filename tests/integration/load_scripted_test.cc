@@ -55,7 +55,8 @@ class LoadScriptedTest : public testing::Test {
 // Within 1 % or a few ms; a timer is never early, so below the script only rounding is allowed.
 void ExpectMs(const Json& value, double expected) {
   ASSERT_TRUE(value.is_number()) << value.dump();
-  EXPECT_GE(value.get<double>(), expected - 1.0);
+  // A gap is measured short when what opens it arrives late.
+  EXPECT_GE(value.get<double>(), expected - std::max(0.02 * expected, 1.0));
   EXPECT_LE(value.get<double>(), expected + std::max(0.01 * expected, 6.0));
 }
 
@@ -115,7 +116,7 @@ TEST_F(LoadScriptedTest, AStallIsTheLargestGap) {
     return script;
   });
   LoadSpec spec = Spec(server);
-  spec.requests = 3;
+  spec.requests = 9;
   spec.max_tokens = 6;
   const Json document = Run(spec);
   ExpectMs(document["results"][0]["itl_max_ms"]["p50"], 160);
