@@ -172,6 +172,11 @@ TEST_F(LoadScriptedTest, EveryKindOfFailureHasItsClass) {
          s.pieces[2].bytes = "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
        }),
        Outcome::kFailed, "malformed_stream", "stream"},
+      {with([](AnswerScript& s) {
+         s.pieces.resize(2);
+         s.pieces[1].bytes = "data: {\"error\":{\"code\":\"deadline_expired\",\"message\":\"too late\"}}\n\n";
+       }),
+       Outcome::kFailed, "deadline_dropped", "first_token"},
       {with([](AnswerScript& s) { s.end = AnswerScript::End::kNoDone; }), Outcome::kFailed,
        "malformed_stream", "stream"},
       {with([](AnswerScript& s) { s.pieces.back().bytes = "data: [DONE]\n\n" + ContentChunk("late"); }),

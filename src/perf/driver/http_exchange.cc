@@ -11,6 +11,8 @@
 namespace weir {
 namespace {
 
+constexpr std::string_view kDeadlineExpired = "deadline_expired";
+
 // Enough of an error body to see what it says.
 constexpr size_t kMaxBody = 64 << 20;
 constexpr size_t kMaxMessage = 300;
@@ -99,6 +101,7 @@ void HttpExchangeRecord::OnEvent(std::string_view data, double at_ms) {
   }
   if (const Json* error = FindJson(*chunk, {"error"}); error != nullptr && !error->is_null()) {
     malformed_ = "error event: " + JsonString(FindJson(*error, {"message"})).value_or(DumpJson(*error));
+    event_code_ = JsonString(FindJson(*error, {"code"})).value_or("");
     return;
   }
   TakeChunk(*chunk, at_ms);
@@ -194,7 +197,7 @@ void HttpExchangeRecord::JudgeStatus(const ClientResponse& response) {
     code = JsonString(FindJson(*body, {"error", "code"})).value_or("");
   }
   record_.retry_after_s = RetryAfterSeconds(response.headers);
-  if (status_ == 429 && code == "deadline_expired")
+  if (status_ == 429 && code == kDeadlineExpired)
     return Fail("deadline_dropped", "first_byte", message, status_);
   if ((status_ == 429 || status_ == 503) && record_.retry_after_s) {
     record_.outcome = Outcome::kShed;
@@ -206,6 +209,8 @@ void HttpExchangeRecord::JudgeStatus(const ClientResponse& response) {
 
 void HttpExchangeRecord::JudgeAnswer() {
   const int n = record_.output_tokens;
+  // Who waits long gets the head of the answer before he is dropped.
+  if (event_code_ == kDeadlineExpired) return Fail("deadline_dropped", PhaseReached(), malformed_, status_);
   if (!malformed_.empty()) return Fail("malformed_stream", PhaseReached(), malformed_, status_);
   if (stream_ && !is_event_stream_) {
     return Fail("malformed_stream", PhaseReached(), "a stream was asked for, the answer is no event stream",

@@ -50,7 +50,8 @@ class HttpExchangeRecord {
   bool is_event_stream_ = false;
   SseParser parser_;
   bool saw_done_ = false;
-  std::string malformed_;  // why the stream is no stream of chunks; empty while it is
+  std::string malformed_;   // why the stream is no stream of chunks; empty while it is
+  std::string event_code_;  // of an error event
   std::vector<ContentChunk> chunks_;
   std::optional<int> usage_tokens_;
   std::string body_;
