@@ -14,6 +14,18 @@ constexpr int kSpins = 2000;
 
 void Pause() { __builtin_ia32_pause(); }
 
+// The claims of a phase that nobody has made: [first, end).
+struct Claims {
+  static constexpr int kMost = 0xffff;
+  uint64_t word = 0;
+
+  static Claims Of(uint64_t phase, int end) { return {phase << 32 | static_cast<uint32_t>(end)}; }
+  int first() const { return static_cast<int>(word >> 16 & kMost); }
+  int end() const { return static_cast<int>(word & kMost); }
+  Claims WithoutFirst() const { return {word + (uint64_t{1} << 16)}; }
+  Claims WithoutLast() const { return {word - 1}; }
+};
+
 }  // namespace
 
 int ThreadPool::AvailableCores() {
@@ -47,6 +59,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::RunErased(int num_units, int grain, Call call, const void* body) {
+  grain = std::max(grain, num_units / Claims::kMost + 1);
   const int num_claims = (num_units + grain - 1) / grain;
   if (workers_.empty() || num_claims <= 1) {
     for (int unit = 0; unit < num_units; ++unit) call(body, unit, 0);
@@ -58,10 +71,9 @@ void ThreadPool::RunErased(int num_units, int grain, Call call, const void* body
   body_ = body;
   num_units_ = num_units;
   grain_ = grain;
-  num_claims_ = num_claims;
   num_done_.store(0, std::memory_order_relaxed);
   const uint64_t phase = (claims_.load(std::memory_order_relaxed) >> 32) + 1;
-  claims_.store(phase << 32 | static_cast<uint32_t>(num_claims), std::memory_order_release);
+  claims_.store(Claims::Of(phase, num_claims).word, std::memory_order_release);
   phase_.fetch_add(1);
   Wake(num_claims);
   EnterSegment(profile_, segment);
@@ -90,15 +102,17 @@ void ThreadPool::AwaitClaims(int num_claims) {
 }
 
 void ThreadPool::Work(int thread) {
-  uint64_t claim = claims_.load(std::memory_order_acquire);
-  while (static_cast<uint32_t>(claim) != 0) {
-    if (!claims_.compare_exchange_weak(claim, claim - 1, std::memory_order_acq_rel)) continue;
+  Claims claims{claims_.load(std::memory_order_acquire)};
+  while (claims.first() < claims.end()) {
+    const bool from_front = ClaimsFromFront(thread);
+    const Claims rest = from_front ? claims.WithoutFirst() : claims.WithoutLast();
+    if (!claims_.compare_exchange_weak(claims.word, rest.word, std::memory_order_acq_rel)) continue;
     // The phase cannot end before this claim is counted, so its members hold still.
-    const int first = (num_claims_ - static_cast<int>(static_cast<uint32_t>(claim))) * grain_;
+    const int first = (from_front ? claims.first() : rest.end()) * grain_;
     for (int unit = first; unit < std::min(first + grain_, num_units_); ++unit) call_(body_, unit, thread);
     num_done_.fetch_add(1);
     if (thread != 0 && caller_sleeps_.load()) num_done_.notify_one();
-    claim = claims_.load(std::memory_order_acquire);
+    claims.word = claims_.load(std::memory_order_acquire);
   }
 }
 

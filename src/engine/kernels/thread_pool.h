@@ -3,12 +3,15 @@
 // Requires  Run() from one thread only, the one that counts as worker 0
 // Owns      num_threads - 1 threads, joined by the destructor
 // Errors    Create: RESOURCE_EXHAUSTED when the system gives no thread
-// Threads   units are claimed one at a time, so a disturbed core simply does fewer
+// Threads   units are claimed a few at a time, so a disturbed core simply does fewer
 //
 // A phase ends when its units are done, not when every worker has come by: one that the system has put aside is not
 // waited for unless it holds a unit. Workers spin briefly between phases (a phase lasts tens of microseconds), then sleep:
 // nothing spins while idle. Of more threads than cores only as many as there are cores stay awake: one more could only take
 // a core from one that works, and waking it would cost more than its units.
+//
+// Every other thread claims from the end, so that of two threads each gets the same half of the units in every phase: where
+// the units of several phases are parts of the same rows, a row's data stay in one core's cache.
 #pragma once
 
 #include <atomic>
@@ -36,6 +39,9 @@ class ThreadPool {
   // worker 0's own units the caller's segment goes on. Null: off. Never during Run().
   void set_profile(StepProfile* profile) { profile_ = profile; }
 
+  // The unit that a thread probably gets after this one, with a grain of 1.
+  static int UnitAfter(int unit, int thread) { return ClaimsFromFront(thread) ? unit + 1 : unit - 1; }
+
   // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done. A thread claims `grain`
   // neighbouring units at a time: where they read memory one after another, its stream then stays in one piece.
   template <typename Body>
@@ -53,6 +59,7 @@ class ThreadPool {
   using Call = void (*)(const void* body, int unit, int thread);
 
   ThreadPool() = default;
+  static bool ClaimsFromFront(int thread) { return thread % 2 == 0; }
   void RunErased(int num_units, int grain, Call call, const void* body);
   void Wake(int num_claims);
   void AwaitClaims(int num_claims);
@@ -66,10 +73,10 @@ class ThreadPool {
   const void* body_ = nullptr;
   int num_units_ = 0;
   int grain_ = 1;
-  int num_claims_ = 0;
   int max_awake_ = 1;  // workers that there are cores for
   std::atomic<bool> stopping_{false};
-  // Phase number in the upper half, claims not yet made in the lower: a late worker cannot claim from the wrong phase.
+  // Phase number in the upper half, the first of the claims not yet made and the end of them in the lower: a late worker
+  // cannot claim from the wrong phase.
   alignas(64) std::atomic<uint64_t> claims_{0};
   alignas(64) std::atomic<int32_t> num_done_{0};
   alignas(64) std::atomic<uint32_t> phase_{0};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -54,6 +55,20 @@ TEST(ThreadPoolTest, GrainsCoverEveryUnitOnceAndKeepNeighboursTogether) {
       for (int i = 0; i < units; ++i)
         ASSERT_EQ(threads[static_cast<size_t>(i)], threads[static_cast<size_t>(i / grain * grain)]) << i;
     }
+}
+
+TEST(ThreadPoolTest, OfTwoThreadsOneHasTheFirstUnitsAndOneTheLast) {
+  auto pool = ThreadPool::Create(2);
+  ASSERT_TRUE(pool.has_value());
+  for (const int units : {2, 7, 100, 200'000})
+    for (const int grain : {1, 3}) {
+      std::vector<int> threads(static_cast<size_t>(units), -1);
+      (*pool)->Run(units, grain, [&](int unit, int thread) { threads[static_cast<size_t>(unit)] = thread; });
+      EXPECT_TRUE(std::is_sorted(threads.begin(), threads.end())) << units << " units, grain " << grain;
+      EXPECT_GE(threads.front(), 0);
+    }
+  EXPECT_EQ(ThreadPool::UnitAfter(5, 0), 6);
+  EXPECT_EQ(ThreadPool::UnitAfter(5, 1), 4);
 }
 
 // A worker that looks for the stop and then for the phase could miss both and sleep for ever.
