@@ -37,6 +37,18 @@ double PeakInt8(const KernelTable& kernels) {
   return best;
 }
 
+double PeakTiles(const KernelTable& kernels) {
+  double best = 0;
+  for (int i = 0; i < 50; ++i) {
+    float sink = 0;
+    const auto start = std::chrono::steady_clock::now();
+    const double macs = static_cast<double>(kernels.prompts->probe(1000, &sink));
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    best = std::max(best, macs / elapsed.count());
+  }
+  return best;
+}
+
 // Plain reading of pieces as large as the matrix, best of all pieces: as the product is timed.
 double PeakRead(const KernelTable& kernels, const AlignedBuffer& buffer, int64_t bytes, int pieces) {
   double best = 0;
@@ -93,29 +105,33 @@ struct Case {
   AlignedBuffer weights;
   int copies = 1;  // of the matrix, one after another
   std::vector<float> x;
-  std::vector<unsigned char> tiles;
+  AlignedBuffer tiles;
   std::vector<float> y;
   Activations input;
 };
 
 bool Agrees(const KernelTable& kernels, const Case& c) {
+  // A prompt's weights and activations have 8 bits each.
+  const double tolerance = c.input.prompt_rows > 0 ? 1.0 / 128 : 1e-5;
   std::vector<float> w(static_cast<size_t>(c.matrix.in));
   for (int row = 0; row < c.input.rows; row += std::max(1, c.input.rows / 3)) {
     const std::span<const float> x(c.x.data() + int64_t{row} * c.matrix.in, w.size());
     const auto quantized = reference::Quantize(x);
     for (int out = 0; out < c.matrix.out; out += 37) {
       UnpackRow(kernels, c.matrix, out, w.data());
-      const auto expected =
-          c.matrix.quantized() ? reference::DotProduct(w, quantized) : reference::DotProduct(w, x);
+      const auto expected = c.matrix.quantized() && c.input.prompt_rows == 0
+                                ? reference::DotProduct(w, quantized)
+                                : reference::DotProduct(w, x);
       const double found = static_cast<double>(c.y[static_cast<size_t>(int64_t{row} * c.matrix.out + out)]);
-      if (!(std::fabs(found - expected.sum) <= 1e-5 * expected.magnitude + 1e-30)) return false;
+      if (!(std::fabs(found - expected.sum) <= tolerance * expected.magnitude + 1e-30)) return false;
     }
   }
   return true;
 }
 
 // The error message, or empty.
-const char* Prepare(const KernelTable& kernels, DType dtype, int rows, int out, int in, Case& c) {
+const char* Prepare(const KernelTable& kernels, DType dtype, int rows, int out, int in, bool is_prompt,
+                    Case& c) {
   auto matrix = LayOutMatrix(kernels, dtype, in, out, "w");
   if (!matrix.has_value()) return "no kernel for this type";
   c.matrix = *matrix;
@@ -132,22 +148,27 @@ const char* Prepare(const KernelTable& kernels, DType dtype, int rows, int out, 
   Rng rng(2);
   c.x.resize(static_cast<size_t>(rows) * static_cast<size_t>(in));
   for (float& v : c.x) v = static_cast<float>(rng.NextDouble() * 2 - 1);
-  c.tiles.resize(static_cast<size_t>(ActivationTileBytes(rows, in)));
+  auto tiles = AlignedBuffer::Allocate(static_cast<size_t>(MixedTileBytes(rows, in)));
+  if (!tiles.has_value()) return "no memory";
+  c.tiles = *std::move(tiles);
   c.y.resize(static_cast<size_t>(rows) * static_cast<size_t>(out));
-  c.input = {c.tiles.data(), c.x.data(), rows, in};
+  c.input = {c.tiles.as<unsigned char>(), c.x.data(), rows, in, nullptr, is_prompt ? rows : 0};
   for (int r = 0; r < rows && c.matrix.quantized(); ++r)
     QuantizeRow(kernels, c.x.data() + int64_t{r} * in, r, 0, in, c.input);
   MultiplyStrips(kernels, c.matrix, c.input, 0, c.matrix.num_strips(), c.y.data(), out, false);
   return Agrees(kernels, c) ? nullptr : "the product differs from the reference";
 }
 
-void MatMul(benchmark::State& state, DType dtype) {
+void MatMul(benchmark::State& state, DType dtype, bool is_prompt) {
   const auto selected = SelectKernels("");
   if (!selected.has_value()) return state.SkipWithError(selected.error().message().c_str());
   const KernelTable& kernels = **selected;
+  if (is_prompt && kernels.prompts == nullptr)
+    return state.SkipWithError("this path has no kernels for prompts");
   Case c;
-  const char* error = Prepare(kernels, dtype, static_cast<int>(state.range(0)),
-                              static_cast<int>(state.range(1)), static_cast<int>(state.range(2)), c);
+  const char* error =
+      Prepare(kernels, dtype, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)),
+              static_cast<int>(state.range(2)), is_prompt, c);
   if (error != nullptr) return state.SkipWithError(error);
   int copy = c.copies - 1;
   PackedMatrix matrix = c.matrix;
@@ -166,7 +187,7 @@ void MatMul(benchmark::State& state, DType dtype) {
   // Of the best iteration: the mean tells more about the neighbours than about the kernel.
   state.counters["GMAC/s"] = macs / best * 1e-9;
   state.counters["GB/s"] = static_cast<double>(matrix.bytes()) / best * 1e-9;
-  state.counters["share"] = macs / best / PeakInt8(kernels);
+  state.counters["share"] = macs / best / (is_prompt ? PeakTiles(kernels) : PeakInt8(kernels));
   if (state.range(0) == 1)
     state.counters["of_read"] =
         static_cast<double>(matrix.bytes()) / best / PeakRead(kernels, c.weights, matrix.bytes(), c.copies);
@@ -181,30 +202,39 @@ void SmallShapes(benchmark::internal::Benchmark* benchmark) {
   for (const int rows : {1, 8, 32, 512}) benchmark->Args({rows, 576, 1536});
 }
 
+// Prompts on tiles, in the shapes of the default model.
+void PromptShapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"M", "N", "K"});
+  for (const int rows : {32, 128, 256, 512})
+    benchmark->Args({rows, 32, 576})->Args({rows, 1536, 576})->Args({rows, 576, 1536});
+}
+
 // For all formats: one row, a full tile, many tiles.
 void WideShapes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"M", "N", "K"});
   for (const int rows : {1, 2, 4, 8, 32}) benchmark->Args({rows, 2048, 2048});
 }
 
-BENCHMARK_CAPTURE(MatMul, Q4_1, DType::kQ4_1)->Apply(SmallShapes);
-BENCHMARK_CAPTURE(MatMul, Q8_0, DType::kQ8_0)->Apply(SmallShapes);
-BENCHMARK_CAPTURE(MatMul, Q4_0, DType::kQ4_0)->Apply(SmallShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q4_1, DType::kQ4_1)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q4_0, DType::kQ4_0)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q8_0, DType::kQ8_0)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q5_0, DType::kQ5_0)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q5_1, DType::kQ5_1)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q4_K, DType::kQ4_K)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q5_K, DType::kQ5_K)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q6_K, DType::kQ6_K)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q2_K, DType::kQ2_K)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_Q3_K, DType::kQ3_K)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_IQ4_NL, DType::kIQ4_NL)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_IQ4_XS, DType::kIQ4_XS)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_F16, DType::kF16)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_BF16, DType::kBF16)->Apply(WideShapes);
-BENCHMARK_CAPTURE(MatMul, Wide_F32, DType::kF32)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Q4_1, DType::kQ4_1, false)->Apply(SmallShapes);
+BENCHMARK_CAPTURE(MatMul, Q8_0, DType::kQ8_0, false)->Apply(SmallShapes);
+BENCHMARK_CAPTURE(MatMul, Q4_0, DType::kQ4_0, false)->Apply(SmallShapes);
+BENCHMARK_CAPTURE(MatMul, Prompt_Q4_1, DType::kQ4_1, true)->Apply(PromptShapes);
+BENCHMARK_CAPTURE(MatMul, Prompt_Q8_0, DType::kQ8_0, true)->Apply(PromptShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q4_1, DType::kQ4_1, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q4_0, DType::kQ4_0, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q8_0, DType::kQ8_0, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q5_0, DType::kQ5_0, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q5_1, DType::kQ5_1, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q4_K, DType::kQ4_K, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q5_K, DType::kQ5_K, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q6_K, DType::kQ6_K, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q2_K, DType::kQ2_K, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_Q3_K, DType::kQ3_K, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_IQ4_NL, DType::kIQ4_NL, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_IQ4_XS, DType::kIQ4_XS, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_F16, DType::kF16, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_BF16, DType::kBF16, false)->Apply(WideShapes);
+BENCHMARK_CAPTURE(MatMul, Wide_F32, DType::kF32, false)->Apply(WideShapes);
 
 }  // namespace
 }  // namespace weir

@@ -150,26 +150,25 @@ static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const un
 
 static constexpr float kLog2E = 1.44269504088896341f;
 
-// 2^x to 14 bits, of which bf16 keeps 8: 2^n 2^f with f within a half.
+// 2^x to 13 bits, of which bf16 keeps 8: 2^n 2^f with n the integer below x and f in [0, 1).
 inline __attribute__((always_inline)) Lanes PowerOf2(Lanes x) {
-  const Lanes n = Round(x);
-  const Lanes f = Sub(x, n);
-  Lanes p = Fma(Set(9.6181291e-3f), f, Set(5.5504109e-2f));
-  p = Fma(p, f, Set(2.4022651e-1f));
-  p = Fma(p, f, Set(6.9314718e-1f));
-  p = Fma(p, f, Set(1.0f));
-  return _mm512_scalef_ps(p, n);
+  const Lanes f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  Lanes p = Fma(Set(7.8024129e-2f), f, Set(2.2606716e-1f));
+  p = Fma(p, f, Set(6.9583384e-1f));
+  p = Fma(p, f, Set(9.9992515e-1f));
+  return _mm512_scalef_ps(p, x);  // takes the integer below x itself
 }
 
-struct RowState {
-  float maximum;
-  float sum;
+// What a chunk gives each of the queries at hand: lanes, so that merging costs little.
+struct alignas(64) ChunkStates {
+  float maxima[kQueriesTogether];
+  float sums[kQueriesTogether];
 };
 
 // A row of scores becomes weights, of which the first `valid` count and 16 * num_tiles are written.
 template <int kFormat>
-static inline RowState PromptSoftmax(const PromptAttention& p, const float* scores, int32_t valid,
-                                     int32_t num_tiles, unsigned char* weights) {
+static inline void PromptSoftmax(const PromptAttention& p, const float* scores, int32_t valid,
+                                 int32_t num_tiles, unsigned char* weights, float* maximum, float* sum) {
   const int32_t whole = valid / 16;
   const __mmask16 last =
       static_cast<__mmask16>((1u << valid % 16) - 1);  // of the vector behind the whole ones
@@ -181,43 +180,55 @@ static inline RowState PromptSoftmax(const PromptAttention& p, const float* scor
   Lanes largest = Set(-__builtin_inff());
   for (int32_t i = 0; i < whole; ++i) largest = Max(largest, score(i));
   if (last != 0) largest = _mm512_mask_max_ps(largest, last, largest, score(whole));
-  const float maximum = MaxLanes(largest);
-  const Lanes shift = Set(-kLog2E * maximum);
-  Lanes sum = Set(0.0f);
-  const auto weight = [&](int32_t i) __attribute__((always_inline)) {
-    if (i > whole || (i == whole && last == 0)) return Set(0.0f);
-    const __mmask16 mask = i < whole ? static_cast<__mmask16>(0xffffu) : last;
-    Lanes w = _mm512_maskz_mov_ps(mask, PowerOf2(Fma(score(i), Set(kLog2E), shift)));
-    sum = Add(sum, w);
+  *maximum = MaxLanes(largest);
+  const Lanes shift = Set(-kLog2E * *maximum);
+  // One chain of sums for even vectors, one for odd.
+  Lanes sums[2] = {Set(0.0f), Set(0.0f)};
+  const auto weight = [&](int32_t i, __mmask16 mask, Lanes & chain) __attribute__((always_inline)) {
+    Lanes w = PowerOf2(Fma(score(i), Set(kLog2E), shift));
+    if (mask != 0xffffu) w = _mm512_maskz_mov_ps(mask, w);
+    chain = Add(chain, w);
     if constexpr (kFormat == kKvInt8) w = _mm512_maskz_mul_ps(mask, w, Load(p.value_scales + 16 * i));
     return w;
   };
-  for (int32_t i = 0; i < num_tiles; i += 2, weights += kTileBytes) {
-    const Lanes first = weight(i);
-    const Lanes second = weight(i + 1);
+  int32_t i = 0;
+  for (; i + 2 <= whole; i += 2, weights += kTileBytes) {
+    const Lanes first = weight(i, 0xffffu, sums[0]);
+    const Lanes second = weight(i + 1, 0xffffu, sums[1]);
     _mm512_store_si512(weights, Bf16Of(first, second));
   }
-  return {maximum, SumLanes(sum)};
+  for (; i < num_tiles; i += 2, weights += kTileBytes) {
+    Lanes first = Set(0.0f);
+    Lanes second = Set(0.0f);
+    if (i < whole || (i == whole && last != 0)) first = weight(i, i < whole ? 0xffffu : last, sums[0]);
+    if (i + 1 == whole && last != 0) second = weight(i + 1, last, sums[1]);
+    _mm512_store_si512(weights, Bf16Of(first, second));
+  }
+  *sum = SumLanes(Add(sums[0], sums[1]));
 }
 
-static inline void MergeQuery(const PromptAttention& p, int32_t i, const RowState& chunk,
-                              const float* product, bool is_first) {
-  const int32_t dim = p.args->head_dim;
-  float* running = p.running + static_cast<int64_t>(i) * dim;
-  if (is_first) {
-    p.maxima[i] = chunk.maximum;
-    p.sums[i] = chunk.sum;
-    for (int32_t d = 0; d < dim; d += 16) Store(running + d, Load(product + d));
-    return;
+// Merges the chunk into the states of the queries from `first` on.
+static inline void MergeChunk(const PromptAttention& p, int32_t first, const ChunkStates& chunk) {
+  alignas(64) float before_factors[kQueriesTogether];
+  alignas(64) float chunk_factors[kQueriesTogether];
+  for (int32_t i = 0; i < kQueriesTogether; i += 16) {
+    const Lanes before = Load(p.maxima + first + i);
+    const Lanes now = Max(Load(chunk.maxima + i), before);
+    const Lanes before_factor = Exp(Sub(before, now));
+    const Lanes chunk_factor = Exp(Sub(Load(chunk.maxima + i), now));
+    Store(p.maxima + first + i, now);
+    Store(p.sums + first + i,
+          Fma(Load(chunk.sums + i), chunk_factor, Mul(Load(p.sums + first + i), before_factor)));
+    Store(before_factors + i, before_factor);
+    Store(chunk_factors + i, chunk_factor);
   }
-  const float before = p.maxima[i];
-  const float now = chunk.maximum > before ? chunk.maximum : before;
-  float factors[16] = {before - now, chunk.maximum - now};
-  Store(factors, Exp(Load(factors)));
-  p.maxima[i] = now;
-  p.sums[i] = p.sums[i] * factors[0] + chunk.sum * factors[1];
-  for (int32_t d = 0; d < dim; d += 16)
-    Store(running + d, Fma(Load(product + d), Set(factors[1]), Mul(Load(running + d), Set(factors[0]))));
+  const int32_t dim = p.args->head_dim;
+  float* running = p.running + static_cast<int64_t>(first) * dim;
+  const float* product = p.products;
+  for (int32_t i = 0; i < kQueriesTogether; ++i, running += dim, product += dim)
+    for (int32_t d = 0; d < dim; d += 16)
+      Store(running + d,
+            Fma(Load(product + d), Set(chunk_factors[i]), Mul(Load(running + d), Set(before_factors[i]))));
 }
 
 template <int kFormat>
@@ -242,23 +253,33 @@ static void AttendChunk(PromptAttention& p, int32_t chunk, __m512i interleave) {
       MultiplyFour(p.query + first / 16 * steps * kTileBytes, steps * kTileBytes,
                    p.keys + t * steps * kTileBytes, steps * kTileBytes, kTileBytes,
                    static_cast<int32_t>(steps), p.scores + 16 * t, kAttentionChunk);
-    RowState states[kQueriesTogether];
+    ChunkStates states;
     for (int32_t i = 0; i < kQueriesTogether; ++i) {
       unsigned char* weights = p.weights + (i / 16 * (kKeyTiles / 2) * 16 + i % 16) * 64;
       const int32_t valid = first + i < end ? seen_by(first + i) : 0;
-      if (valid > 0)
-        states[i] = PromptSoftmax<kFormat>(p, p.scores + i * kAttentionChunk, valid, num_tiles, weights);
-      else
-        for (int32_t t = 0; t < num_tiles; t += 2)
-          _mm512_store_si512(weights + t / 2 * kTileBytes, _mm512_setzero_si512());
+      if (valid > 0) {
+        PromptSoftmax<kFormat>(p, p.scores + i * kAttentionChunk, valid, num_tiles, weights,
+                               &states.maxima[i], &states.sums[i]);
+        continue;
+      }
+      states.maxima[i] = -__builtin_inff();
+      states.sums[i] = 0.0f;
+      for (int32_t t = 0; t < num_tiles; t += 2)
+        _mm512_store_si512(weights + t / 2 * kTileBytes, _mm512_setzero_si512());
     }
     const int64_t value_step = static_cast<int64_t>(dim) / 16 * kTileBytes;
+    float* products = chunk == 0 ? p.running + static_cast<int64_t>(first) * dim : p.products;
     for (int32_t d = 0; d < dim; d += 32)
       MultiplyFour(p.weights, kKeyTiles / 2 * kTileBytes, p.values + d / 16 * kTileBytes, kTileBytes,
-                   value_step, num_tiles / 2, p.products + d, dim);
-    for (int32_t i = first; i < end; ++i)
-      if (seen_by(i) > 0)
-        MergeQuery(p, i, states[i - first], p.products + static_cast<int64_t>(i - first) * dim, chunk == 0);
+                   value_step, num_tiles / 2, products + d, dim);
+    if (chunk > 0) {
+      MergeChunk(p, first, states);
+      continue;
+    }
+    for (int32_t i = 0; i < kQueriesTogether; i += 16) {
+      Store(p.maxima + first + i, Load(states.maxima + i));
+      Store(p.sums + first + i, Load(states.sums + i));
+    }
   }
 }
 

@@ -1,8 +1,22 @@
 #include "engine/kernels/matmul.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace weir {
+
+Activations RowsOf(const Activations& all, int32_t first, int32_t count) {
+  if (count == all.rows) return all;
+  DCHECK(first % kPromptTileRows == 0 && first < all.prompt_rows);
+  DCHECK(first + count <= all.prompt_rows || first + count == all.rows);
+  Activations part = all;
+  part.tiles += PromptTileBytes(first, all.columns);
+  if (part.x != nullptr) part.x += int64_t{first} * all.columns;
+  part.rows = count;
+  part.prompt_rows = std::min(count, all.prompt_rows - first);
+  return part;
+}
 
 void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
                  const Activations& into, float threshold) {

@@ -40,6 +40,10 @@ inline int64_t MixedTileBytes(int64_t rows, int64_t columns) {
   return (rows + kPromptTileRows - 1) * ((columns + 31) / 32) * 64;
 }
 
+// Rows [first, first + count) of them; first is a multiple of kPromptTileRows within the prompt rows, and the generated rows
+// come all or not at all.
+Activations RowsOf(const Activations& all, int32_t first, int32_t count);
+
 // Quantizes columns [first_column, first_column + count) of one row, or rounds them to bf16 if it is a prompt's; both
 // multiples of 32. With residual tiles, a quantized block with a value beyond `threshold` gets a second term. The threshold
 // must come from this row alone.

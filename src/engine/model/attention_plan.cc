@@ -47,8 +47,7 @@ void AttentionPlan::Build(const Batch& batch, int num_prompt_rows, float* partia
   for (const BatchSequence& sequence : batch.sequences) {
     const bool is_prompt = sequence.first_row < num_prompt_rows;
     const int most_rows = is_prompt ? RowsOfPromptTile(sequence.num_rows) : int{kAttentionRows};
-    // Last rows first: they see the most keys, and a long task at the end would leave the other threads waiting.
-    for (int first = (sequence.num_rows - 1) / most_rows * most_rows; first >= 0; first -= most_rows) {
+    for (int first = 0; first < sequence.num_rows; first += most_rows) {
       const int num_rows = std::min(most_rows, sequence.num_rows - first);
       const int last_row = sequence.first_row + first + num_rows - 1;
       const int chunks = ChunksUpTo(batch.positions[static_cast<size_t>(last_row)] + 1);

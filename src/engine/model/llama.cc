@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "engine/kernels/attention.h"
 
@@ -37,6 +38,20 @@ int GrainOf(int num_units, int num_rows, int num_threads) {
 }
 
 int StripsPerUnit(int num_strips, int num_threads) { return std::max(1, num_strips / (8 * num_threads)); }
+
+// Whether every one of them reads tiles and none the activations themselves.
+bool AllQuantized(std::initializer_list<const PackedMatrix*> matrices) {
+  return std::all_of(matrices.begin(), matrices.end(),
+                     [](const PackedMatrix* matrix) { return matrix->quantized(); });
+}
+
+// Prompt rows that are worth a range of their own: turning a strip into bf16 costs as much as multiplying about 60 rows.
+constexpr int kRowsOfRange = 256;
+
+// On tiles, a unit reads the activations once for all its strips: fewer units, of whole pairs of strips.
+int PromptStripsPerUnit(int num_strips, int num_threads) {
+  return std::max(1, num_strips / (6 * num_threads)) * 2;
+}
 
 int LogitStripsPerUnit(const PackedMatrix& matrix, int num_threads) {
   return std::min(16, StripsPerUnit(matrix.num_strips(), num_threads));
@@ -97,12 +112,36 @@ void LlamaModel::set_profile(StepProfile* profile) {
   pool_->set_profile(profile);
 }
 
+// Every thread keeps to one range of a long prompt's rows, as far as it can, through all the products and norms of a layer:
+// they stay in its cache. Generated rows go with the last range.
+void LlamaModel::DivideRows(int num_rows) {
+  const int count = std::clamp(num_prompt_rows_ / kRowsOfRange, 1, pool_->num_threads());
+  row_ranges_.clear();
+  int first = 0;
+  for (int i = 1; i <= count; ++i) {
+    const int end =
+        i < count ? num_prompt_rows_ * i / count / (2 * kPromptTileRows) * 2 * kPromptTileRows : num_rows;
+    row_ranges_.push_back({first, end - first});
+    first = end;
+  }
+}
+
+template <typename Body>
+void LlamaModel::RunOnRanges(int num_units, const Body& body) {
+  const int total = num_units * static_cast<int>(row_ranges_.size());
+  pool_->Run(total, GrainOf(total, row_ranges_.back().count, pool_->num_threads()),
+             [&](int index, int thread) {
+               body(row_ranges_[static_cast<size_t>(index / num_units)], index % num_units, thread);
+             });
+}
+
 void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits,
                          std::span<RowMaximum> maxima) noexcept {
   const int rows = batch.num_rows();
   if (rows == 0) return;
   DCHECK(static_cast<size_t>(rows) <= scratch_.rope.size());
   num_prompt_rows_ = kernels_->prompts == nullptr ? 0 : batch.num_prompt_rows;
+  DivideRows(rows);
   Enter(StepSegment::kEmbed);
   Embed(batch);
   Enter(StepSegment::kAttention);
@@ -111,13 +150,13 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
   const int q_columns = config_.num_heads * config_.head_dim;
   for (int i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
-    NormAndQuantize(nullptr, rows, layer.attention_norm.data());
+    NormAndQuantize(nullptr, rows, layer.attention_norm.data(), AllQuantized({&layer.q, &layer.k, &layer.v}));
     ProjectHeads(batch, layer, kv, i);
     Attend(batch, kv, i, layer);
     Enter(StepSegment::kMatmulOut);
     AddProduct(layer.o,
                {scratch_.attended_tiles, scratch_.attended, rows, q_columns, nullptr, num_prompt_rows_});
-    NormAndQuantize(nullptr, rows, layer.ffn_norm.data());
+    NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), AllQuantized({&layer.gate, &layer.up}));
     FeedForward(layer, rows);
     Enter(StepSegment::kMatmulFfn);
     AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size,
@@ -137,7 +176,8 @@ void LlamaModel::Embed(const Batch& batch) {
 }
 
 // Norms and quantizes the given rows of the residual stream (all of them when `rows` is null), packed one after another.
-void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float* norm,
+// With `tiles_suffice` nobody reads the normed floats: writing them would cost a prompt more than norming it.
+void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float* norm, bool tiles_suffice,
                                  unsigned char* residual_tiles, float threshold) {
   Enter(StepSegment::kNormQuantize);
   const int n = config_.hidden_size;
@@ -147,9 +187,10 @@ void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float*
                          n,
                          residual_tiles,
                          rows == nullptr ? num_prompt_rows_ : 0};
-  const auto one = [&](int row, int) {
+  const auto one = [&](int row, int thread) {
     const int64_t from = rows == nullptr ? row : rows[row];
-    float* out = scratch_.normed + int64_t{row} * n;
+    float* out = tiles_suffice ? scratch_.threads[static_cast<size_t>(thread)].row
+                               : scratch_.normed + int64_t{row} * n;
     scratch_.row_rms[static_cast<size_t>(row)] =
         kernels_->rms_norm(scratch_.hidden + from * n, norm, n, static_cast<float>(config_.rms_epsilon), out);
     if (n % 32 == 0) QuantizeRow(*kernels_, out, row, 0, n, into, threshold);
@@ -169,20 +210,21 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   const Activations input{scratch_.normed_tiles, scratch_.normed, rows,
                           config_.hidden_size,   nullptr,         num_prompt_rows_};
   Enter(StepSegment::kMatmulQkv);
-  const int num_units = q_units + 2 * kv_units;
-  pool_->Run(num_units, GrainOf(num_units, rows, pool_->num_threads()), [&](int unit, int thread_index) {
+  RunOnRanges(q_units + 2 * kv_units, [&](RowRange range, int unit, int thread_index) {
     Enter(StepSegment::kMatmulQkv, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
+    const Activations part = RowsOf(input, range.first, range.count);
     const auto multiply = [&](const PackedMatrix& matrix, int index, int columns, float* y, int64_t stride) {
       const int first = index * columns / matrix.strip_rows;
       const int last = ((index + 1) * columns + matrix.strip_rows - 1) / matrix.strip_rows;
-      MultiplyStrips(*kernels_, matrix, input, first, last, y, stride, false, thread.strip);
+      MultiplyStrips(*kernels_, matrix, part, first, last, y, stride, false, thread.strip);
     };
     if (unit < q_units) {
-      multiply(layer.q, unit, q_unit, scratch_.queries + int64_t{unit} * q_unit,
-               int64_t{config_.num_heads} * dim);
+      const int64_t stride = int64_t{config_.num_heads} * dim;
+      multiply(layer.q, unit, q_unit, scratch_.queries + range.first * stride + int64_t{unit} * q_unit,
+               stride);
       Enter(StepSegment::kRopeKvWrite, thread_index);
-      for (int i = 0; i < q_unit / dim; ++i) FinishQueryHead(unit * q_unit / dim + i, rows);
+      for (int i = 0; i < q_unit / dim; ++i) FinishQueryHead(unit * q_unit / dim + i, range);
       return;
     }
     const bool is_key = unit - q_units < kv_units;
@@ -191,10 +233,11 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
     Enter(StepSegment::kRopeKvWrite, thread_index);
     for (int i = 0; i < kv_unit / dim; ++i) {
       const int head = index * kv_unit / dim + i;
+      float* columns = thread.columns + int64_t{i} * dim;
       if (is_key)
-        StoreKeyHead(batch, kv, layer_index, head, thread.columns + int64_t{i} * dim, kv_unit);
+        StoreKeyHead(batch, kv, layer_index, head, range, columns, kv_unit);
       else
-        StoreValueHead(batch, kv, layer_index, head, thread.columns + int64_t{i} * dim, kv_unit);
+        StoreValueHead(batch, kv, layer_index, head, range, columns, kv_unit);
     }
   });
 }
@@ -208,29 +251,32 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
                          scratch_.ffn_residual_tiles, num_prompt_rows_};
   const float largest = LargestFor(layer.down, kStreamError);
   Enter(StepSegment::kMatmulFfn);
-  pool_->Run(units, GrainOf(units, num_rows, pool_->num_threads()), [&](int unit, int thread_index) {
+  RunOnRanges(units, [&](RowRange range, int unit, int thread_index) {
     Enter(StepSegment::kMatmulFfn, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
+    const Activations part = RowsOf(input, range.first, range.count);
     float* gate = thread.columns;
-    float* up = gate + int64_t{num_rows} * kFfnUnitColumns;
+    float* up = gate + int64_t{range.count} * kFfnUnitColumns;
     const int first = unit * strips_per_unit;
     const int last = std::min(first + strips_per_unit, layer.gate.num_strips());
-    MultiplyStrips(*kernels_, layer.gate, input, first, last, gate, kFfnUnitColumns, false, thread.strip);
-    MultiplyStrips(*kernels_, layer.up, input, first, last, up, kFfnUnitColumns, false, thread.strip);
+    MultiplyStrips(*kernels_, layer.gate, part, first, last, gate, kFfnUnitColumns, false, thread.strip);
+    MultiplyStrips(*kernels_, layer.up, part, first, last, up, kFfnUnitColumns, false, thread.strip);
     Enter(StepSegment::kNormQuantize, thread_index);
     const int first_column = unit * kFfnUnitColumns;
     const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
-    const int prompt_rows = layer.down.quantized() ? num_prompt_rows_ : 0;
+    const bool quantized = layer.down.quantized();
+    const int prompt_rows = quantized ? part.prompt_rows : 0;
     if (prompt_rows > 0)
       kernels_->prompts->silu_multiply(gate, up, kFfnUnitColumns, prompt_rows,
-                                       into.tiles + PromptTileBytes(kPromptTileRows, first_column),
+                                       into.tiles + PromptTileBytes(range.first, config_.ffn_size) +
+                                           PromptTileBytes(kPromptTileRows, first_column),
                                        PromptTileBytes(kPromptTileRows, config_.ffn_size));
-    for (int row = prompt_rows; row < num_rows; ++row) {
-      float* gate_row = gate + int64_t{row} * kFfnUnitColumns;
-      float* out =
-          layer.down.quantized() ? gate_row : scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;
-      kernels_->silu_multiply(gate_row, up + int64_t{row} * kFfnUnitColumns, columns, out);
-      if (layer.down.quantized())
+    for (int i = prompt_rows; i < range.count; ++i) {
+      const int row = range.first + i;
+      float* gate_row = gate + int64_t{i} * kFfnUnitColumns;
+      float* out = quantized ? gate_row : scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;
+      kernels_->silu_multiply(gate_row, up + int64_t{i} * kFfnUnitColumns, columns, out);
+      if (quantized)
         QuantizeRow(*kernels_, out, row, first_column, columns, into,
                     largest * scratch_.row_rms[static_cast<size_t>(row)]);
     }
@@ -238,13 +284,17 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
 }
 
 void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input) {
-  const int per_unit = StripsPerUnit(matrix.num_strips(), pool_->num_threads());
+  const int threads = pool_->num_threads();
+  const int per_unit = input.prompt_rows > 0 ? PromptStripsPerUnit(matrix.num_strips(), threads)
+                                             : StripsPerUnit(matrix.num_strips(), threads);
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
-  pool_->Run(units, GrainOf(units, input.rows, pool_->num_threads()), [&](int unit, int thread) {
+  RunOnRanges(units, [&](RowRange range, int unit, int thread) {
     const int first = unit * per_unit;
-    MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()),
-                   scratch_.hidden + int64_t{first} * matrix.strip_rows, config_.hidden_size, true,
-                   scratch_.threads[static_cast<size_t>(thread)].strip);
+    MultiplyStrips(
+        *kernels_, matrix, RowsOf(input, range.first, range.count), first,
+        std::min(first + per_unit, matrix.num_strips()),
+        scratch_.hidden + int64_t{range.first} * config_.hidden_size + int64_t{first} * matrix.strip_rows,
+        config_.hidden_size, true, scratch_.threads[static_cast<size_t>(thread)].strip);
   });
 }
 
@@ -254,8 +304,8 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits, std
   DCHECK(logits.rows >= num_rows && logits.columns == config_.vocab_size);
   const PackedMatrix& matrix = weights_.lm_head;
   unsigned char* residual_tiles = scratch_.normed_residual_tiles;
-  NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data(), residual_tiles,
-                  LargestFor(matrix, kLogitError));
+  NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data(), matrix.quantized(),
+                  residual_tiles, LargestFor(matrix, kLogitError));
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
                           residual_tiles};
   Enter(StepSegment::kLmHead);

@@ -44,14 +44,24 @@ class LlamaModel final : public Model {
   void Enter(StepSegment segment, int thread = 0) {
     if (profile_ != nullptr && thread == 0) profile_->Enter(segment);
   }
+  struct RowRange {
+    int first;
+    int count;
+  };
+  // Shares out units of all row ranges.
+  template <typename Body>
+  void RunOnRanges(int num_units, const Body& body);
+  void DivideRows(int num_rows);
   void Embed(const Batch& batch);
-  void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm,
+  void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm, bool tiles_suffice,
                        unsigned char* residual_tiles = nullptr, float threshold = 0);
   void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index);
-  void FinishQueryHead(int head, int num_rows);
-  void StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys, int stride);
-  void StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head, const float* values,
-                      int stride);
+  void FinishQueryHead(int head, RowRange rows);
+  // `keys` and `values` begin with the first of the rows.
+  void StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, RowRange rows, float* keys,
+                    int stride);
+  void StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head, RowRange rows,
+                      const float* values, int stride);
   void Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer);
   void FeedForward(const LayerWeights& layer, int num_rows);
   void AddProduct(const PackedMatrix& matrix, const Activations& input);
@@ -65,6 +75,7 @@ class LlamaModel final : public Model {
   RopeTable rope_;
   Scratch scratch_;
   int num_prompt_rows_ = 0;  // of the running pass, where prompts have kernels of their own
+  std::vector<RowRange> row_ranges_;
   AttentionPlan attention_;
   StepProfile* profile_ = nullptr;
 };

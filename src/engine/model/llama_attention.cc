@@ -32,10 +32,10 @@ float StoreCodes(const KernelTable& kernels, const float* x, int head_dim, unsig
 
 }  // namespace
 
-void LlamaModel::FinishQueryHead(int head, int num_rows) {
+void LlamaModel::FinishQueryHead(int head, RowRange rows) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
   const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
-  for (int row = 0; row < num_rows; ++row) {
+  for (int row = rows.first; row < rows.first + rows.count; ++row) {
     float* q = scratch_.queries + row * stride + int64_t{head} * config_.head_dim;
     const float* rope = scratch_.rope[static_cast<size_t>(row)];
     kernels_->rope(q, rope, rope + config_.rope_dims, config_.rope_dims);
@@ -43,11 +43,11 @@ void LlamaModel::FinishQueryHead(int head, int num_rows) {
   }
 }
 
-void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, float* keys,
-                              int stride) {
+void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, RowRange rows,
+                              float* keys, int stride) {
   unsigned char* blocks = kv.blocks(layer_index, head);
-  for (int row = 0; row < batch.num_rows(); ++row) {
-    float* key = keys + int64_t{row} * stride;
+  for (int row = rows.first; row < rows.first + rows.count; ++row) {
+    float* key = keys + int64_t{row - rows.first} * stride;
     const float* rope = scratch_.rope[static_cast<size_t>(row)];
     kernels_->rope(key, rope, rope + config_.rope_dims, config_.rope_dims);
     const int64_t slot = batch.slots[static_cast<size_t>(row)];
@@ -62,12 +62,12 @@ void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index
   }
 }
 
-void LlamaModel::StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head,
+void LlamaModel::StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head, RowRange rows,
                                 const float* values, int stride) {
   unsigned char* blocks = kv.blocks(layer_index, head);
   const int64_t row_bytes = kv.shape().value_row_bytes();
-  for (int row = 0; row < batch.num_rows(); ++row) {
-    const float* value = values + int64_t{row} * stride;
+  for (int row = rows.first; row < rows.first + rows.count; ++row) {
+    const float* value = values + int64_t{row - rows.first} * stride;
     const int64_t slot = batch.slots[static_cast<size_t>(row)];
     unsigned char* block = blocks + slot / kBlockSize * kv.block_stride();
     const int64_t token = slot % kBlockSize;
@@ -113,9 +113,8 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     args.blocks = kv.blocks(layer_index, tile.kv_head);
     args.block_stride = kv.block_stride();
     args.block_table = batch.block_ids.data() + tile.sequence->first_block;
-    // Threads take turns, so this one probably claims the task that many further on.
-    const AttentionTask& next_task =
-        tasks[std::min(static_cast<size_t>(index + pool_->num_threads()), tasks.size() - 1)];
+    const int after = std::clamp(ThreadPool::UnitAfter(index, thread), 0, static_cast<int>(tasks.size()) - 1);
+    const AttentionTask& next_task = tasks[static_cast<size_t>(after)];
     const AttentionTile& next = tile_of(next_task);
     const int next_block = next_task.first_chunk * (kAttentionChunk / kBlockSize);
     args.next_blocks = kv.blocks(layer_index, next.kv_head);

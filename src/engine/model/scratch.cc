@@ -43,6 +43,7 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.rope_rows, rows * 2 * config.rope_dims);
   for (ThreadScratch& thread : scratch.threads) {
     carver.Take(thread.columns, 2 * rows * unit_columns);
+    carver.Take(thread.row, config.hidden_size);
     carver.Take(thread.attention,
                 AttentionScratchFloats(config.head_dim, config.num_heads / config.num_kv_heads));
     if (strip_bytes > 0) carver.Take(thread.strip, strip_bytes);

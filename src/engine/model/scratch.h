@@ -17,6 +17,7 @@ namespace weir {
 
 struct ThreadScratch {
   float* columns = nullptr;        // [rows, columns of one unit], twice
+  float* row = nullptr;            // [hidden]: a normed row that only its tiles need
   float* attention = nullptr;      // of one attention call
   unsigned char* strip = nullptr;  // one strip of weights, when they stay in the file
 };

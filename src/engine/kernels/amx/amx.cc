@@ -29,12 +29,13 @@ enum { kTileBytes = 16 * 64 };
 #include "engine/kernels/isa_attention_amx.h"
 
 enum {
-  // Blocks of two strips that are unpacked at a time, for all rows: they stay in the second-level cache beside a few row tiles.
-  // A multiple of the blocks that share a scale.
-  kChunkBlocks = 24,
+  // Blocks of two strips that are unpacked at a time, for all rows: they stay in the first-level cache. Cutting costs a pass
+  // over the sums, so a few more go in one piece. The smaller is a multiple of the blocks that share a scale.
+  kChunkBlocks = 16,
+  kMostBlocks = 24,
 };
 
-using StripChunk = unsigned char[kChunkBlocks][kTileBytes];
+using Tile = unsigned char[kTileBytes];
 
 // Palette 1, all registers 16 rows of 64 bytes: 0 to 3 hold sums, 4 and 5 activations, 6 and 7 weights.
 struct alignas(64) TileConfig {
@@ -45,7 +46,14 @@ struct alignas(64) TileConfig {
   unsigned char rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// w = code * scale + offset, for the first and the last 16 columns of a block.
+// Codes of up to 7 bits become floats by being put into the mantissa of 2: 2 + code / 64, whose 2 the offset takes back. That
+// is half as much work as converting them.
+constexpr bool FitsMantissa(int format) {
+  const FormatTraits traits = TraitsOf(format);
+  return !traits.table && traits.low_bits + traits.high_bits + CodeShift(format) < 8;
+}
+
+// w = FloatOf(code) * scale + offset, for the first and the last 16 columns of a block.
 struct HalfScales {
   __m512 scale[2];
   __m512 offset[2];
@@ -69,6 +77,10 @@ inline __attribute__((always_inline)) HalfScales HalfScalesOf(const BlockScales&
       constexpr float kOffset = static_cast<float>(kTraits.offset << CodeShift(Format));
       out.offset[h] = _mm512_mul_ps(out.scale[h], _mm512_set1_ps(-kOffset));
     }
+    if constexpr (FitsMantissa(Format)) {
+      out.offset[h] = _mm512_fmadd_ps(out.scale[h], _mm512_set1_ps(-128.0f), out.offset[h]);
+      out.scale[h] = _mm512_mul_ps(out.scale[h], _mm512_set1_ps(64.0f));
+    }
   }
   return out;
 }
@@ -81,23 +93,35 @@ inline __attribute__((always_inline)) __m512i ByteOf(__m512i v) {
   return _mm512_and_si512(v, _mm512_set1_epi32(0xff));
 }
 
-// Columns C and C + 1 of a code vector.
-template <int C>
-inline __attribute__((always_inline)) __m512i PairOf(__m512i code, __m512 scale, __m512 offset,
-                                                     __m512i interleave) {
-  const __m512 first = _mm512_fmadd_ps(_mm512_cvtepi32_ps(ByteOf<C>(code)), scale, offset);
-  const __m512 second = _mm512_fmadd_ps(_mm512_cvtepi32_ps(ByteOf<C + 1>(code)), scale, offset);
-  return Interleaved(first, second, interleave);
+template <int Format, int C>
+inline __attribute__((always_inline)) __m512 FloatOf(__m512i code) {
+  if constexpr (FitsMantissa(Format)) {
+    const __m512i from = _mm512_set4_epi32((12 + C) << 16, (8 + C) << 16, (4 + C) << 16, C << 16);
+    return _mm512_castsi512_ps(
+        _mm512_mask_shuffle_epi8(_mm512_set1_epi32(0x40000000), 0x4444444444444444ull, code, from));
+  }
+  return _mm512_cvtepi32_ps(ByteOf<C>(code));
+}
+
+// Columns C and C + 1 of a code vector in turn, as bf16; halfway between two, away from zero.
+template <int Format, int C>
+inline __attribute__((always_inline)) __m512i PairOf(__m512i code, __m512 scale, __m512 offset) {
+  const __m512i half = _mm512_set1_epi32(0x8000);
+  const __m512 first = _mm512_fmadd_ps(FloatOf<Format, C>(code), scale, offset);
+  const __m512 second = _mm512_fmadd_ps(FloatOf<Format, C + 1>(code), scale, offset);
+  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(first), half), 16);
+  return _mm512_mask_blend_epi16(0x55555555u, _mm512_add_epi32(_mm512_castps_si512(second), half), rounded);
 }
 
 template <int Format, int V>
 inline __attribute__((always_inline)) void UnpackCodes(const unsigned char* codes, const HalfScales& scales,
-                                                       __m512i interleave, unsigned char* out) {
+                                                       unsigned char* out) {
   const __m512i code = CodeVector<Format, V>(codes);
-  _mm512_store_si512(out + 128 * V, PairOf<0>(code, scales.scale[V / 4], scales.offset[V / 4], interleave));
-  _mm512_store_si512(out + 128 * V + 64,
-                     PairOf<2>(code, scales.scale[V / 4], scales.offset[V / 4], interleave));
-  if constexpr (V < 7) UnpackCodes<Format, V + 1>(codes, scales, interleave, out);
+  const __m512 scale = scales.scale[V / 4];
+  const __m512 offset = scales.offset[V / 4];
+  _mm512_store_si512(out + 128 * V, PairOf<Format, 0>(code, scale, offset));
+  _mm512_store_si512(out + 128 * V + 64, PairOf<Format, 2>(code, scale, offset));
+  if constexpr (V < 7) UnpackCodes<Format, V + 1>(codes, scales, out);
 }
 
 // Even words from the lower, odd ones from the upper half.
@@ -109,9 +133,8 @@ __m512i InterleaveOrder() {
 
 // Blocks [first, first + count) of a strip; first is a multiple of every format's super-block.
 template <int Format>
-void Unpack(const unsigned char* strip, int32_t first, int32_t count, StripChunk& out) {
+void Unpack(const unsigned char* strip, int32_t first, int32_t count, Tile* out) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
-  const __m512i interleave = InterleaveOrder();
   const unsigned char* super =
       strip + static_cast<int64_t>(first / kTraits.super) * SuperBytes(kTraits) * kStripRows;
   for (int32_t b = 0; b < count; b += kTraits.super, super += SuperBytes(kTraits) * kStripRows) {
@@ -127,7 +150,7 @@ void Unpack(const unsigned char* strip, int32_t first, int32_t count, StripChunk
     for (int i = 0; i < kTraits.super; ++i) {
       Prefetch<CodeBytes(kTraits) * kStripRows>(codes);
       const HalfScales scales = HalfScalesOf<Format>(ScalesOf<Format>(scale, minimum, small));
-      UnpackCodes<Format, 0>(codes, scales, interleave, out[b + i]);
+      UnpackCodes<Format, 0>(codes, scales, out[b + i]);
       small += SmallScaleBytes(kTraits) * kStripRows;
       codes += CodeBytes(kTraits) * kStripRows;
     }
@@ -159,10 +182,11 @@ struct Sums {
   __mmask16 mask() const { return static_cast<__mmask16>(valid < kStripRows ? (1u << valid) - 1 : 0xffffu); }
 };
 
-// R row tiles, one after another `row_bytes` apart, times S strips, added to sums[r][s].
+// R row tiles, one after another `row_bytes` apart, times S strips, added to sums[r][s]. The strips serve all rows and should
+// stay in the first-level cache, so the activations, which are too many for it, are loaded past it.
 template <int R, int S>
-void MultiplyTiles(const unsigned char* activations, int64_t row_bytes, const StripChunk* strips,
-                   int32_t blocks, bool starts, Sums (&sums)[2][2]) {
+void MultiplyTiles(const unsigned char* activations, int64_t row_bytes, const Tile* strips, int32_t blocks,
+                   bool starts, Sums (&sums)[2][2]) {
   if (starts) {
     _tile_zero(0);
     _tile_zero(1);
@@ -178,15 +202,15 @@ void MultiplyTiles(const unsigned char* activations, int64_t row_bytes, const St
   }
   for (int32_t b = 0; b < blocks; ++b) {
     const unsigned char* a = activations + b * kTileBytes;
-    _tile_loadd(4, a, 64);
-    _tile_loadd(6, strips[0][b], 64);
+    _tile_stream_loadd(4, a, 64);
+    _tile_loadd(6, strips[b], 64);
     _tile_dpbf16ps(0, 4, 6);
     if constexpr (S == 2) {
-      _tile_loadd(7, strips[1][b], 64);
+      _tile_loadd(7, strips[blocks + b], 64);
       _tile_dpbf16ps(1, 4, 7);
     }
     if constexpr (R == 2) {
-      _tile_loadd(5, a + row_bytes, 64);
+      _tile_stream_loadd(5, a + row_bytes, 64);
       _tile_dpbf16ps(2, 5, 6);
       if constexpr (S == 2) _tile_dpbf16ps(3, 5, 7);
     }
@@ -205,15 +229,16 @@ void StripRange(const IsaMatMul& args) {
   const int64_t row_bytes = static_cast<int64_t>(blocks) * kTileBytes;
   const TileConfig config;
   _tile_loadconfig(&config);
-  alignas(64) StripChunk strips[2];
-  for (int32_t s = args.first_strip; s < args.last_strip; s += 2) {
-    const int num_strips = args.last_strip - s < 2 ? 1 : 2;
-    for (int32_t first = 0; first < blocks; first += kChunkBlocks) {
-      const int32_t count =
-          blocks - first < kChunkBlocks ? blocks - first : static_cast<int32_t>(kChunkBlocks);
+  alignas(64) Tile strips[2 * kMostBlocks];
+  // Chunks outside, strips inside: a chunk's activations stay in the second-level cache for all strips.
+  const int32_t most = blocks <= kMostBlocks ? blocks : static_cast<int32_t>(kChunkBlocks);
+  for (int32_t first = 0; first < blocks; first += most) {
+    const int32_t count = blocks - first < most ? blocks - first : most;
+    const bool starts = first == 0 && args.accumulate == 0;
+    for (int32_t s = args.first_strip; s < args.last_strip; s += 2) {
+      const int num_strips = args.last_strip - s < 2 ? 1 : 2;
       for (int j = 0; j < num_strips; ++j)
-        Unpack<Format>(args.strips + (s + j) * args.strip_bytes, first, count, strips[j]);
-      const bool starts = first == 0 && args.accumulate == 0;
+        Unpack<Format>(args.strips + (s + j) * args.strip_bytes, first, count, strips + j * count);
       for (int32_t row = 0; row < args.rows; row += 32) {
         Sums sums[2][2];
         for (int r = 0; r < 2; ++r)
