@@ -123,6 +123,11 @@ void CostModel::Learn(Range& range, double num_tokens, double kv_tokens, double 
     kv_covariance_ += kKvWeight * (importance * d_kv * residual - kv_covariance_);
     if (kv_variance_ > 0) kv_cost_ = std::max(0.0, kv_covariance_ / kv_variance_);
   }
+  // Decodes of one batch differ by a few KV tokens only, so their noise can look like an enormous price. But no step is
+  // shorter than its share of reading KV.
+  for (const Range& known : ranges_) {
+    if (known.num_observed > 0 && known.kv > 0) kv_cost_ = std::min(kv_cost_, known.seconds / known.kv);
+  }
   range.tokens += weight * d_tokens;
   range.kv += weight * d_kv;
   range.seconds += weight * d_seconds;

@@ -39,6 +39,21 @@ TEST(CostModelTest, LearnsBothRegimesAndTheCostOfReadingKv) {
   }
 }
 
+// A batch of decodes whose contexts grow by one token a step, on a machine that others use too.
+TEST(CostModelTest, NoiseOfDecodesDoesNotBecomeAPriceOfKv) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Rng rng(seed);
+    CostModel model;
+    const double price = 1e-6, base = 0.005;
+    for (int step = 0; step < 40; ++step) {
+      const int64_t kv = 8 * (512 + step);
+      model.Observe(8, kv, FromSeconds((base + price * kv) * (1 + 2 * rng.NextDouble())));
+    }
+    // A prompt of 512 tokens reads 131,328 of them: at the true price 0.13 s; all of a step's time as a price would be 1 s.
+    EXPECT_LE(ToSeconds(model.Predict(8, 8 * 512 + 131328)), 1.0) << "seed " << seed;
+  }
+}
+
 TEST(CostModelTest, DoesNotLearnFromAnAccident) {
   CostModel model;
   for (int i = 0; i < 50; ++i) model.Observe(8, 100, FromSeconds(0.005));
