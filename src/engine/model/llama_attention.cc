@@ -88,7 +88,8 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
   const int columns = group * config_.head_dim;
   const Activations into{scratch_.attended_tiles,      scratch_.attended, batch.num_rows(),
                          static_cast<int32_t>(stride), nullptr,           num_prompt_rows_};
-  const bool quantize_here = columns % 32 == 0;
+  // Else the whole row is quantized when all its heads are there.
+  const bool quantize_here = columns % 32 == 0 && layer.o.quantized();
   const std::vector<AttentionTask>& tasks = attention_.tasks();
   const auto tile_of = [&](const AttentionTask& task) -> const AttentionTile& {
     return attention_.tiles()[static_cast<size_t>(task.tile)];
@@ -102,8 +103,9 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     IsaAttention args;
     args.q = scratch_.queries + row * stride + first_column;
     args.q_stride = stride;
-    args.out = scratch_.attended + row * stride + first_column;
-    args.out_stride = stride;
+    args.out = quantize_here ? scratch_.threads[static_cast<size_t>(thread)].attended
+                             : scratch_.attended + row * stride + first_column;
+    args.out_stride = quantize_here ? columns : stride;
     args.rows = tile.num_rows;
     args.group = group;
     args.head_dim = config_.head_dim;
@@ -129,11 +131,11 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
       if (!attention_.FinishTask(tile)) return;
       kernels_->merge_attention(&args);
     }
-    if (!quantize_here || !layer.o.quantized()) return;
+    if (!quantize_here) return;
     Enter(StepSegment::kNormQuantize, thread);
     for (int r = 0; r < tile.num_rows; ++r)
-      QuantizeRow(*kernels_, args.out + r * stride, row + r, static_cast<int32_t>(first_column), columns,
-                  into);
+      QuantizeRow(*kernels_, args.out + r * args.out_stride, row + r, static_cast<int32_t>(first_column),
+                  columns, into);
   });
   if (quantize_here || !layer.o.quantized()) return;
   Enter(StepSegment::kNormQuantize);

@@ -31,12 +31,14 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   const int64_t q = int64_t{config.num_heads} * config.head_dim;
   carver.Take(scratch.hidden, rows * config.hidden_size);
   carver.Take(scratch.normed, rows * config.hidden_size);
-  carver.Take(scratch.queries, rows * q);
   carver.Take(scratch.attended, rows * q);
   carver.Take(scratch.ffn, rows * config.ffn_size);
-  carver.Take(scratch.normed_tiles, MixedTileBytes(rows, config.hidden_size));
-  carver.Take(scratch.attended_tiles, MixedTileBytes(rows, q));
-  carver.Take(scratch.ffn_tiles, MixedTileBytes(rows, config.ffn_size));
+  // What a layer has done with lends its memory to what comes next: the less there is, the more of it stays in the caches.
+  carver.Take(scratch.normed_tiles, MixedTileBytes(rows, std::max<int64_t>(config.hidden_size, q)));
+  scratch.attended_tiles = scratch.normed_tiles;
+  carver.Take(scratch.ffn_tiles,
+              std::max(MixedTileBytes(rows, config.ffn_size), rows * q * int64_t{sizeof(float)}));
+  scratch.queries = reinterpret_cast<float*>(scratch.ffn_tiles);
   carver.Take(scratch.normed_residual_tiles, ActivationTileBytes(rows, config.hidden_size));
   carver.Take(scratch.ffn_residual_tiles, ActivationTileBytes(rows, config.ffn_size));
   carver.Take(scratch.partials, partial_floats);
@@ -44,6 +46,7 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   for (ThreadScratch& thread : scratch.threads) {
     carver.Take(thread.columns, 2 * rows * unit_columns);
     carver.Take(thread.row, config.hidden_size);
+    carver.Take(thread.attended, std::min<int64_t>(rows, kPromptAttentionRows) * q / config.num_kv_heads);
     carver.Take(thread.attention,
                 AttentionScratchFloats(config.head_dim, config.num_heads / config.num_kv_heads));
     if (strip_bytes > 0) carver.Take(thread.strip, strip_bytes);

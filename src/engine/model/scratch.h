@@ -18,6 +18,7 @@ namespace weir {
 struct ThreadScratch {
   float* columns = nullptr;        // [rows, columns of one unit], twice
   float* row = nullptr;            // [hidden]: a normed row that only its tiles need
+  float* attended = nullptr;       // [rows of a tile, columns of a KV head]: the same of attention
   float* attention = nullptr;      // of one attention call
   unsigned char* strip = nullptr;  // one strip of weights, when they stay in the file
 };
@@ -25,11 +26,11 @@ struct ThreadScratch {
 struct Scratch {
   float* hidden = nullptr;    // [rows, hidden]: the residual stream
   float* normed = nullptr;    // [rows, hidden]
-  float* queries = nullptr;   // [rows, heads * head_dim]
+  float* queries = nullptr;   // [rows, heads * head_dim]; in the memory of ffn_tiles
   float* attended = nullptr;  // [rows, heads * head_dim]
   float* ffn = nullptr;       // [rows, ffn]
   unsigned char* normed_tiles = nullptr;
-  unsigned char* attended_tiles = nullptr;
+  unsigned char* attended_tiles = nullptr;  // in the memory of normed_tiles
   unsigned char* ffn_tiles = nullptr;
   unsigned char* normed_residual_tiles = nullptr;  // before the lm-head
   unsigned char* ffn_residual_tiles = nullptr;     // before `down`
