@@ -401,7 +401,7 @@ std::string KeyFinding(const Json& report) {
   };
   const auto before = gap("A"), after = gap("E");
   if (before && after) {
-    return fmt::format("the same engine is {} faster than its broken API and {} than its repaired one.",
+    return fmt::format("the same engine is {} as fast as its broken API and {} as fast as its repaired one.",
                        FormatRatio(before), FormatRatio(after));
   }
   for (const char* kind : {"cause", "observation"}) {
