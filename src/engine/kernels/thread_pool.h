@@ -10,8 +10,8 @@
 // nothing spins while idle. Of more threads than cores only as many as there are cores stay awake: one more could only take
 // a core from one that works, and waking it would cost more than its units.
 //
-// Every other thread claims from the end, so that of two threads each gets the same half of the units in every phase: where
-// the units of several phases are parts of the same rows, a row's data stay in one core's cache.
+// Workers claim from the end and the caller from the front, so that on two cores each gets the same half of the units in every
+// phase: where the units of several phases are parts of the same rows, a row's data stay in one core's cache.
 #pragma once
 
 #include <atomic>
@@ -59,7 +59,7 @@ class ThreadPool {
   using Call = void (*)(const void* body, int unit, int thread);
 
   ThreadPool() = default;
-  static bool ClaimsFromFront(int thread) { return thread % 2 == 0; }
+  static bool ClaimsFromFront(int thread) { return thread == 0; }
   void RunErased(int num_units, int grain, Call call, const void* body);
   void Wake(int num_claims);
   void AwaitClaims(int num_claims);
