@@ -66,7 +66,7 @@ static inline int32_t Fours(const IsaAttention& args) { return (args.head_dim + 
 
 // The blocks of a chunk in the order in which they are read, and what is read after them.
 struct ChunkBlocks {
-  enum { kMax = kAttentionChunk / 16, kAhead = 4 };
+  enum { kMax = kAttentionChunk / 16, kAhead = 12 };
   const unsigned char* read[2 * kMax + kAhead];  // keys, values, what follows
   int32_t num_keys;
   int num_blocks;

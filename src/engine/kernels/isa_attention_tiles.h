@@ -13,17 +13,18 @@ struct FloatColumns {
   inline Lanes At(int32_t k, int n) const { return Load(first + k * stride + 16 * n); }
 };
 // Blocks lie anywhere in the cache, where the hardware does not see them coming: reading one asks for the same place of
-// a block that is read a little later.
+// a block that is read a little later. Into the second-level cache: the first has too few places for what is on its way.
+enum { kIntoL2 = 2 };
 template <bool kAskAhead>
 struct KeyBlocks {
   const unsigned char* const* blocks;  // 16 keys each
   const unsigned char* const* next;
   inline Lanes At(int32_t k, int n) const {
-    if (kAskAhead && k % 2 == 0) __builtin_prefetch(next[n] + 32 * k);
+    if (kAskAhead && k % 2 == 0) __builtin_prefetch(next[n] + 32 * k, 0, kIntoL2);
     return LoadHalf(reinterpret_cast<const uint16_t*>(blocks[n] + 32 * k));
   }
   inline const unsigned char* Codes(int32_t k, int n) const {
-    if (kAskAhead) __builtin_prefetch(next[n] + 64 * k);
+    if (kAskAhead) __builtin_prefetch(next[n] + 64 * k, 0, kIntoL2);
     return blocks[n] + 64 * k;
   }
 };
@@ -34,10 +35,10 @@ struct ValueRows {
   int64_t stride;  // bytes
   inline Lanes At(int32_t k, int n) const {
     if constexpr (kFormat == kKvF16) {
-      if (n % 2 == 0) __builtin_prefetch(next + k * stride + 32 * n);
+      if (n % 2 == 0) __builtin_prefetch(next + k * stride + 32 * n, 0, kIntoL2);
       return LoadHalf(reinterpret_cast<const uint16_t*>(first + k * stride + 32 * n));
     } else {
-      if (n % 4 == 0) __builtin_prefetch(next + k * stride + 16 * n);
+      if (n % 4 == 0) __builtin_prefetch(next + k * stride + 16 * n, 0, kIntoL2);
       return LoadBytes(first + k * stride + 16 * n);
     }
   }
