@@ -55,8 +55,7 @@ class LoadScriptedTest : public testing::Test {
 // Within 1 % or a few ms; a timer is never early, so below the script only rounding is allowed.
 void ExpectMs(const Json& value, double expected) {
   ASSERT_TRUE(value.is_number()) << value.dump();
-  // A gap is measured short when what opens it arrives late.
-  EXPECT_GE(value.get<double>(), expected - std::max(0.02 * expected, 1.0));
+  EXPECT_GE(value.get<double>(), expected - 1.0);
   EXPECT_LE(value.get<double>(), expected + std::max(0.01 * expected, 6.0));
 }
 
@@ -266,7 +265,7 @@ TEST_F(LoadScriptedTest, AShedWorkerWaitsAsLongAsItWasTold) {
   EXPECT_EQ(records_[0].outcome, Outcome::kShed);
   EXPECT_EQ(records_[1].outcome, Outcome::kOk);
   EXPECT_GE(records_[1].sent_ms - records_[0].done_ms, 300);
-  EXPECT_LT(records_[1].sent_ms - records_[1].intended_ms, 250);  // the pause is no client queue
+  EXPECT_LT(records_[1].sent_ms - records_[1].intended_ms, 50);  // the pause is no client queue
 }
 
 TEST_F(LoadScriptedTest, WarmUpIsNeverMeasuredAndKeepsTheCap) {

@@ -31,20 +31,7 @@ std::string Repeat(std::string_view text, size_t bytes) {
 }
 
 std::unique_ptr<Tokenizer> Make(std::string_view pre_tokenizer) {
-  // Runs of each hostile character merge several times over, as they do in real vocabularies.
-  return std::move(*Tokenizer::Create(TinyVocabulary(pre_tokenizer, {{"a", "a"},
-                                                                     {" ", " "},
-                                                                     {"\xCC", "\x81"},
-                                                                     {"\xE4", "\xB8"},
-                                                                     {"\xE4\xB8", "\xAD"},
-                                                                     {"aa", "aa"},
-                                                                     {"  ", "  "},
-                                                                     {"\xCC\x81", "\xCC\x81"},
-                                                                     {"\xE4\xB8\xAD", "\xE4\xB8\xAD"},
-                                                                     {"aaaa", "aaaa"},
-                                                                     {"    ", "    "},
-                                                                     {"        ", " "},
-                                                                     {"aaaaaaaa", "a"}})));
+  return std::move(*Tokenizer::Create(TinyVocabularyOfRuns(pre_tokenizer)));
 }
 
 double EncodeMilliseconds(const Tokenizer& tokenizer, const std::string& text, std::vector<TokenId>* ids) {
@@ -56,8 +43,8 @@ double EncodeMilliseconds(const Tokenizer& tokenizer, const std::string& text, s
   return took;
 }
 
-// Only the growth is judged: eight times the text takes 64 times as long where the work is quadratic, and no machine
-// is so moody that linear work takes 24 times as long again and again. `microbench/engine/tokenizer` has the speed.
+// Only the growth is judged, at most 2.5 per doubling: eight times the text takes 64 times as long where the work is
+// quadratic. `microbench/engine/tokenizer` has the speed.
 TEST(HostileText, T1EncodesLongRunsInLinearTime) {
   constexpr size_t kMegabyte = 1 << 20;
   for (const char* pre_tokenizer : {"gpt-2", "llama-bpe", "qwen2", "smollm"}) {
@@ -65,13 +52,14 @@ TEST(HostileText, T1EncodesLongRunsInLinearTime) {
     for (const char* unit : {"a", " ", "中", "\xCC\x81", "1", " \n", "<|im_"}) {
       const std::string text = Repeat(unit, kMegabyte);
       std::vector<TokenId> ids;
+      constexpr double kLimit = 2.5 * 2.5 * 2.5;
       double growth = 0;
       for (int i = 0; i < 5; ++i) {
         const double eighth = EncodeMilliseconds(*tokenizer, Repeat(unit, kMegabyte / 8), &ids);
         growth = EncodeMilliseconds(*tokenizer, text, &ids) / std::max(eighth, 0.1);
-        if (growth <= 24) break;
+        if (growth <= kLimit) break;
       }
-      EXPECT_LE(growth, 24) << pre_tokenizer << " 1 MB of " << QuoteForMessage(unit);
+      EXPECT_LE(growth, kLimit) << pre_tokenizer << " 1 MB of " << QuoteForMessage(unit);
       EXPECT_EQ(tokenizer->Decode(ids, false), text) << pre_tokenizer;
     }
   }

@@ -38,4 +38,21 @@ inline TokenizerParts TinyVocabulary(
   return parts;
 }
 
+// In which runs of each character that hostile texts repeat merge several times over, as they do in real vocabularies.
+inline TokenizerParts TinyVocabularyOfRuns(std::string_view pre_tokenizer) {
+  return TinyVocabulary(pre_tokenizer, {{"a", "a"},
+                                        {" ", " "},
+                                        {"\xCC", "\x81"},
+                                        {"\xE4", "\xB8"},
+                                        {"\xE4\xB8", "\xAD"},
+                                        {"aa", "aa"},
+                                        {"  ", "  "},
+                                        {"\xCC\x81", "\xCC\x81"},
+                                        {"\xE4\xB8\xAD", "\xE4\xB8\xAD"},
+                                        {"aaaa", "aaaa"},
+                                        {"    ", "    "},
+                                        {"        ", " "},
+                                        {"aaaaaaaa", "a"}});
+}
+
 }  // namespace weir
