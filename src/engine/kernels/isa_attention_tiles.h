@@ -14,7 +14,6 @@ struct FloatColumns {
 };
 // Blocks lie anywhere in the cache, where the hardware does not see them coming: reading one asks for the same place of
 // a block that is read a little later. Into the second-level cache: the first has too few places for what is on its way.
-enum { kIntoL2 = 2 };
 template <bool kAskAhead>
 struct KeyBlocks {
   const unsigned char* const* blocks;  // 16 keys each

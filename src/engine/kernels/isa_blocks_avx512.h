@@ -8,17 +8,6 @@ enum { kStripRows = 16, kVectorBytes = 64 };
 
 __m512i LoadVector(const unsigned char* p) { return _mm512_loadu_si512(p); }
 
-// Bytes ahead of the stream that are asked for: few rows live on bandwidth, and do too much per byte for the CPU's own
-// prefetcher to keep memory busy.
-enum { kPrefetchBytes = 4096 };
-
-// Asks for what the stream will reach after kPrefetchBytes.
-template <int Bytes>
-inline __attribute__((always_inline)) void Prefetch(const unsigned char* p) {
-  for (int i = 0; i < Bytes; i += 64)
-    _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetchBytes + i), _MM_HINT_T0);
-}
-
 // Up by N bits, or down where N is negative; what crosses bytes is masked by the caller.
 template <int N>
 inline __attribute__((always_inline)) __m512i Shift(__m512i v) {

@@ -32,8 +32,8 @@ static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32
   } else {
     const int64_t offset = static_cast<int64_t>(first_row) * (args.in / 32) * kActivationBlockBytes;
     MultiplyBlocks<Format, T>(strip, args.activations + offset,
-                              args.residual == nullptr ? nullptr : args.residual + offset, args.in / 32, y,
-                              args.y_stride, valid, args.accumulate != 0);
+                              args.residual == nullptr ? nullptr : args.residual + offset, args.in / 32,
+                              first_row == 0, y, args.y_stride, valid, args.accumulate != 0);
   }
 }
 

@@ -20,6 +20,8 @@ namespace {
 
 #include "engine/kernels/isa_formats.h"
 
+#include "engine/kernels/isa_prefetch.h"
+
 #include "engine/kernels/isa_blocks_avx512.h"
 
 #include "engine/kernels/isa_exp.h"

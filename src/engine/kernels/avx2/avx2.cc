@@ -11,6 +11,8 @@ namespace {
 
 #include "engine/kernels/isa_exp.h"
 
+#include "engine/kernels/isa_prefetch.h"
+
 #include "engine/kernels/isa_rows.h"
 
 #include "engine/kernels/isa_attention_tiles.h"
@@ -20,20 +22,11 @@ namespace {
 #include "engine/kernels/isa_formats.h"
 
 enum { kStripRows = 8, kVectorBytes = 32 };
-// Bytes ahead of the stream that are asked for: one row alone lives on bandwidth, and 8-row strips are short.
-enum { kPrefetchBytes = 4096 };
 
 __m256i LoadVector(const unsigned char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
 __m256 LoadHalf8(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-
-// Asks for what the stream will reach after kPrefetchBytes.
-template <int Bytes>
-inline __attribute__((always_inline)) void Prefetch(const unsigned char* p) {
-  for (int i = 0; i < Bytes; i += 64)
-    _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetchBytes + i), _MM_HINT_T0);
 }
 
 // Up by N bits, or down where N is negative; what crosses bytes is masked by the caller.
@@ -165,9 +158,9 @@ inline void StoreRows(float* out, __m256 acc, int32_t valid, bool accumulate) {
 template <int Format, int T>
 inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* block,
                                                          const BlockScales& scales, const unsigned char* tile,
-                                                         __m256 (&acc)[T]) {
+                                                         bool ask_ahead, __m256 (&acc)[T]) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
-  Prefetch<CodeBytes(kTraits) * kStripRows>(block);
+  if (ask_ahead) Prefetch<CodeBytes(kTraits) * kStripRows>(block);
   const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
   const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * T);
   const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
@@ -194,7 +187,8 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* bl
 
 template <int Format, int T>
 void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
-                    int32_t blocks, float* y, int64_t y_stride, int32_t valid, bool accumulate) {
+                    int32_t blocks, bool ask_ahead, float* y, int64_t y_stride, int32_t valid,
+                    bool accumulate) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   __m256 acc[T];
 #pragma GCC unroll 8
@@ -207,15 +201,15 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const
       minimum = LoadHalf8(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
       if constexpr (kTraits.groups != 0) minimum = _mm256_xor_ps(minimum, _mm256_set1_ps(-0.0f));
     }
-    if constexpr (kTraits.super > 1) Prefetch<CodesAt(kTraits) * kStripRows>(super);
+    if (kTraits.super > 1 && ask_ahead) Prefetch<CodesAt(kTraits) * kStripRows>(super);
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
 #pragma GCC unroll 1
     for (int i = 0; i < kTraits.super; ++i) {
       const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
-      MultiplyBlock<Format, T>(codes, scales, tile, acc);
+      MultiplyBlock<Format, T>(codes, scales, tile, ask_ahead, acc);
       if (residual != nullptr) {
-        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, acc);
+        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, false, acc);
         residual += T * kActivationBlockBytes;
       }
       small += SmallScaleBytes(kTraits) * kStripRows;
@@ -249,9 +243,7 @@ void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const flo
 #pragma GCC unroll 4
     for (int s = 0; s < Strips; ++s) {
       const unsigned char* weights = strip + s * args.strip_bytes;
-      if constexpr (T <= 2)
-        _mm_prefetch(reinterpret_cast<const char*>(weights + kPrefetchBytes / Strips + k * kColumnBytes),
-                     _MM_HINT_T0);
+      if constexpr (T <= 2) PrefetchLine(weights + k * kColumnBytes, kFarBytes / Strips, kNearBytes / Strips);
       const __m256 w = LoadWeights<Format>(weights, k);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t)
@@ -306,7 +298,7 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
   __m256i sums[8];
   for (auto& sum : sums) sum = _mm256_setzero_si256();
   for (int64_t i = 0; i + 256 <= bytes; i += 256) {
-    _mm_prefetch(reinterpret_cast<const char*>(data + i + kPrefetchBytes), _MM_HINT_T0);
+    PrefetchLine(data + i, kFarBytes, kNearBytes);
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) sums[j] = _mm256_add_epi64(sums[j], LoadVector(data + i + 32 * j));
   }

@@ -11,6 +11,8 @@ namespace {
 
 #include "engine/kernels/isa_exp.h"
 
+#include "engine/kernels/isa_prefetch.h"
+
 #include "engine/kernels/isa_rows.h"
 
 #include "engine/kernels/isa_attention_tiles.h"
@@ -44,11 +46,11 @@ inline __attribute__((always_inline)) void Accumulate(__m512i (&sums)[Split][T],
 template <int Format, int T>
 inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* codes,
                                                          const BlockScales& scales, const unsigned char* tile,
-                                                         __m512 (&acc)[T]) {
+                                                         bool ask_ahead, __m512 (&acc)[T]) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   constexpr int kSplit = T <= 2 ? 2 : 1;
   constexpr bool kTwoSums = HasTwoSums(Format);
-  Prefetch<CodeBytes(kTraits) * kStripRows>(codes);
+  if (ask_ahead) Prefetch<CodeBytes(kTraits) * kStripRows>(codes);
   const int32_t* activation = reinterpret_cast<const int32_t*>(tile);
   const int32_t* starts = reinterpret_cast<const int32_t*>(tile + 40 * T);
   __m512i sums[kSplit][T];
@@ -88,7 +90,8 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* co
 
 template <int Format, int T>
 void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
-                    int32_t blocks, float* y, int64_t y_stride, int32_t valid, bool accumulate) {
+                    int32_t blocks, bool ask_ahead, float* y, int64_t y_stride, int32_t valid,
+                    bool accumulate) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   __m512 acc[T];
 #pragma GCC unroll 8
@@ -101,15 +104,15 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const
       minimum = LoadHalf(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
       if constexpr (kTraits.groups != 0) minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
     }
-    if constexpr (kTraits.super > 1) Prefetch<CodesAt(kTraits) * kStripRows>(super);
+    if (kTraits.super > 1 && ask_ahead) Prefetch<CodesAt(kTraits) * kStripRows>(super);
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
 #pragma GCC unroll 1
     for (int i = 0; i < kTraits.super; ++i) {
       const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
-      MultiplyBlock<Format, T>(codes, scales, tile, acc);
+      MultiplyBlock<Format, T>(codes, scales, tile, ask_ahead, acc);
       if (residual != nullptr) {
-        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, acc);
+        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, false, acc);
         residual += T * kActivationBlockBytes;
       }
       small += SmallScaleBytes(kTraits) * kStripRows;
@@ -143,9 +146,7 @@ void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const flo
 #pragma GCC unroll 4
     for (int s = 0; s < Strips; ++s) {
       const unsigned char* weights = strip + s * args.strip_bytes;
-      if constexpr (T <= 2)
-        _mm_prefetch(reinterpret_cast<const char*>(weights + kPrefetchBytes / Strips + k * kColumnBytes),
-                     _MM_HINT_T0);
+      if constexpr (T <= 2) PrefetchLine(weights + k * kColumnBytes, kFarBytes / Strips, kNearBytes / Strips);
       const __m512 w = LoadWeights<Format>(weights, k);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t)

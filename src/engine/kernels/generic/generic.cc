@@ -9,6 +9,8 @@ namespace {
 
 #include "engine/kernels/isa_exp.h"
 
+#include "engine/kernels/isa_prefetch.h"
+
 #include "engine/kernels/isa_rows.h"
 
 #include "engine/kernels/isa_attention_tiles.h"
