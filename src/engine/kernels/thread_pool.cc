@@ -14,7 +14,7 @@ constexpr int kSpins = 2000;
 
 void Pause() { __builtin_ia32_pause(); }
 
-// The claims of a phase that nobody has made: [first, end).
+// The parts of a phase that nobody has claimed: [first, end).
 struct Claims {
   static constexpr int kMost = 0xffff;
   uint64_t word = 0;
@@ -22,8 +22,9 @@ struct Claims {
   static Claims Of(uint64_t phase, int end) { return {phase << 32 | static_cast<uint32_t>(end)}; }
   int first() const { return static_cast<int>(word >> 16 & kMost); }
   int end() const { return static_cast<int>(word & kMost); }
-  Claims WithoutFirst() const { return {word + (uint64_t{1} << 16)}; }
-  Claims WithoutLast() const { return {word - 1}; }
+  int left() const { return end() - first(); }
+  Claims WithoutFirst(int count) const { return {word + (static_cast<uint64_t>(count) << 16)}; }
+  Claims WithoutLast(int count) const { return {word - static_cast<uint64_t>(count)}; }
 };
 
 }  // namespace
@@ -59,9 +60,9 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::RunErased(int num_units, int grain, Call call, const void* body) {
-  grain = std::max(grain, num_units / Claims::kMost + 1);
-  const int num_claims = (num_units + grain - 1) / grain;
-  if (workers_.empty() || num_claims <= 1) {
+  const int units_per_part = num_units / Claims::kMost + 1;
+  const int num_parts = (num_units + units_per_part - 1) / units_per_part;
+  if (workers_.empty() || num_parts <= grain) {
     for (int unit = 0; unit < num_units; ++unit) call(body, unit, 0);
     return;
   }
@@ -70,16 +71,18 @@ void ThreadPool::RunErased(int num_units, int grain, Call call, const void* body
   call_ = call;
   body_ = body;
   num_units_ = num_units;
-  grain_ = grain;
+  units_per_part_ = units_per_part;
+  grain = std::max(1, grain / units_per_part);
+  grain_.store(grain, std::memory_order_relaxed);
   num_done_.store(0, std::memory_order_relaxed);
   const uint64_t phase = (claims_.load(std::memory_order_relaxed) >> 32) + 1;
-  claims_.store(Claims::Of(phase, num_claims).word, std::memory_order_release);
+  claims_.store(Claims::Of(phase, num_parts).word, std::memory_order_release);
   phase_.fetch_add(1);
-  Wake(num_claims);
+  Wake((num_parts + grain - 1) / grain);
   EnterSegment(profile_, segment);
   Work(0);
   EnterSegment(profile_, StepSegment::kBarrierWait);
-  AwaitClaims(num_claims);
+  AwaitParts(num_parts);
 }
 
 void ThreadPool::Wake(int num_claims) {
@@ -87,10 +90,10 @@ void ThreadPool::Wake(int num_claims) {
   for (int awake = num_awake_.load(); awake < useful; ++awake) phase_.notify_one();
 }
 
-void ThreadPool::AwaitClaims(int num_claims) {
+void ThreadPool::AwaitParts(int num_parts) {
   for (int spins = 0;; ++spins) {
     const int32_t done = num_done_.load(std::memory_order_acquire);
-    if (done == num_claims) return;
+    if (done == num_parts) return;
     if (spins < kSpins) {
       Pause();
       continue;
@@ -103,14 +106,17 @@ void ThreadPool::AwaitClaims(int num_claims) {
 
 void ThreadPool::Work(int thread) {
   Claims claims{claims_.load(std::memory_order_acquire)};
-  while (claims.first() < claims.end()) {
-    const bool from_front = ClaimsFromFront(thread);
-    const Claims rest = from_front ? claims.WithoutFirst() : claims.WithoutLast();
+  const bool from_front = ClaimsFromFront(thread);
+  while (claims.left() > 0) {
+    const int count =
+        std::clamp(claims.left() / (2 * num_threads()), 1, grain_.load(std::memory_order_relaxed));
+    const Claims rest = from_front ? claims.WithoutFirst(count) : claims.WithoutLast(count);
     if (!claims_.compare_exchange_weak(claims.word, rest.word, std::memory_order_acq_rel)) continue;
     // The phase cannot end before this claim is counted, so its members hold still.
-    const int first = (from_front ? claims.first() : rest.end()) * grain_;
-    for (int unit = first; unit < std::min(first + grain_, num_units_); ++unit) call_(body_, unit, thread);
-    num_done_.fetch_add(1);
+    const int first = (from_front ? claims.first() : rest.end()) * units_per_part_;
+    const int last = std::min(first + count * units_per_part_, num_units_);
+    for (int unit = first; unit < last; ++unit) call_(body_, unit, thread);
+    num_done_.fetch_add(count);
     if (thread != 0 && caller_sleeps_.load()) num_done_.notify_one();
     claims.word = claims_.load(std::memory_order_acquire);
   }

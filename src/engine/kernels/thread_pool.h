@@ -42,8 +42,9 @@ class ThreadPool {
   // The unit that a thread probably gets after this one, with a grain of 1.
   static int UnitAfter(int unit, int thread) { return ClaimsFromFront(thread) ? unit + 1 : unit - 1; }
 
-  // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done. A thread claims `grain`
-  // neighbouring units at a time: where they read memory one after another, its stream then stays in one piece.
+  // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done. A thread claims up to `grain`
+  // neighbouring units at a time: where they read memory one after another, its stream then stays in one piece. Towards the
+  // end it claims fewer, so that nobody waits long for the last.
   template <typename Body>
   void Run(int num_units, int grain, const Body& body) {
     RunErased(
@@ -61,8 +62,8 @@ class ThreadPool {
   ThreadPool() = default;
   static bool ClaimsFromFront(int thread) { return thread == 0; }
   void RunErased(int num_units, int grain, Call call, const void* body);
-  void Wake(int num_claims);
-  void AwaitClaims(int num_claims);
+  void Wake(int num_parts);
+  void AwaitParts(int num_parts);
   void Work(int thread);
   void WorkerLoop(int thread);
 
@@ -72,10 +73,12 @@ class ThreadPool {
   Call call_ = nullptr;
   const void* body_ = nullptr;
   int num_units_ = 0;
-  int grain_ = 1;
+  int units_per_part_ = 1;
+  // Parts. Atomic because it is read for a claim that then fails when the phase is over.
+  std::atomic<int> grain_{1};
   int max_awake_ = 1;  // workers that there are cores for
   std::atomic<bool> stopping_{false};
-  // Phase number in the upper half, the first of the claims not yet made and the end of them in the lower: a late worker
+  // Phase number in the upper half, the first of the parts not yet claimed and the end of them in the lower: a late worker
   // cannot claim from the wrong phase.
   alignas(64) std::atomic<uint64_t> claims_{0};
   alignas(64) std::atomic<int32_t> num_done_{0};
