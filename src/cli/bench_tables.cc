@@ -79,6 +79,14 @@ void PrintMachine(const Json& document) {
              both("int8_mac_per_s"));
   if (JsonNumber(FindJson(limits, {"tile_mac_per_s"})))
     fmt::print(", {} bf16 on tiles", both("tile_mac_per_s"));
+  if (const Json* rates = FindJson(limits, {"read_rates"}); rates != nullptr && rates->size() > 1) {
+    std::string sizes;
+    for (const Json& rate : *rates)
+      sizes += fmt::format("{}{}: {}", sizes.empty() ? "" : ", ",
+                           FormatBytes(JsonNumber(FindJson(rate, {"bytes"})).value_or(0)),
+                           Giga(FindJson(rate, {"bytes_per_s"})));
+    fmt::print("\nGB/s by what is read again and again: {}", sizes);
+  }
   fmt::print("\n\n");
 }
 

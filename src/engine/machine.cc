@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdio>
 #include <functional>
+#include <set>
 #include <sstream>
 #include <system_error>
 #include <thread>
@@ -135,9 +136,20 @@ int64_t LastLevelCacheBytes() {
   return bytes > 0 ? bytes : kDefaultCacheBytes;
 }
 
+// From the weights' size on, each half as large again, to the step's; and one beyond every cache.
+std::set<int64_t> ReadSizes(int64_t weight_bytes, int64_t step_bytes) {
+  const auto clamped = [](int64_t bytes) { return std::clamp(bytes, int64_t{1} << 20, kMaxProbeBytes); };
+  std::set<int64_t> sizes = {clamped(weight_bytes), clamped(4 * LastLevelCacheBytes())};
+  const int64_t largest = clamped(step_bytes);
+  for (int64_t bytes = clamped(weight_bytes); bytes < largest; bytes += bytes / 2)
+    sizes.insert(std::min(bytes + bytes / 2, largest));
+  return sizes;
+}
+
 }  // namespace
 
-MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, Duration budget, const std::string& isa) {
+MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, int64_t step_bytes, Duration budget,
+                          const std::string& isa) {
   MachineRoofs roofs;
   const std::vector<int> cores = AffinityCores();
   roofs.num_threads = num_threads > 0 ? num_threads : ThreadPool::AvailableCores();
@@ -145,10 +157,9 @@ MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, Duration budget
   if (!selected.has_value()) return roofs;
   const KernelTable& kernels = **selected;
 
-  const int64_t like_weights = std::clamp(weight_bytes, int64_t{1} << 20, kMaxProbeBytes);
-  const int64_t beyond_cache = std::clamp(4 * LastLevelCacheBytes(), int64_t{1} << 20, kMaxProbeBytes);
-  for (const int64_t bytes : {like_weights, beyond_cache}) {
+  for (const int64_t bytes : ReadSizes(weight_bytes, step_bytes)) {
     const Bandwidth bandwidth = ProbeBandwidth(kernels, bytes, roofs.num_threads, cores, budget / 4);
+    if (bandwidth.bytes_per_s > 0) roofs.read_rates[bytes] = bandwidth.bytes_per_s;
     if (bandwidth.bytes_per_s <= roofs.read_bandwidth_bytes_per_s) continue;
     roofs.read_bandwidth_bytes_per_s = bandwidth.bytes_per_s;
     roofs.huge_page_ratio = bandwidth.huge_page_ratio;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,11 @@
 namespace weir {
 
 struct MachineRoofs {
-  double read_bandwidth_bytes_per_s =
-      0;                      // huge pages; the larger of a buffer like the weights and one >= 4 x the cache
+  double read_bandwidth_bytes_per_s = 0;  // huge pages; the largest of read_rates
+  // Bytes that are read again and again -> bytes per second. Caches serve some sizes and not others, and how much of a shared
+  // one a virtual machine gets, no one says: so it is measured from the weights' size to that of the largest step, and beyond
+  // every cache.
+  std::map<int64_t, double> read_rates;
   double int8_mac_per_s = 0;  // with the instructions of the kernel path in use
   double bf16_mac_per_s = 0;  // 0: the CPU has no bf16 dot
   double fp32_mac_per_s = 0;
@@ -28,8 +32,8 @@ struct MachineRoofs {
 
 inline constexpr Duration kProbeBudget = std::chrono::milliseconds(600);
 
-// `isa`: the kernel path, as in ModelOptions.
-MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, Duration budget = kProbeBudget,
-                          const std::string& isa = "");
+// `step_bytes`: what the largest step reads, weights included. `isa`: the kernel path, as in ModelOptions.
+MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, int64_t step_bytes = 0,
+                          Duration budget = kProbeBudget, const std::string& isa = "");
 
 }  // namespace weir

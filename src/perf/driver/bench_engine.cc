@@ -38,6 +38,8 @@ int MatrixLength(const BenchSpec& spec) {
   return prompt + spec.gen_len + std::min(prefill_steps, 4096) + 32;
 }
 
+constexpr int kStudyPromptTokens = 48;
+
 double PeakFor(DType dtype, const MachineLimits& limits) {
   switch (dtype) {
     case DType::kF32:
@@ -72,6 +74,11 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   }
   WEIR_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Create(options));
   std::unique_ptr<BenchEngine> bench(new BenchEngine(std::move(engine)));
+  const ModelCost& cost = bench->engine_->model().cost();
+  // Prompts of the study are short: a chat template and a sentence or two.
+  const int64_t context =
+      spec.mode == BenchMode::kMatrix ? options.max_model_len : spec.max_tokens + kStudyPromptTokens;
+  bench->step_bytes_ = cost.weight_bytes + int64_t{options.max_num_seqs} * context * cost.kv_bytes_per_token;
   if (!bench->engine_->file().in_file()) bench->ordinary_ids_ = OrdinaryTokenIds(bench->engine_->tokenizer());
   return bench;
 }
@@ -90,24 +97,22 @@ Result<std::vector<int32_t>> BenchEngine::Encode(const std::string& text) const 
 // Text means nothing to a synthetic vocabulary: ids drawn by the text, as many as an ordinary tokenizer and template make
 // of the built-in prompts.
 Result<std::vector<int32_t>> BenchEngine::RandomPromptFor(const std::string& text) const {
-  constexpr int kPromptTokens = 48;
   uint64_t seed = 0;
   for (const char c : text) seed = seed * 31 + static_cast<unsigned char>(c);
   Rng rng(seed);
-  return RandomPrompt(ordinary_ids_, kPromptTokens, &rng);
+  return RandomPrompt(ordinary_ids_, kStudyPromptTokens, &rng);
 }
 
 MachineLimits BenchEngine::Probe() {
-  const MachineRoofs roofs =
-      ProbeMachine(threads(), engine_->model().cost().weight_bytes, kProbeBudget, engine_->model().isa());
-  MachineLimits limits{roofs.read_bandwidth_bytes_per_s, roofs.int8_mac_per_s, roofs.bf16_mac_per_s,
-                       roofs.fp32_mac_per_s, roofs.tile_mac_per_s};
-  best_.read_bandwidth_bytes_per_s =
-      std::max(best_.read_bandwidth_bytes_per_s, limits.read_bandwidth_bytes_per_s);
-  best_.int8_mac_per_s = std::max(best_.int8_mac_per_s, limits.int8_mac_per_s);
-  best_.bf16_mac_per_s = std::max(best_.bf16_mac_per_s, limits.bf16_mac_per_s);
-  best_.fp32_mac_per_s = std::max(best_.fp32_mac_per_s, limits.fp32_mac_per_s);
-  best_.tile_mac_per_s = std::max(best_.tile_mac_per_s, limits.tile_mac_per_s);
+  const MachineRoofs roofs = ProbeMachine(threads(), engine_->model().cost().weight_bytes, step_bytes_,
+                                          kProbeBudget, engine_->model().isa());
+  MachineLimits limits{roofs.read_bandwidth_bytes_per_s,
+                       roofs.int8_mac_per_s,
+                       roofs.bf16_mac_per_s,
+                       roofs.fp32_mac_per_s,
+                       roofs.tile_mac_per_s,
+                       roofs.read_rates};
+  best_.Improve(limits);
   return limits;
 }
 
@@ -115,6 +120,7 @@ LimitInput BenchEngine::limit() const {
   const ModelCost& cost = engine_->model().cost();
   LimitInput input;
   input.read_bandwidth_bytes_per_s = best_.read_bandwidth_bytes_per_s;
+  input.read_rates = best_.read_rates;
   input.weight_bytes = static_cast<double>(cost.weight_bytes);
   input.kv_bytes_per_token = static_cast<double>(cost.kv_bytes_per_token);
   for (const ModelCost::PerType& type : cost.types) {

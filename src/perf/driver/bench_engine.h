@@ -42,6 +42,7 @@ class BenchEngine {
   std::unique_ptr<Engine> engine_;
   std::vector<int32_t> ordinary_ids_;  // of synthetic weights only
   EngineTarget target_;
+  int64_t step_bytes_ = 0;  // what the largest step of the benchmark reads
   MachineLimits best_;
 };
 

@@ -68,7 +68,11 @@ Json PositiveOrNull(T number) {
 }
 
 Json ToJson(const MachineLimits& limits) {
+  Json rates = Json::array();
+  for (const auto& [bytes, rate] : limits.read_rates)
+    rates.push_back({{"bytes", bytes}, {"bytes_per_s", rate}});
   return {{"read_bandwidth_bytes_per_s", PositiveOrNull(limits.read_bandwidth_bytes_per_s)},
+          {"read_rates", std::move(rates)},
           {"int8_mac_per_s", PositiveOrNull(limits.int8_mac_per_s)},
           {"bf16_mac_per_s", PositiveOrNull(limits.bf16_mac_per_s)},
           {"fp32_mac_per_s", PositiveOrNull(limits.fp32_mac_per_s)},
@@ -76,6 +80,14 @@ Json ToJson(const MachineLimits& limits) {
 }
 
 }  // namespace
+
+void MachineLimits::Improve(const MachineLimits& other) {
+  for (double MachineLimits::*limit :
+       {&MachineLimits::read_bandwidth_bytes_per_s, &MachineLimits::int8_mac_per_s,
+        &MachineLimits::bf16_mac_per_s, &MachineLimits::fp32_mac_per_s, &MachineLimits::tile_mac_per_s})
+    this->*limit = std::max(this->*limit, other.*limit);
+  for (const auto& [bytes, rate] : other.read_rates) read_rates[bytes] = std::max(read_rates[bytes], rate);
+}
 
 Environment CaptureEnvironment(std::string isa, int threads) {
   Environment out;
@@ -147,17 +159,8 @@ Json ToJson(const Environment& environment) {
   json["gpus"] = Json::array();
   Json limits = nullptr;
   if (environment.probed_before) {
-    // The better of both probes counts: noise only ever takes away.
     MachineLimits best = *environment.probed_before;
-    if (environment.probed_after) {
-      const MachineLimits& after = *environment.probed_after;
-      best.read_bandwidth_bytes_per_s =
-          std::max(best.read_bandwidth_bytes_per_s, after.read_bandwidth_bytes_per_s);
-      best.int8_mac_per_s = std::max(best.int8_mac_per_s, after.int8_mac_per_s);
-      best.bf16_mac_per_s = std::max(best.bf16_mac_per_s, after.bf16_mac_per_s);
-      best.fp32_mac_per_s = std::max(best.fp32_mac_per_s, after.fp32_mac_per_s);
-      best.tile_mac_per_s = std::max(best.tile_mac_per_s, after.tile_mac_per_s);
-    }
+    if (environment.probed_after) best.Improve(*environment.probed_after);
     limits = ToJson(best);
     limits["probed_before"] = ToJson(*environment.probed_before);
     limits["probed_after"] = environment.probed_after ? ToJson(*environment.probed_after) : Json(nullptr);

@@ -114,13 +114,20 @@ TEST_F(RecorderTest, EnvironmentSaysNullForWhatItCouldNotRead) {
   EXPECT_EQ(json["isa"], "avx2");
   EXPECT_TRUE(json["limits"].is_null());
   Environment empty;
-  empty.probed_before = MachineLimits{3e10, 1e11, 0, 5e10};
+  empty.probed_before = MachineLimits{3e10, 1e11, 0, 5e10, 0, {{100, 3e10}, {400, 2e10}}};
   json = ToJson(empty);
   EXPECT_TRUE(json["cpu_model"].is_null());
   EXPECT_TRUE(json["threads"].is_null());
   EXPECT_EQ(json["limits"]["read_bandwidth_bytes_per_s"], 3e10);
   EXPECT_TRUE(json["limits"]["bf16_mac_per_s"].is_null());
   EXPECT_TRUE(json["limits"]["probed_after"].is_null());
+  EXPECT_EQ(json["limits"]["read_rates"][1], (Json{{"bytes", 400}, {"bytes_per_s", 2e10}}));
+  empty.probed_after = MachineLimits{2e10, 2e11, 0, 5e10, 0, {{100, 2e10}, {400, 2.5e10}}};
+  const Json better = ToJson(empty)["limits"];
+  EXPECT_EQ(better["read_bandwidth_bytes_per_s"], 3e10);
+  EXPECT_EQ(better["int8_mac_per_s"], 2e11);
+  EXPECT_EQ(better["read_rates"][0]["bytes_per_s"], 3e10);
+  EXPECT_EQ(better["read_rates"][1]["bytes_per_s"], 2.5e10);
 }
 
 TEST_F(RecorderTest, DocumentCarriesSchemaToolAndSortableRunId) {

@@ -83,7 +83,8 @@ Json UtilizationJson(const BenchRowInput& input, const StepSums& s) {
   if (input.limit.read_bandwidth_bytes_per_s > 0) {
     const double bytes =
         static_cast<double>(s.count) * input.limit.weight_bytes + s.kv_read * input.limit.kv_bytes_per_token;
-    out["memory_bandwidth_ratio"] = bytes / seconds / input.limit.read_bandwidth_bytes_per_s;
+    out["memory_bandwidth_ratio"] =
+        bytes / seconds / ReadRate(input.limit, bytes / static_cast<double>(std::max<int64_t>(1, s.count)));
   }
   double busy = 0;
   bool known = !input.limit.work.empty();

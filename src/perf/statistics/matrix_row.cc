@@ -58,6 +58,7 @@ Json MatrixRow(const MatrixCell& cell, const LimitInput& limit) {
   row["speed_tg_tps_range"] = {new_tokens / decode_s.back(), new_tokens / decode_s.front()};
   row["limit_pp_tps"] = prefill ? Json(prefill->tokens_per_s) : Json(nullptr);
   row["limit_tg_tps"] = decode ? Json(decode->tokens_per_s) : Json(nullptr);
+  row["limit_read_tg_bytes_per_s"] = decode ? Json(decode->read_bytes_per_s) : Json(nullptr);
   row["bound_tg"] = decode ? Json(decode->bound) : Json(nullptr);
   row["share_pp_ratio"] = prefill ? Json(pp_tps / prefill->tokens_per_s) : Json(nullptr);
   row["share_tg_ratio"] = decode ? Json(tg_tps / decode->tokens_per_s) : Json(nullptr);

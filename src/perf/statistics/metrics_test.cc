@@ -302,6 +302,17 @@ TEST(PhysicalLimitTest, ComputeBindsLargeBatchesAndPrefill) {
   EXPECT_NEAR(PrefillLimit(machine)->tokens_per_s, 100e9 / 106e6, 1e-6);
 }
 
+TEST(PhysicalLimitTest, AStepIsReadAtTheRateOfItsOwnSize) {
+  LimitInput machine{50e9, 100e6, 23040, {{106e6, 0, 1e15}}};
+  machine.read_rates = {{100'000'000, 50e9}, {400'000'000, 26e9}};
+  EXPECT_NEAR(DecodeLimit(machine, 1, 0)->tokens_per_s, 50e9 / 100e6, 1e-6);
+  EXPECT_NEAR(ReadRate(machine, 200e6), 38e9, 1);  // half way: sizes are compared by their ratio
+  EXPECT_EQ(ReadRate(machine, 10e6), 50e9);
+  EXPECT_EQ(ReadRate(machine, 4e9), 26e9);
+  const double bytes = 100e6 + 8 * 2048 * 23040.0;
+  EXPECT_NEAR(DecodeLimit(machine, 8, 2048)->tokens_per_s, 8 * 26e9 / bytes, 1e-6);
+}
+
 TEST(PhysicalLimitTest, UnknownRoofsGiveNoLimit) {
   EXPECT_FALSE(DecodeLimit({0, 1e8, 0, {{1e8, 0, 1e11}}}, 1, 0).has_value());
   EXPECT_FALSE(DecodeLimit({3e10, 1e8, 0, {{1e8, 0, 0}}}, 1, 0).has_value());

@@ -1,5 +1,9 @@
 #include "perf/statistics/physical_limit.h"
 
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
 namespace weir {
 namespace {
 
@@ -18,12 +22,26 @@ std::optional<double> ComputeSeconds(const LimitInput& input, bool is_prompt) {
 
 }  // namespace
 
+double ReadRate(const LimitInput& input, double bytes) {
+  const auto& rates = input.read_rates;
+  if (rates.empty()) return input.read_bandwidth_bytes_per_s;
+  const auto above = std::find_if(rates.begin(), rates.end(),
+                                  [&](const auto& rate) { return static_cast<double>(rate.first) >= bytes; });
+  if (above == rates.begin()) return above->second;
+  const auto below = std::prev(above);
+  if (above == rates.end()) return below->second;
+  const auto from = static_cast<double>(below->first), to = static_cast<double>(above->first);
+  const double part = std::log(bytes / from) / std::log(to / from);
+  return below->second + part * (above->second - below->second);
+}
+
 std::optional<Limit> DecodeLimit(const LimitInput& input, double batch_size, double mean_context) {
   const std::optional<double> compute = ComputeSeconds(input, false);
   if (!compute || input.read_bandwidth_bytes_per_s <= 0 || batch_size <= 0) return std::nullopt;
   Limit limit;
   limit.bytes_per_step = input.weight_bytes + batch_size * mean_context * input.kv_bytes_per_token;
-  const double reading = limit.bytes_per_step / input.read_bandwidth_bytes_per_s;
+  limit.read_bytes_per_s = ReadRate(input, limit.bytes_per_step);
+  const double reading = limit.bytes_per_step / limit.read_bytes_per_s;
   const double computing = batch_size * *compute;
   limit.bound = reading >= computing ? "bandwidth" : "compute";
   limit.tokens_per_s = batch_size / (reading >= computing ? reading : computing);
@@ -33,7 +51,7 @@ std::optional<Limit> DecodeLimit(const LimitInput& input, double batch_size, dou
 std::optional<Limit> PrefillLimit(const LimitInput& input) {
   const std::optional<double> compute = ComputeSeconds(input, true);
   if (!compute || *compute <= 0) return std::nullopt;
-  return Limit{1 / *compute, input.weight_bytes, "compute"};
+  return Limit{1 / *compute, input.weight_bytes, 0, "compute"};
 }
 
 }  // namespace weir

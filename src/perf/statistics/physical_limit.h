@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -28,14 +29,19 @@ struct LimitInput {
   double attention_macs_per_context_token = 0;  // of one row, all layers: scores and weighted values
   double int8_mac_per_s = 0;                    // 0: not measured
   double tile_mac_per_s = 0;                    // 0: prompts are computed like everything else
+  // Bytes read again and again -> bytes per second: what fits a cache is read faster. Empty: the bandwidth for all sizes.
+  std::map<int64_t, double> read_rates;
 };
 
 struct Limit {
   double tokens_per_s = 0;
   double bytes_per_step = 0;
-  std::string_view bound;  // "bandwidth" or "compute"
+  double read_bytes_per_s = 0;  // of that many bytes; 0 for prefill
+  std::string_view bound;       // "bandwidth" or "compute"
 };
 
+// Of a step that reads so many bytes: between the measured sizes on a straight line over the logarithm of bytes.
+double ReadRate(const LimitInput& input, double bytes);
 // LIM-1 and LIM-2. Empty when a needed roof was not measured.
 std::optional<Limit> DecodeLimit(const LimitInput& input, double batch_size, double mean_context);
 // LIM-3, attention apart.
