@@ -92,8 +92,9 @@ class Loader {
     // The first damage in the file's order is the one reported, whichever thread comes first.
     std::vector<Status> results(units.size());
     std::atomic<int> first_bad{num_units};
-    pool_.Run(num_units, [&](int i, int thread) {
-      if (i > first_bad.load(std::memory_order_relaxed)) return;
+    // Counted here, because the pool's threads take units from both ends.
+    std::atomic<int> next{0};
+    const auto pack = [&](int i, int thread) {
       if (i + kUnitsAhead < num_units) ReadAhead(units[static_cast<size_t>(i + kUnitsAhead)]);
       const Unit& unit = units[static_cast<size_t>(i)];
       Status& result = results[static_cast<size_t>(i)];
@@ -104,6 +105,11 @@ class Loader {
         }
       }
       if (thread == 0 && on_progress) on_progress(static_cast<double>(i + 1) / num_units);
+    };
+    pool_.Run(pool_.num_threads(), [&](int, int thread) {
+      for (int i = next.fetch_add(1); i < num_units && i < first_bad.load(std::memory_order_relaxed);
+           i = next.fetch_add(1))
+        pack(i, thread);
     });
     for (Status& result : results) WEIR_RETURN_IF_ERROR(std::move(result));
     return OkStatus();
