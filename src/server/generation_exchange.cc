@@ -64,6 +64,7 @@ Status GenerationExchange::TakePlace(std::optional<uint64_t> body_bytes, Duratio
   record_.ledger.Enter(Stage::kAdmit, Now());
   std::optional<Duration> budget;
   if (context_->options.bounded_queue) budget = deadlines_.FirstTokenBudget();
+  if (budget) *budget -= Now() - record_.ledger.started();  // an upload has used some of it
   Admitted<Reservation> place = engine_->Reserve(context_->EstimatedPromptTokens(body_bytes), 1, budget);
   if (!place.ok()) {
     *retry_after = place.refused.retry_after;
