@@ -61,7 +61,7 @@ Status CheckAddress(const std::string& flag, const std::string& host, const Serv
 }  // namespace
 
 bool IsLoopbackName(const std::string& host) {
-  return host == "localhost" || host == "::1" || host == "[::1]" ||
+  return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("::ffff:127.") ||
          (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
 }
 

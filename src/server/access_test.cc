@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/inference_server.h"
+#include "server/read_only_routes.h"
 #include "tests/support/loopback_fixture.h"
 
 namespace weir {
@@ -244,6 +245,18 @@ TEST_F(AccessTest, NewKeysWorkAtOnceAndOldOnesNoLonger) {
   server_->SetKeys(std::make_shared<KeyRing>(std::vector<ApiKey>{key}));
   EXPECT_EQ(StatusOf(Send("GET", "/health", Authorization(fmt::format("Bearer {}", kSecret)))), 401);
   EXPECT_EQ(StatusOf(Send("GET", "/health", Authorization("Bearer the-next-secret-key"))), 200);
+}
+
+TEST_F(AccessTest, TheControlPortIsToldToThoseWhoCanReachIt) {
+  Listen();
+  EXPECT_THAT(Send("GET", "/version"),
+              HasSubstr(fmt::format("\"control_port\":{}", server_->control_port())));
+  const RouteMatch version = FindRoute("GET", "/version", kDataListener);
+  ServerContext on_loopback({.host = "0.0.0.0", .insecure_no_auth = true});
+  EXPECT_THAT(AnswerReadOnly(*version.route, "", "", Caller{}, &on_loopback).body,
+              HasSubstr("\"control_port\":null"));
+  EXPECT_THAT(AnswerReadOnly(*version.route, "", "", Caller{.is_local = true}, &on_loopback).body,
+              Not(HasSubstr("\"control_port\":null")));
 }
 
 }  // namespace

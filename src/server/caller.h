@@ -13,8 +13,9 @@
 namespace weir {
 
 struct Caller {
-  std::shared_ptr<const ApiKey> key;  // null: no key was asked for
-  std::shared_ptr<KeyGrant> grant;    // null: the key has no limits
+  std::shared_ptr<const ApiKey> key{};  // null: no key was asked for
+  std::shared_ptr<KeyGrant> grant{};    // null: the key has no limits
+  bool is_local = false;                // on this machine: it reaches a control listener on loopback
 
   RequestOwner owner() const { return key != nullptr ? key->owner : RequestOwner{}; }
 };

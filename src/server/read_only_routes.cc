@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "base/version.h"
 #include "net/openai/response_json.h"
+#include "server/access.h"
 #include "server/openapi.h"
 #include "server/status_http.h"
 
@@ -61,22 +62,28 @@ HttpResponse Ready(const ServerContext& context) {
   return response;
 }
 
-HttpResponse VersionInfo(const ServerContext& context) {
+// Whoever measures looks for the control listener where this says it is, so it is only told to who can reach it.
+bool ReachesControl(const Caller& caller, const ServerOptions& options) {
+  return options.has_control && (caller.is_local || !IsLoopbackName(options.control_host));
+}
+
+HttpResponse VersionInfo(const ServerContext& context, const Caller& caller) {
   const ServerOptions& options = context.options;
-  Json body = {{"name", "weir"},
-               {"version", Version()},
-               {"commit", Commit()},
-               {"compiler", Compiler()},
-               {"build_type", BuildType()},
-               {"model", options.model_name},
-               {"boot_id", BootId()},
-               {"control_port", options.has_control ? Json(context.control_port.load()) : Json(nullptr)},
-               {"modes",
-                {{"scheduler", options.sequential ? "sequential" : "continuous"},
-                 {"queue", options.bounded_queue ? "bounded" : "unbounded"},
-                 {"on_disconnect", options.cancel_on_disconnect ? "cancel" : "ignore"},
-                 {"insecure_no_auth", options.insecure_no_auth},
-                 {"keys", options.keys != nullptr}}}};
+  Json body = {
+      {"name", "weir"},
+      {"version", Version()},
+      {"commit", Commit()},
+      {"compiler", Compiler()},
+      {"build_type", BuildType()},
+      {"model", options.model_name},
+      {"boot_id", BootId()},
+      {"control_port", ReachesControl(caller, options) ? Json(context.control_port.load()) : Json(nullptr)},
+      {"modes",
+       {{"scheduler", options.sequential ? "sequential" : "continuous"},
+        {"queue", options.bounded_queue ? "bounded" : "unbounded"},
+        {"on_disconnect", options.cancel_on_disconnect ? "cancel" : "ignore"},
+        {"insecure_no_auth", options.insecure_no_auth},
+        {"keys", options.keys != nullptr}}}};
   if (const Engine* engine = context.engine.load(std::memory_order_acquire)) {
     const EngineOptions& chosen = engine->options();
     body["kernels"] = engine->model().isa();
@@ -176,7 +183,7 @@ HttpResponse AnswerReadOnly(const Route& route, const std::string& rest, const s
     case RouteId::kMetrics:
       return Metrics(context);
     case RouteId::kVersion:
-      return VersionInfo(*context);
+      return VersionInfo(*context, caller);
     case RouteId::kIsSleeping:
       return JsonResponse({{"is_sleeping", false}});
     case RouteId::kOpenApi:

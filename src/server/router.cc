@@ -81,6 +81,7 @@ std::shared_ptr<HttpExchange> Router::OnHead(const HttpRequestHead& head,
   }
   const RouteMatch match = FindRoute(head.method, head.path, listener_);
   Caller caller;
+  caller.is_local = IsLoopbackName(head.remote_address);
   std::vector<HttpHeader> error_headers;
   std::optional<HttpError> error = access_.Identify(head, match, &caller);
   if (error) {
