@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "cli/bench.h"
 #include "cli/chat.h"
+#include "cli/config.h"
 #include "cli/doctor.h"
 #include "cli/inspect.h"
 #include "cli/load.h"
@@ -41,6 +42,7 @@ std::vector<Command> Commands() {
       {"report", "turn result files into Markdown, HTML and JSON", RunReport},
       {"chat", "talk to a model in the terminal", RunChat},
       {"inspect", "what is inside a model file, and how much memory it takes", RunInspect},
+      {"config", "check a configuration file of weir serve", RunConfig},
       {"doctor", "what this machine can do: instructions, bandwidth, memory", RunDoctor},
   };
 }

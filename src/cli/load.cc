@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "cli/choice_flag.h"
+#include "cli/client_key.h"
 #include "cli/command.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
@@ -88,14 +89,6 @@ void AddFlags(CLI::App& app, LoadFlags* flags) {
   app.add_flag("--allow-invalid", flags->allow_invalid, "exit 0 even when the verdict is INVALID");
 }
 
-// A key comes from the environment: a flag would show in the process list.
-std::string ApiKey() {
-  for (const char* name : {"WEIR_API_KEY", "OPENAI_API_KEY"}) {
-    if (const char* key = std::getenv(name); key != nullptr && *key != '\0') return key;
-  }
-  return "";
-}
-
 void PrintLatency(const Json& row, const char* label, std::string_view metric) {
   if (!FindJson(row, {metric}) || row[std::string(metric)].is_null()) return;
   fmt::print("{:<38} {:>9} {:>9} {:>9} {:>9} {:>9}\n", label, MsText(row, metric, "mean"),
@@ -156,7 +149,7 @@ Status FillSpec(const CLI::App& app, LoadFlags* flags) {
   if (app.count("--duration") > 0 && app.count("--requests") == 0) spec.requests = 1000000;
   WEIR_ASSIGN_OR_RETURN(spec.slo, ParseSlo(flags->slo));
   WEIR_RETURN_IF_ERROR(CheckWritable(flags->output));
-  spec.api_key = ApiKey();
+  spec.api_key = ClientKey();
   spec.records_path = flags->output + ".requests.jsonl";
   spec.stop = &InterruptFlag();
   return OkStatus();

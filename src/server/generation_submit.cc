@@ -121,6 +121,7 @@ Status GenerationExchange::Submit(Duration* retry_after) {
   sequences_.resize(count);
   for (int i = 0; i < count; ++i) {
     Request request = MakeRequest(*plan_, i, record_.id);
+    request.owner = caller_.owner();
     request.ledger = record_.ledger;
     SetDeadlines(&request);
     auto reader = std::make_shared<StreamReader>();

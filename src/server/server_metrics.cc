@@ -133,6 +133,20 @@ void ServerMetrics::CountGateError(int status) {
       ->Add();
 }
 
+void ServerMetrics::CountReload(bool ok) {
+  registry_
+      .AddCounter("weir:reload_total", "Reloads of keys, certificate and log level.",
+                  With("result", ok ? "ok" : "error"))
+      ->Add();
+}
+
+void ServerMetrics::CountRejected(const std::string& code) {
+  registry_
+      .AddCounter("weir:requests_rejected_total", "Requests that got an error, by its code.",
+                  With("code", code))
+      ->Add();
+}
+
 void ServerMetrics::ObserveTimes(const ClosedRequest& request) {
   const Ledger& ledger = request.ledger;
   e2e_->Observe(ToSeconds(ledger.wall()));
@@ -172,10 +186,7 @@ void ServerMetrics::ObserveClosed(const ClosedRequest& request) {
     kv_computed_tokens_->Observe(request.prompt_tokens - request.cached_tokens);
     ObserveTimes(request);
   } else if (outcome == "refused" || outcome == "bad_request" || outcome == "failed") {
-    registry_
-        .AddCounter("weir:requests_rejected_total", "Requests that got an error, by its code.",
-                    With("code", request.code))
-        ->Add();
+    CountRejected(request.code);
   } else {
     const bool ran = IsSet(request.ledger.scheduled);
     registry_

@@ -27,6 +27,9 @@ class ServerMetrics {
   void ObserveClosed(const ClosedRequest& request);
   void ObserveRetryAfter(Duration retry_after) { retry_after_->Observe(ToSeconds(retry_after)); }
   void CountGateError(int status);
+  void CountReload(bool ok);
+  // By the router, before there was a request to account for.
+  void CountRejected(const std::string& code);
 
   // Gauges are read from the engine now; null while it is loading.
   std::string Render(const Engine* engine, int num_connections);

@@ -10,12 +10,14 @@
 
 #include "base/clock.h"
 #include "engine/request/ledger.h"
+#include "engine/request/request_owner.h"
 #include "engine/sampling/sampling_params.h"
 
 namespace weir {
 
 struct Request {
   std::string id;
+  RequestOwner owner;
   std::vector<int32_t> prompt;
   SamplingParams sampling;
   int max_tokens = 16;
