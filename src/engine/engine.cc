@@ -86,6 +86,13 @@ bool Engine::idle() const {
   return state_->counters->num_sequences == 0;
 }
 
+int64_t Engine::CountCachedTokens(uint64_t salt, std::span<const int32_t> prompt) const {
+  const PrefixCache* cache = state_->prefix_cache.get();
+  if (cache == nullptr || prompt.empty()) return 0;
+  const std::vector<uint64_t> hashes = cache->HashBlocks(salt, prompt.first(prompt.size() - 1));
+  return int64_t{cache->CountCached({salt, prompt, hashes})} * kBlockSize;
+}
+
 LoadSnapshot Engine::Load() const {
   MutexLock lock(state_->counters->mutex);
   return state_->counters->Load();

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,8 @@ struct EngineOptions {
   int64_t kv_cache_bytes = 0;       // 0: what memory_utilization leaves, at most max_num_seqs full contexts
   KvDtype kv_dtype = KvDtype::kF16;
   SchedulerPolicy policy = SchedulerPolicy::kContinuous;
+  bool prefix_cache = true;  // prompts that begin alike are computed once; never in sequential mode
+  uint64_t prefix_hash_mask = ~uint64_t{0};  // for tests, which let all hashes collide
   bool bounded_queue = true;
   bool cancel_on_disconnect = true;    // read by the server
   int max_num_queued_reqs = -1;        // -1: 4 x max_num_seqs
@@ -104,6 +107,8 @@ struct StepRecord {
   int num_waiting = 0;
   int64_t kv_tokens_read = 0;
   int num_preempted = 0;
+  int64_t num_queried_tokens = 0;  // of prompts that begin in this step, looked up in the prefix cache
+  int64_t num_cached_tokens = 0;   // and found there
   Duration schedule{}, forward{}, sample{}, publish{};
   bool is_profiled = false;
   StepSegments segments{};  // sum to the step; all zero unless profiled
@@ -120,6 +125,9 @@ class Engine {
   // final event. `sink` outlives it, and may be null for a reader that polls.
   Admitted<std::shared_ptr<RequestStream>> Submit(Reservation reservation, Request request, EventSink* sink,
                                                   std::shared_ptr<void> context = nullptr);
+
+  // How many tokens of a prompt the prefix cache would save now; for estimates, because it changes every step.
+  int64_t CountCachedTokens(uint64_t salt, std::span<const int32_t> prompt) const;
 
   // False when there was nothing to do.
   bool Step();

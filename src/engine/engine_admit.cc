@@ -128,6 +128,8 @@ std::unique_ptr<Sequence> Engine::State::MakeSequence(Request request, EventSink
   sequence->tokens.reserve(request.prompt.size() + request.max_tokens);
   sequence->tokens.assign(request.prompt.begin(), request.prompt.end());
   sequence->sampler = std::make_unique<SamplerState>(request.sampling, request.prompt);
+  if (prefix_cache != nullptr)
+    sequence->block_hashes = prefix_cache->HashBlocks(request.owner.salt, request.prompt);
   if (!options.bounded_queue) {
     // The reference study's server knows no deadlines.
     request.deadline.reset();
@@ -150,11 +152,14 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
     out.refused = {std::move(fits), {}};
     return out;
   }
-  const int64_t num_prompt = static_cast<int64_t>(request.prompt.size());
+  // What is in the cache costs nothing; should it be evicted before the request runs, the step corrects the account.
+  const int64_t num_cached =
+      request.prompt_logprobs ? 0 : CountCachedTokens(request.owner.salt, request.prompt);
+  const int64_t num_uncached = static_cast<int64_t>(request.prompt.size()) - num_cached;
   const std::optional<Duration> budget =
       Until(request.first_token_deadline ? request.first_token_deadline : request.deadline, now);
   if (!reservation.valid()) {
-    Admitted<Reservation> place = Reserve(num_prompt, 1, budget);
+    Admitted<Reservation> place = Reserve(num_uncached, 1, budget);
     if (!place.ok()) {
       out.refused = std::move(place.refused);
       return out;
@@ -162,19 +167,19 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
     reservation = std::move(place.value);
   } else {
     const bool was_far_off =
-        static_cast<double>(num_prompt) > kEstimateTolerance * static_cast<double>(reservation.tokens());
+        static_cast<double>(num_uncached) > kEstimateTolerance * static_cast<double>(reservation.tokens());
     reservation.Shrink(reservation.num_sequences() - 1, 0);
     if (was_far_off) {
       MutexLock lock(state.counters->mutex);
       LoadSnapshot load = state.counters->Load();
       load.num_waiting -= 1;
       load.queued_tokens -= reservation.tokens();
-      if (auto refusal = Decide(state.Limits(load), load, num_prompt, budget)) {
+      if (auto refusal = Decide(state.Limits(load), load, num_uncached, budget)) {
         out.refused = Refuse(*refusal, load);
         return out;
       }
     }
-    reservation.Resize(num_prompt);
+    reservation.Resize(num_uncached);
   }
 
   std::unique_ptr<Sequence> sequence = state.MakeSequence(std::move(request), sink, std::move(context));

@@ -140,6 +140,8 @@ void Engine::State::ChargeQueues(TimePoint now) {
     if (record_of_it.first_scheduled == TimePoint{}) {
       record_of_it.first_scheduled = now;
       entry.sequence->stream->ledger().scheduled = now;
+      entry.sequence->stream->ledger().num_cached_tokens = entry.sequence->num_cached_tokens;
+      record_of_it.reservation.Resize(entry.sequence->num_prompt_tokens - entry.sequence->num_cached_tokens);
     }
     if (entry.is_first) record_of_it.reservation.Shrink(1, 0);
   }

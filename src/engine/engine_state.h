@@ -53,6 +53,7 @@ struct Engine::State {
   // Engine thread only.
   KvStorage kv;
   std::unique_ptr<BlockPool> pool;
+  std::unique_ptr<PrefixCache> prefix_cache;  // null: off. Parts of it are for any thread
   CostModel cost;
   std::unique_ptr<Scheduler> scheduler;
   std::unordered_map<Sequence*, LiveSequence> live;

@@ -60,7 +60,11 @@ Status GenerationExchange::Parse(const std::string& body) {
   record_.max_tokens = *std::max_element(plan_->max_tokens.begin(), plan_->max_tokens.end());
   record_.seed = plan_->seed;
   record_.seed_known = true;
-  const double ratio = record_.prompt_tokens / static_cast<double>(std::max<size_t>(1, body.size()));
+  int64_t num_cached = 0;
+  for (const PlannedPrompt& prompt : plan_->prompts)
+    num_cached += engine_->CountCachedTokens(plan_->shape.owner.salt, prompt.tokens);
+  const double ratio = static_cast<double>(record_.prompt_tokens - num_cached) /
+                       static_cast<double>(std::max<size_t>(1, body.size()));
   const double mean = context_->tokens_per_body_byte.load(std::memory_order_relaxed);
   context_->tokens_per_body_byte.store(mean + kLearningRate * (ratio - mean), std::memory_order_relaxed);
   return OkStatus();
@@ -90,7 +94,8 @@ void GenerationExchange::PredictTtft() {
   // Load() counts this request's own reservations as waiting; the wait is for the others.
   load.num_waiting = std::max(0, load.num_waiting - plan_->num_sequences());
   load.queued_tokens = std::max<int64_t>(0, load.queued_tokens - reservation_.tokens());
-  const auto num_prompt = static_cast<int64_t>(plan_->prompts[0].tokens.size());
+  const int64_t num_prompt = static_cast<int64_t>(plan_->prompts[0].tokens.size()) -
+                             engine_->CountCachedTokens(plan_->shape.owner.salt, plan_->prompts[0].tokens);
   const Duration since = Now() - record_.ledger.started();
   record_.predicted_ttft_ms = ToMilliseconds(since + PredictWait(load, num_prompt)) +
                               1e3 * static_cast<double>(num_prompt) / load.prefill_tokens_per_s;

@@ -95,17 +95,18 @@ Sequence* ContinuousScheduler::FindVictim(const StepPlan& plan) const {
       victim = candidate;
       continue;
     }
-    const int class_difference = candidate->request.priority - victim->request.priority;
+    const int class_difference =
+        static_cast<int>(candidate->request.service_class) - static_cast<int>(victim->request.service_class);
     const int computed_difference = candidate->num_computed_tokens - victim->num_computed_tokens;
     if (class_difference > 0 || (class_difference == 0 && computed_difference <= 0)) victim = candidate;
   }
   return victim;
 }
 
-// The whole sequence, so that its prefill never stalls half-way.
+// With found_. The whole sequence, so that its prefill never stalls half-way.
 bool ContinuousScheduler::CanStart(const Sequence& sequence) const {
   const int reserved = running_.empty() ? 0 : (pool_->num_blocks() + kReservedShare - 1) / kReservedShare;
-  return pool_->CanAllocate(sequence.table.BlocksMissing(sequence.num_tokens()) + reserved);
+  return pool_->CanAllocate(BlocksToStart(sequence) + reserved);
 }
 
 void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
@@ -126,12 +127,15 @@ void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
       sequence->waiting_cause = Stage::kQueueBudget;  // those behind it do not need what it lacks
       continue;
     }
+    sequence->num_computed_tokens = FindCached(*sequence);
     const int count = Chunk(*sequence, sequence->num_computable_tokens(), *plan);
+    const bool starts = count > 0 && CanStart(*sequence);
+    if (!starts) sequence->num_computed_tokens = 0;
     if (count == 0) {
       blame_from(i, Stage::kQueueBudget);
       break;
     }
-    if (!CanStart(*sequence)) {
+    if (!starts) {
       sequence->waiting_cause = Stage::kQueueKv;
       if (IsAged(*sequence)) {  // what becomes free is kept for it
         blame_from(i, Stage::kQueueKv);

@@ -3,7 +3,7 @@
 // Threads   pure function
 //
 // First those that were overtaken so often that nobody may pass them any more, then the preempted ones, whose
-// readers already see a stream that stands still; both by arrival. Then the others by priority and arrival.
+// readers already see a stream that stands still; both by arrival. Then the others by class and arrival.
 #pragma once
 
 #include <memory>
@@ -25,8 +25,8 @@ inline bool ServedBefore(const std::unique_ptr<Sequence>& a, const std::unique_p
   const int rank_a = ServiceRank(*a);
   const int rank_b = ServiceRank(*b);
   if (rank_a != rank_b) return rank_a < rank_b;
-  if (rank_a == 2 && a->request.priority != b->request.priority)
-    return a->request.priority < b->request.priority;
+  if (rank_a == 2 && a->request.service_class != b->request.service_class)
+    return a->request.service_class < b->request.service_class;
   return a->number < b->number;
 }
 
