@@ -57,6 +57,13 @@ struct EngineOptions {
   std::function<void(double)> on_progress;  // loading, 0 to 1
 };
 
+// Whose turn in the queue it is to be.
+struct Applicant {
+  RequestOwner owner;
+  RequestClass service_class = RequestClass::kDefault;
+  bool is_retry = false;  // was refused before: shed first when the queue fills
+};
+
 // A place promised before tokenizing; released exactly once, whichever way the request ends. May outlive the engine.
 class Reservation {
  public:
@@ -73,12 +80,16 @@ class Reservation {
  private:
   friend class Engine;
   struct Counters;
+  struct Flow;
   // Gives back a part: a sequence when it starts to run, tokens as they are computed.
   void Shrink(int num_sequences, int64_t tokens);
   void Resize(int64_t tokens);
+  // To the account of another owner or class.
+  void Move(const Applicant& applicant);
   void Release();
 
   std::shared_ptr<Counters> counters_;
+  Flow* flow_ = nullptr;  // of the counters; counts what this one holds
   int num_sequences_ = 0;
   int64_t tokens_ = 0;
 };
@@ -120,7 +131,8 @@ class Engine {
   ~Engine();
 
   Admitted<Reservation> Reserve(int64_t estimated_prompt_tokens, int num_sequences = 1,
-                                std::optional<Duration> first_token_budget = std::nullopt);
+                                std::optional<Duration> first_token_budget = std::nullopt,
+                                const Applicant& applicant = {});
   // Takes one sequence of the reservation; without a valid one it asks for a place itself. The stream gets exactly one
   // final event. `sink` outlives it, and may be null for a reader that polls.
   Admitted<std::shared_ptr<RequestStream>> Submit(Reservation reservation, Request request, EventSink* sink,
@@ -141,6 +153,8 @@ class Engine {
   bool idle() const;  // nothing queued, nothing running
 
   LoadSnapshot Load() const;
+  // As it looks to a newcomer: only what is served before it counts as waiting.
+  LoadSnapshot Load(const Applicant& applicant) const;
   TimePoint last_step_ended() const;
   void set_step_observer(std::function<void(const StepRecord&)> observer);  // before Start()
   // From the next step on its segments are recorded. Engine thread (the observer is on it), or before Start().

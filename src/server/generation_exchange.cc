@@ -56,10 +56,11 @@ Status GenerationExchange::Reserve(const HttpRequestHead& head, Duration* retry_
   record_.ledger.Enter(Stage::kAdmit, Now());
   std::optional<Duration> budget;
   WEIR_ASSIGN_OR_RETURN(deadlines_, ReadDeadlines(head));
+  WEIR_ASSIGN_OR_RETURN(applicant_, ReadApplicant(head, RequestOwner{}));
   if (context_->options.bounded_queue) budget = deadlines_.FirstTokenBudget();
   const auto bytes = static_cast<double>(head.content_length.value_or(kUnknownBodyBytes));
   const double tokens = bytes * context_->tokens_per_body_byte.load(std::memory_order_relaxed);
-  Admitted<Reservation> place = engine_->Reserve(static_cast<int64_t>(tokens), 1, budget);
+  Admitted<Reservation> place = engine_->Reserve(static_cast<int64_t>(tokens), 1, budget, applicant_);
   if (!place.ok()) {
     *retry_after = place.refused.retry_after;
     return place.refused.status;

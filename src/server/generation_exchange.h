@@ -18,6 +18,7 @@
 #include "server/deadline_headers.h"
 #include "server/generation_plan.h"
 #include "server/server_context.h"
+#include "server/service_class.h"
 #include "server/status_http.h"
 
 namespace weir {
@@ -79,6 +80,7 @@ class GenerationExchange final : public HttpExchange,
   IoContext& io_;
   ClosedRequest record_;  // its ledger is this request's own until Submit(), and again after the final event
   ClientDeadlines deadlines_;
+  Applicant applicant_;
   Reservation reservation_;
   bool is_chat_;
   bool wants_ledger_ = false;

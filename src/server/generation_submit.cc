@@ -25,6 +25,7 @@ void GenerationExchange::TakeFields(const GenerationFields& fields) {
   record_.is_stream = fields.stream;
   record_.num_choices = fields.n;
   record_.ignored_fields = fields.ignored_fields;
+  applicant_.service_class = ClassOfTier(fields.service_tier, applicant_);
   include_usage_ = fields.include_usage;
   continuous_usage_ = fields.continuous_usage_stats;
   choice_options_ = {.stop = fields.stop,
@@ -55,6 +56,8 @@ Status GenerationExchange::Parse(const std::string& body) {
     record_.ledger.parsed = Now();
     WEIR_ASSIGN_OR_RETURN(plan_, PlanCompletion(request, *engine_, &record_.ledger));
   }
+  plan_->shape.owner = applicant_.owner;
+  plan_->shape.service_class = applicant_.service_class;
   for (const PlannedPrompt& prompt : plan_->prompts)
     record_.prompt_tokens += static_cast<int>(prompt.tokens.size());
   record_.max_tokens = *std::max_element(plan_->max_tokens.begin(), plan_->max_tokens.end());
@@ -89,7 +92,7 @@ void GenerationExchange::SetDeadlines(Request* request) const {
 }
 
 void GenerationExchange::PredictTtft() {
-  LoadSnapshot load = engine_->Load();
+  LoadSnapshot load = engine_->Load(applicant_);
   if (load.prefill_tokens_per_s <= 0) return;
   // Load() counts this request's own reservations as waiting; the wait is for the others.
   load.num_waiting = std::max(0, load.num_waiting - plan_->num_sequences());
@@ -107,7 +110,7 @@ Status GenerationExchange::Submit(Duration* retry_after) {
   Reservation more;
   if (count > 1) {
     const int64_t rest = plan_->num_prompt_tokens() * (count - 1) / count;
-    Admitted<Reservation> place = engine_->Reserve(rest, count - 1);
+    Admitted<Reservation> place = engine_->Reserve(rest, count - 1, std::nullopt, applicant_);
     if (!place.ok()) {
       *retry_after = place.refused.retry_after;
       return place.refused.status;

@@ -160,6 +160,22 @@ TEST(ServerLoopbackTest, TellsCachedTokensInUsageMetricsAndLedger) {
   EXPECT_TRUE(has("vllm:prompt_tokens_cached_total", 2 * num_cached));
 }
 
+TEST(ServerLoopbackTest, ClassesAreAskedForByHeaderAndTier) {
+  Loopback loopback;
+  loopback.Start();
+  for (const char* name : {"interactive", "default", "batch", "sheddable"})
+    EXPECT_EQ(loopback.Post("/v1/completions", Completion(2), {{"X-Weir-Class", name}}).status, 200) << name;
+  const ClientResponse unknown = loopback.Post("/v1/completions", Completion(2), {{"X-Weir-Class", "royal"}});
+  EXPECT_EQ(unknown.status, 400);
+  EXPECT_EQ(Parsed(unknown.body)["error"]["code"], "invalid_header");
+  for (const char* tier : {"auto", "default", "priority", "flex"}) {
+    Json body = Completion(2);
+    body["service_tier"] = tier;
+    EXPECT_EQ(loopback.Post("/v1/completions", body).status, 200) << tier;
+  }
+  loopback.WaitUntilIdle();
+}
+
 TEST(ServerLoopbackTest, StreamedTextEqualsTheWholeText) {
   Loopback loopback;
   loopback.Start();

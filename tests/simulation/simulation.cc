@@ -114,6 +114,7 @@ std::string Simulation::Arrive() {
   sequence->request.service_class = static_cast<RequestClass>(rng_.NextBelow(4));
   sequence->request.prompt_logprobs = has_echo_ && rng_.NextBelow(3) == 0;
   if (budget && admission_.bounded) sequence->request.first_token_deadline = now_ + *budget;
+  sequence->request.owner.name = rng_.NextBelow(3) == 0 ? "a" : "b";
   sequence->arrived = now_;
   const Sequence* added = scheduler_->Add(std::move(sequence));
   clients_[added] = {.max_tokens = max_tokens, .reserved_tokens = num_prompt};

@@ -19,6 +19,8 @@
 
 namespace weir {
 
+struct ServedFlow;  // the scheduler's
+
 enum class SequenceState : uint8_t { kWaiting, kRunning, kFinished };
 
 struct Sequence {
@@ -34,6 +36,7 @@ struct Sequence {
   int num_kept_blocks = 0;             // first ones of the table that are in the prefix cache
   int num_cached_tokens = 0;           // found there when it ran first
   SequenceState state = SequenceState::kWaiting;
+  ServedFlow* flow = nullptr;  // whose account it is on, while the scheduler has it
   TimePoint arrived{};
   Stage waiting_cause = Stage::kQueueSlot;  // why it was passed over in the last step
   int num_overtaken = 0;

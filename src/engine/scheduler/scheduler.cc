@@ -37,6 +37,7 @@ Scheduler::~Scheduler() {
 Sequence* Scheduler::Add(std::unique_ptr<Sequence> sequence) {
   CHECK(sequence->num_tokens() > 0);
   sequence->state = SequenceState::kWaiting;
+  sequence->flow = shares_.Enter(sequence->request.owner, sequence->request.service_class);
   Sequence* added = sequence.get();
   InsertWaiting(std::move(sequence));
   return added;
@@ -129,6 +130,8 @@ std::unique_ptr<Sequence> Scheduler::Remove(Sequence* sequence) {
       TakeOut(sequence->state == SequenceState::kRunning ? running_ : waiting_, sequence);
   taken->table.Free(*pool_);
   taken->state = SequenceState::kFinished;
+  shares_.Leave(taken->flow);
+  taken->flow = nullptr;
   return taken;
 }
 
@@ -145,6 +148,8 @@ std::vector<std::unique_ptr<Sequence>> Scheduler::Expire(TimePoint now) {
     if (now <= *deadline && is_in_time(sequence->num_tokens())) continue;
     if (now <= *deadline && is_in_time(sequence->num_tokens() - FindCached(*sequence))) continue;
     sequence->state = SequenceState::kFinished;
+    shares_.Leave(sequence->flow);
+    sequence->flow = nullptr;
     expired.push_back(std::move(sequence));
   }
   if (!expired.empty()) CompactWaiting();

@@ -17,6 +17,7 @@
 #include "engine/kvcache/prefix_cache.h"
 #include "engine/request/sequence.h"
 #include "engine/scheduler/cost_model.h"
+#include "engine/scheduler/fair_shares.h"
 #include "engine/scheduler/step_plan.h"
 
 namespace weir {
@@ -53,6 +54,7 @@ class Scheduler {
   std::span<const std::unique_ptr<Sequence>> waiting() const { return waiting_; }
   bool empty() const { return running_.empty() && waiting_.empty(); }
   const SchedulerLimits& limits() const { return limits_; }
+  const FairShares& shares() const { return shares_; }
   // Empty when sound.
   std::string CheckInvariants() const;
   // The same for a plan that was just made.
@@ -75,6 +77,7 @@ class Scheduler {
   const CostModel* const cost_;
   PrefixCache* const cache_;
   std::vector<BlockId> found_;
+  FairShares shares_;
   std::vector<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;
 

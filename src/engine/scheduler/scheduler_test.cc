@@ -275,12 +275,12 @@ TEST(SchedulerTest, RecomputesPromptAndOutputAfterPreemption) {
   EXPECT_EQ(victim->num_output_tokens(), 2);
 }
 
-TEST(SchedulerTest, ServesByPriorityThenArrival) {
+TEST(SchedulerTest, OfFlowsThatWereServedTheSameTheHigherClassGoesFirst) {
   Continuous h(Limits(1, 64), 100);
   Sequence* running = h.Add(4);
   h.Step();
-  const Sequence* plain = h.Add(4, 1);
-  const Sequence* urgent = h.Add(4, 0);
+  const Sequence* plain = h.Add(4, RequestClass::kDefault);
+  const Sequence* urgent = h.Add(4, RequestClass::kInteractive);
   h.Finish(running);
   h.Step();
   EXPECT_EQ(urgent->state, SequenceState::kRunning);
