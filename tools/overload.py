@@ -213,11 +213,7 @@ async def sweep(client, model, args):
     return capacity, peak
 
 
-async def overload(client, model, args, points):
-    capacity, peak = await sweep(client, model, args)
-    if capacity == 0:
-        points.check("the lowest rate of the sweep is served well; try a lower --first-rate", False)
-        return
+async def overload(client, model, args, capacity, peak, points):
     for factor in (1, 2, 5, 10):
         levels = []
         for repeat in range(args.repeats):
@@ -238,6 +234,9 @@ async def overload(client, model, args, points):
         points.check(f"{factor} x: every 429 has Retry-After",
                      all(a.has_retry_after for a in everybody if a.status == 429))
         points.check(f"{factor} x: nothing but 200 and 429", all(a.status in (200, 429) for a in everybody))
+
+
+async def recovery(client, model, capacity, points):
     answers = await offer(client, model, [(10 * capacity, 30), (0.5 * capacity, 25)], 99)
     after = Level(0.5 * capacity, 20, [(at, answer) for at, answer in answers if at >= 35])
     after.show("recovered")
@@ -290,8 +289,16 @@ async def run(port, args, points):
     client = Client(port)
     if args.only in (None, "long-prompt"):
         await long_prompt(client, "m", points)
+    if args.only == "long-prompt":
+        return
+    capacity, peak = (args.capacity, args.peak) if args.capacity else await sweep(client, "m", args)
+    if capacity == 0:
+        points.check("the lowest rate of the sweep is served well; try a lower --first-rate", False)
+        return
     if args.only in (None, "overload"):
-        await overload(client, "m", args, points)
+        await overload(client, "m", args, capacity, peak or capacity, points)
+    if args.only in (None, "recovery"):
+        await recovery(client, "m", capacity, points)
 
 
 def main():
@@ -301,7 +308,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=15, help="per level")
     parser.add_argument("--repeats", type=int, default=1, help="per level of overload")
     parser.add_argument("--first-rate", type=float, default=2.0, help="where the sweep for the capacity begins")
-    parser.add_argument("--only", choices=["overload", "long-prompt"])
+    parser.add_argument("--only", choices=["sweep", "overload", "recovery", "long-prompt"])
+    parser.add_argument("--capacity", type=float, help="requests/s, of an earlier sweep, which is then left out")
+    parser.add_argument("--peak", type=float, help="goodput in requests/s, of the same sweep")
     parser.add_argument("--server-flag", action="append", default=[], help="one more flag of the server; may be repeated")
     args = parser.parse_args()
     model = args.model or subprocess.check_output([ROOT / "tools/get_model.sh"], text=True).split()[-1]
