@@ -128,9 +128,10 @@ void PrintAddresses(const ServeSpec& spec, const InferenceServer& server) {
 void PrintReady(const ServeSpec& spec, const InferenceServer& server, const Engine& engine,
                 Duration loading) {
   const EngineOptions& options = engine.options();
-  fmt::print("  memory      weights {:.0f} MiB, KV cache {:.0f} MiB {} ({} blocks of 16 tokens)\n",
-             Mib(engine.model().memory_bytes()), Mib(engine.kv_bytes()),
-             KvDtypeName(engine.options().kv_dtype), engine.num_kv_blocks());
+  fmt::print(
+      "  memory      weights {:.0f} MiB, KV cache {:.0f} MiB {} ({} blocks of 16 tokens), prefix cache {}\n",
+      Mib(engine.model().memory_bytes()), Mib(engine.kv_bytes()), KvDtypeName(engine.options().kv_dtype),
+      engine.num_kv_blocks(), options.prefix_cache ? "on" : "off");
   fmt::print("  weights     {}\n", DescribeWeights(engine.model().weight_facts()));
   fmt::print("  limits      {} sequences and {} tokens per step, {} waiting, context {}\n",
              options.max_num_seqs, options.max_num_batched_tokens,

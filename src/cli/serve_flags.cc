@@ -63,7 +63,7 @@ std::string ModelNameOf(const std::string& path) {
 }
 
 struct Texts {
-  std::string scheduler = "continuous", queue = "bounded", on_disconnect = "cancel";
+  std::string scheduler = "continuous", queue = "bounded", on_disconnect = "cancel", prefix_cache = "on";
   std::string ttft = "10s", itl = "50ms", drain = "30s", drain_delay = "0s", request_time = "600s";
   std::string log_level = "info";
   std::string control_port = "auto";
@@ -89,6 +89,13 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
                  "share of the memory for weights and KV cache")
       ->capture_default_str();
   AddKvDtypeFlag(app, &engine.kv_dtype);
+  app.add_option("--prefix-cache", texts->prefix_cache,
+                 "on, or off: compute every prompt from its start, also what earlier ones had in common");
+  app.add_flag_callback(
+      "--enable-prefix-caching", [texts] { texts->prefix_cache = "on"; }, "the same as --prefix-cache on");
+  app.add_flag_callback(
+      "--no-enable-prefix-caching", [texts] { texts->prefix_cache = "off"; },
+      "the same as --prefix-cache off");
   app.add_option("--max-num-queued-reqs", engine.max_num_queued_reqs,
                  "most waiting sequences; -1: 4 x --max-num-seqs");
   app.add_option("--max-num-queued-tokens", engine.max_num_queued_tokens,
@@ -134,6 +141,8 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
                                                 {"sequential", SchedulerPolicy::kSequential}}));
   WEIR_ASSIGN_OR_RETURN(spec->engine.bounded_queue,
                         OneOf<bool>("--queue", texts.queue, {{"bounded", true}, {"unbounded", false}}));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.prefix_cache,
+                        OneOf<bool>("--prefix-cache", texts.prefix_cache, {{"on", true}, {"off", false}}));
   WEIR_ASSIGN_OR_RETURN(
       spec->engine.cancel_on_disconnect,
       OneOf<bool>("--on-disconnect", texts.on_disconnect, {{"cancel", true}, {"ignore", false}}));

@@ -121,7 +121,9 @@ class Study {
     Progress(phase)(0, "starting the server");
     const std::string file = FileOfStep(step.id);
     std::vector<std::string> flags = step.server_flags;
-    flags.insert(flags.end(), {"--kv-cache-dtype", std::string(KvDtypeName(spec_.kv_dtype))});
+    // The steps differ in the switches they name and in nothing else.
+    flags.insert(flags.end(),
+                 {"--kv-cache-dtype", std::string(KvDtypeName(spec_.kv_dtype)), "--prefix-cache", "off"});
     WEIR_ASSIGN_OR_RETURN(
         ServerProcess server,
         ServerProcess::Start(spec_.model_path, flags, Path(file + ".server.log"), *spec_.stop));

@@ -114,10 +114,13 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   s.SeedCostModel();
   // The peak counts requests only.
   s.pool = std::make_unique<BlockPool>(num_blocks);
+  if (options.policy == SchedulerPolicy::kSequential) s.options.prefix_cache = false;
+  if (s.options.prefix_cache)
+    s.prefix_cache = std::make_unique<PrefixCache>(s.pool.get(), options.prefix_hash_mask);
   if (options.policy == SchedulerPolicy::kSequential) {
     s.scheduler = std::make_unique<SequentialScheduler>(limits, s.pool.get(), &s.cost);
   } else {
-    s.scheduler = std::make_unique<ContinuousScheduler>(limits, s.pool.get(), &s.cost);
+    s.scheduler = std::make_unique<ContinuousScheduler>(limits, s.pool.get(), &s.cost, s.prefix_cache.get());
   }
   s.counters = std::make_shared<Reservation::Counters>();
   s.PublishLoad(s.clock.Now());

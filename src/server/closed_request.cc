@@ -109,6 +109,7 @@ std::string AccessLogLine(const ClosedRequest& request) {
   if (!request.finish_reason.empty()) out["finish_reason"] = request.finish_reason;
   out["stream"] = request.is_stream;
   out["prompt_tokens"] = request.prompt_tokens;
+  out["cached_tokens"] = request.cached_tokens;
   out["output_tokens"] = request.output_tokens;
   if (request.seed_known) out["seed"] = request.seed;
   out["wall_ms"] = Rounded(ToMilliseconds(ledger.wall()));

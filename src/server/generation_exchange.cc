@@ -53,6 +53,7 @@ std::shared_ptr<HttpExchange> GenerationExchange::Start(ServerContext* context, 
 Status GenerationExchange::Reserve(const HttpRequestHead& head, Duration* retry_after) {
   WEIR_RETURN_IF_ERROR(context_->Availability());
   WEIR_ASSIGN_OR_RETURN(deadlines_, ReadDeadlines(head));
+  WEIR_ASSIGN_OR_RETURN(applicant_, ReadApplicant(head, caller_.owner()));
   WEIR_RETURN_IF_ERROR(TakePlace(head.content_length, retry_after));
   // The door was open; the place itself is given back until the body is there. Otherwise a few clients that never send
   // theirs would fill the queue, and everybody else would be refused.
@@ -65,7 +66,8 @@ Status GenerationExchange::TakePlace(std::optional<uint64_t> body_bytes, Duratio
   std::optional<Duration> budget;
   if (context_->options.bounded_queue) budget = deadlines_.FirstTokenBudget();
   if (budget) *budget -= Now() - record_.ledger.started();  // an upload has used some of it
-  Admitted<Reservation> place = engine_->Reserve(context_->EstimatedPromptTokens(body_bytes), 1, budget);
+  Admitted<Reservation> place =
+      engine_->Reserve(context_->EstimatedPromptTokens(body_bytes), 1, budget, applicant_);
   if (!place.ok()) {
     *retry_after = place.refused.retry_after;
     return place.refused.status;

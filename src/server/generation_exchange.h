@@ -19,6 +19,7 @@
 #include "server/deadline_headers.h"
 #include "server/generation_plan.h"
 #include "server/server_context.h"
+#include "server/service_class.h"
 #include "server/status_http.h"
 
 namespace weir {
@@ -82,6 +83,7 @@ class GenerationExchange final : public HttpExchange,
   Caller caller_;
   ClosedRequest record_;  // its ledger is this request's own until Submit(), and again after the final event
   ClientDeadlines deadlines_;
+  Applicant applicant_;
   Reservation reservation_;
   bool is_chat_;
   bool wants_ledger_ = false;

@@ -25,8 +25,8 @@ struct Request {
   bool ignore_eos = false;
   std::vector<int32_t> stop_token_ids;  // besides the model's end ids
   bool prompt_logprobs = false;         // log-probability of every prompt token (echo); allows max_tokens 0
-  int priority = 0;                     // lower goes first
-  std::optional<TimePoint> deadline;    // whole request
+  RequestClass service_class = RequestClass::kDefault;
+  std::optional<TimePoint> deadline;              // whole request
   std::optional<TimePoint> first_token_deadline;  // refused while still queued after this
   Ledger ledger;                                  // begun by whoever received it; the engine continues it
 };
