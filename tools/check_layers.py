@@ -58,7 +58,8 @@ OWNERS = [
     (re.compile(r"^spdlog/"), {"base"}),
     (re.compile(r"^immintrin\.h"), {"engine/kernels"}),
 ]
-JSON_USERS = {"base", "cli", "server", "net/openai", "perf/recorder", "perf/report", "perf/statistics", "perf/driver"}
+JSON_USERS = {"base", "cli", "server", "net/openai", "perf/recorder", "perf/report", "perf/statistics", "perf/driver",
+              "perf/workload"}  # the last: datasets are JSON
 ISA_FOLDERS = re.compile(r"engine/kernels/(generic|avx2|avx512vnni|avx512bf16|amx)/")
 ISA_MAY_INCLUDE = {"engine/kernels/isa_abi.h", "immintrin.h", "cstdint", "cstddef"}
 BANNED_NAMES = {"util", "utils", "common", "core", "misc", "framework", "helpers"}

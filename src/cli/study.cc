@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/ladder.h"
+#include "cli/recorded_benchmark.h"
 #include "cli/report_files.h"
 #include "cli/server_process.h"
 #include "perf/driver/bench_spec.h"
@@ -71,7 +72,9 @@ class Study {
     bench.kv_dtype = spec_.kv_dtype;
     bench.command = spec_.command;
     bench.stop = spec_.stop;
-    WEIR_ASSIGN_OR_RETURN(benchmark_, RunBenchmark(bench, Progress("direct benchmark")));
+    WEIR_ASSIGN_OR_RETURN(benchmark_,
+                          RunRecordedBenchmark(bench, Path("benchmark_results.json.requests.jsonl"),
+                                               Progress("direct benchmark")));
     return Save("benchmark_results.json", benchmark_);
   }
 
