@@ -54,6 +54,7 @@ Status ConfigureGemma3(const ModelFile& file, const std::string& prefix, ModelCo
     return DataLoss(fmt::format("{}: key {}rope.freq_base_swa: expected a positive number, found {}",
                                 file.path(), prefix, local.theta));
   config->ropes.push_back(local);
+  WEIR_ASSIGN_OR_RETURN(config->attention_soft_cap, ReadCap(file, prefix + "attn_logit_softcapping", 0.0));
   WEIR_ASSIGN_OR_RETURN(config->logit_soft_cap, ReadCap(file, prefix + "final_logit_softcapping", 0.0));
   return ConfigureGemma(file, prefix, 62, 6, config);
 }

@@ -3,11 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <set>
 
 #include "base/rng.h"
@@ -15,122 +11,12 @@
 #include "engine/model/model.h"
 #include "engine/tensor/dequantize.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/golden_architectures.h"
 #include "tests/support/quantize.h"
 #include "tests/support/temp_file.h"
 
 namespace weir {
 namespace {
-
-constexpr int kNumBlocks = 8;
-
-std::string Golden(const std::string& name) {
-  return std::string(WEIR_SOURCE_DIR "/tests/golden/architectures/") + name;
-}
-
-struct Expected {
-  std::vector<int32_t> tokens;
-  int vocab_size = 0;
-  std::vector<float> logits;
-};
-
-Expected ReadExpected(const std::string& name) {
-  std::ifstream in(Golden(name + ".logits"), std::ios::binary);
-  Expected expected;
-  int32_t sizes[2] = {};
-  in.read(reinterpret_cast<char*>(sizes), sizeof(sizes));
-  expected.tokens.resize(static_cast<size_t>(sizes[0]));
-  expected.vocab_size = sizes[1];
-  expected.logits.resize(static_cast<size_t>(sizes[0]) * static_cast<size_t>(sizes[1]));
-  in.read(reinterpret_cast<char*>(expected.tokens.data()),
-          static_cast<std::streamsize>(expected.tokens.size() * 4));
-  in.read(reinterpret_cast<char*>(expected.logits.data()),
-          static_cast<std::streamsize>(expected.logits.size() * 4));
-  EXPECT_TRUE(in.good()) << name;
-  return expected;
-}
-
-struct Setting {
-  std::string_view path;
-  int threads = 1;
-  KvDtype kv_dtype = KvDtype::kF16;
-  WeightStorage storage = WeightStorage::kRepack;
-};
-
-class Runner {
- public:
-  Runner(const ModelFile& file, const Setting& setting) : pool_(kNumBlocks) {
-    ModelOptions options;
-    options.isa = setting.path;
-    options.num_threads = setting.threads;
-    options.max_rows = 64;
-    options.max_logit_rows = 64;
-    options.kv_dtype = setting.kv_dtype;
-    options.storage = setting.storage;
-    auto model = Model::Load(file, options);
-    EXPECT_TRUE(model.has_value()) << model.error().message();
-    model_ = *std::move(model);
-    auto kv = KvStorage::Create(model_->config().kv_shape(), kNumBlocks);
-    EXPECT_TRUE(kv.has_value());
-    kv_ = *std::move(kv);
-  }
-
-  const Model& model() const { return *model_; }
-
-  // Logits of every position, in chunks of the given sizes, the last one again and again.
-  std::vector<float> Run(const std::vector<int32_t>& tokens, const std::vector<int>& chunks,
-                         TokenOrigin origin = TokenOrigin::kPrompt) {
-    BlockTable table;
-    table.Cover(pool_, static_cast<int64_t>(tokens.size()));
-    std::vector<float> all;
-    const auto columns = static_cast<size_t>(model_->config().vocab_size);
-    size_t next = 0;
-    for (int first = 0; first < static_cast<int>(tokens.size());) {
-      const int count =
-          std::min(chunks[std::min(next++, chunks.size() - 1)], static_cast<int>(tokens.size()) - first);
-      Batch batch;
-      batch.AddSequence(origin, tokens.data(), first, count, table, true, true);
-      std::vector<float> logits(static_cast<size_t>(count) * columns);
-      std::vector<RowMaximum> maxima(static_cast<size_t>(count));
-      model_->Forward(batch, kv_, MatrixView<float>(logits.data(), count, static_cast<int64_t>(columns)),
-                      maxima);
-      for (int row = 0; row < count; ++row) {
-        const auto begin =
-            logits.begin() + static_cast<std::ptrdiff_t>(row) * static_cast<std::ptrdiff_t>(columns);
-        const auto best = std::max_element(begin, begin + static_cast<std::ptrdiff_t>(columns));
-        EXPECT_EQ(maxima[static_cast<size_t>(row)].best.logit, *best);
-      }
-      all.insert(all.end(), logits.begin(), logits.end());
-      first += count;
-    }
-    table.Free(pool_);
-    return all;
-  }
-
- private:
-  std::unique_ptr<Model> model_;
-  BlockPool pool_;
-  KvStorage kv_;
-};
-
-// The largest over all positions of |a - b| / |b|, as vectors.
-double Distance(const std::vector<float>& a, const std::vector<float>& b, int columns) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (size_t first = 0; first < b.size(); first += static_cast<size_t>(columns)) {
-    double difference = 0, magnitude = 0;
-    for (size_t i = first; i < first + static_cast<size_t>(columns); ++i) {
-      difference += std::pow(double{a[i]} - double{b[i]}, 2);
-      magnitude += std::pow(double{b[i]}, 2);
-    }
-    const double distance = std::sqrt(difference / magnitude);
-    if (!(distance <= largest)) largest = distance;
-  }
-  return largest;
-}
-
-bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 std::vector<int> RandomChunks(uint64_t seed) {
   Rng rng(seed);
@@ -161,12 +47,12 @@ GgufWriter Requantized(const ModelFile& file, DType dtype) {
 class ArchitectureTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    expected_ = ReadExpected(GetParam());
-    auto file = ModelFile::Open(Golden(GetParam() + ".gguf"));
+    expected_ = ReadExpectedLogits(GetParam());
+    auto file = ModelFile::Open(GoldenArchitecture(GetParam() + ".gguf"));
     ASSERT_TRUE(file.has_value()) << file.error().message();
     file_ = *std::move(file);
   }
-  Expected expected_;
+  ExpectedLogits expected_;
   std::unique_ptr<ModelFile> file_;
 };
 
@@ -174,14 +60,14 @@ class ArchitectureTest : public testing::TestWithParam<std::string> {
 TEST_P(ArchitectureTest, LogitsAreThoseOfTransformersInWhateverChunks) {
   for (const std::string_view path : KnownKernelPaths()) {
     if (!CpuSupports(path)) continue;
-    Runner runner(*file_, {path, 2});
+    ArchitectureRunner runner(*file_, {path, 2});
     const auto whole = runner.Run(expected_.tokens, {64});
-    EXPECT_LT(Distance(whole, expected_.logits, expected_.vocab_size), 1e-3) << path;
+    EXPECT_LT(LargestDistance(whole, expected_.logits, expected_.vocab_size), 1e-3) << path;
     for (uint64_t seed = 1; seed <= 4; ++seed)
       ASSERT_TRUE(SameBits(runner.Run(expected_.tokens, RandomChunks(seed)), whole)) << path << " " << seed;
     ASSERT_TRUE(SameBits(runner.Run(expected_.tokens, {20, 1}), whole)) << path;
-    ASSERT_TRUE(
-        SameBits(Runner(*file_, {path, 1}).Run(expected_.tokens, {1}, TokenOrigin::kGenerated), whole))
+    ASSERT_TRUE(SameBits(
+        ArchitectureRunner(*file_, {path, 1}).Run(expected_.tokens, {1}, TokenOrigin::kGenerated), whole))
         << path;
   }
 }
@@ -194,14 +80,14 @@ TEST_P(ArchitectureTest, QuantizedWeightsAndCachesComputeTheSameModel) {
   for (const std::string_view path : KnownKernelPaths()) {
     if (!CpuSupports(path)) continue;
     for (const KvDtype kv_dtype : {KvDtype::kF16, KvDtype::kInt8}) {
-      Runner runner(**file, {path, 2, kv_dtype});
+      ArchitectureRunner runner(**file, {path, 2, kv_dtype});
       const auto prompt = runner.Run(expected_.tokens, {64});
-      EXPECT_LT(Distance(prompt, expected_.logits, expected_.vocab_size), 0.1) << path;
+      EXPECT_LT(LargestDistance(prompt, expected_.logits, expected_.vocab_size), 0.1) << path;
       ASSERT_TRUE(SameBits(runner.Run(expected_.tokens, RandomChunks(9)), prompt)) << path;
       const auto generated = runner.Run(expected_.tokens, {64}, TokenOrigin::kGenerated);
-      EXPECT_LT(Distance(generated, expected_.logits, expected_.vocab_size), 0.1) << path;
+      EXPECT_LT(LargestDistance(generated, expected_.logits, expected_.vocab_size), 0.1) << path;
       ASSERT_TRUE(SameBits(runner.Run(expected_.tokens, {1}, TokenOrigin::kGenerated), generated)) << path;
-      Runner mapped(**file, {path, 1, kv_dtype, WeightStorage::kMmap});
+      ArchitectureRunner mapped(**file, {path, 1, kv_dtype, WeightStorage::kMmap});
       ASSERT_TRUE(SameBits(mapped.Run(expected_.tokens, {64}), prompt)) << path;
     }
   }
@@ -233,7 +119,7 @@ TEST(ArchitectureRegistryTest, NamesAreFoundOnceAndUnknownOnesAreRefusedWithTheL
 }
 
 TEST(ArchitectureRegistryTest, ATensorOfAnotherArchitectureIsRefusedByName) {
-  const auto file = ModelFile::Open(Golden("qwen3.gguf"));
+  const auto file = ModelFile::Open(GoldenArchitecture("qwen3.gguf"));
   ASSERT_TRUE(file.has_value());
   GgufWriter writer = Requantized(**file, DType::kF16);
   writer.AddTensor("blk.0.attn_sinks.weight", {4}, DType::kF32, std::string(16, '\0'));
@@ -267,7 +153,7 @@ TEST(ArchitectureRegistryTest, ImpossibleNumbersAreRefusedByKey) {
       {"smollm3", "smollm3.attention.no_rope_layer_interval", 0.0f, true},
   };
   for (const Case& c : cases) {
-    const auto file = ModelFile::Open(Golden(std::string(c.model) + ".gguf"));
+    const auto file = ModelFile::Open(GoldenArchitecture(std::string(c.model) + ".gguf"));
     ASSERT_TRUE(file.has_value());
     GgufWriter writer = Requantized(**file, DType::kF16);
     if (c.integer)

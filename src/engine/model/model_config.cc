@@ -112,6 +112,9 @@ Result<ModelConfig> ReadModelConfig(const ModelFile& file) {
     return Contradiction(file, fmt::format("key {}vocab_size says {}, tensor token_embd.weight has {} rows",
                                            prefix, stated_vocab, vocab));
   config.tied_embeddings = file.FindTensor("output.weight") == nullptr;
+  // Of a model whose rows were not put into llama's order.
+  WEIR_ASSIGN_OR_RETURN(const bool halves, file.GetBoolOr(prefix + "rope.pairs_are_halves", false));
+  if (halves) config.rope_pairs = RopePairs::kHalves;
   config.layers.resize(static_cast<size_t>(config.num_layers));
   WEIR_RETURN_IF_ERROR(known->configure(file, prefix, &config));
   WEIR_RETURN_IF_ERROR(CheckTensors(file, config));
