@@ -168,6 +168,7 @@ Result<std::optional<ServeSpec>> ReadServeFlags(const std::vector<std::string>& 
   WEIR_ASSIGN_OR_RETURN(ModelChoice choice, model.Choose());
   spec.engine.model_path = std::move(choice.path);
   spec.engine.synthetic = std::move(choice.synthetic);
+  spec.engine.quantization = choice.quantization;
   spec.engine.weights = choice.weights;
   ServerOptions& server = spec.server;
   if (server.model_name.empty()) server.model_name = ModelNameOf(spec.engine.model_path);
