@@ -109,6 +109,7 @@ int RunBench(const std::vector<std::string>& arguments) {
   if (!model) return Fail("bench", model.error());
   spec.model_path = model->path;
   spec.synthetic = model->synthetic;
+  spec.quantization = model->quantization;
   spec.weights = model->weights;
   spec.command = {"weir", "bench"};
   spec.command.insert(spec.command.end(), arguments.begin(), arguments.end());

@@ -25,6 +25,7 @@
 #include "engine/model/model.h"
 #include "engine/request/request.h"
 #include "engine/request/request_stream.h"
+#include "engine/safetensors/load_quantization.h"
 #include "engine/synthetic/synthetic_model.h"
 #include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -36,6 +37,7 @@ enum class SchedulerPolicy { kContinuous, kSequential };
 struct EngineOptions {
   std::string model_path;
   std::optional<SyntheticSpec> synthetic;  // instead of a file
+  LoadQuantization quantization = LoadQuantization::kNone;  // of a Hugging Face directory
   WeightStorage weights = WeightStorage::kRepack;
   int num_threads = 0;              // 0: all cores
   int max_num_seqs = 0;             // 0: automatic, which is 32

@@ -58,6 +58,7 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   EngineOptions options;
   options.model_path = spec.model_path;
   options.synthetic = spec.synthetic;
+  options.quantization = spec.quantization;
   options.weights = spec.weights;
   options.num_threads = spec.threads;
   options.max_num_seqs = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
