@@ -30,7 +30,7 @@ struct LimitInput {
   double int8_mac_per_s = 0;                    // 0: not measured
   double tile_mac_per_s = 0;                    // 0: prompts are computed like everything else
   // Bytes read again and again -> bytes per second: what fits a cache is read faster. Empty: the bandwidth for all sizes.
-  std::map<int64_t, double> read_rates;
+  std::map<int64_t, double> read_rates{};
 };
 
 struct Limit {
