@@ -14,8 +14,10 @@ namespace {
 // Of the largest magnitude, with its sign; NaN if one is there.
 float Extreme(const float* values) {
   float extreme = 0;
-  for (int i = 0; i < kQuantBlockSize; ++i)
-    if (!(std::fabs(values[i]) <= std::fabs(extreme))) extreme = values[i];
+  for (int i = 0; i < kQuantBlockSize; ++i) {
+    if (std::isnan(values[i])) return values[i];
+    if (std::fabs(values[i]) > std::fabs(extreme)) extreme = values[i];
+  }
   return extreme;
 }
 

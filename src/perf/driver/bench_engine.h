@@ -43,6 +43,7 @@ class BenchEngine {
   std::vector<int32_t> ordinary_ids_;  // of synthetic weights only
   EngineTarget target_;
   int64_t step_bytes_ = 0;  // what the largest step of the benchmark reads
+  int64_t peak_bytes_ = 0;  // resident, without the probes
   MachineLimits best_;
 };
 
