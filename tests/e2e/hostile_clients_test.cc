@@ -14,6 +14,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -177,6 +178,9 @@ TEST(HostileApi, A10FreesOnDisconnectInEveryState) {
       neighbour.Send(Post("/v1/completions", Completion(40, false), "Connection: close\r\n"));
       for (const auto& client : leaving) leave(*client);
       EXPECT_EQ(TextOf(neighbour.Receive({}, seconds(60))), expected);
+      // A fast engine has computed all of it by then. Half a close does not say that the rest is unwanted: it waits.
+      if (std::string_view(one.state) == "blocked on output" && std::string_view(way) == "half-close")
+        leaving.front()->Receive({}, seconds(60));
       EXPECT_TRUE(BecomesIdle(weir)) << DumpJson(State(weir));
     }
   }
