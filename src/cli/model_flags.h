@@ -15,8 +15,8 @@
 namespace weir {
 
 struct ModelChoice {
-  std::string path;                        // of the file, or the synthetic model's name
-  std::optional<SyntheticSpec> synthetic;  // set: there is no file
+  std::string path;                                         // of the file, or the synthetic model's name
+  std::optional<SyntheticSpec> synthetic;                   // set: there is no file
   LoadQuantization quantization = LoadQuantization::kNone;  // of a directory
   WeightStorage weights = WeightStorage::kRepack;
 };

@@ -36,7 +36,7 @@ enum class SchedulerPolicy { kContinuous, kSequential };
 
 struct EngineOptions {
   std::string model_path;
-  std::optional<SyntheticSpec> synthetic;  // instead of a file
+  std::optional<SyntheticSpec> synthetic;                   // instead of a file
   LoadQuantization quantization = LoadQuantization::kNone;  // of a Hugging Face directory
   WeightStorage weights = WeightStorage::kRepack;
   int num_threads = 0;              // 0: all cores

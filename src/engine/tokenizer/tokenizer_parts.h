@@ -51,7 +51,7 @@ struct TokenizerParts {
   std::optional<bool> add_bos;
   std::optional<uint64_t> unknown;
   SpacePrefix space_prefix = SpacePrefix::kNone;
-  bool prefix_unless_there = false;       // no second space before one
+  bool prefix_unless_there = false;    // no second space before one
   bool composes = false;               // text is brought into NFC first
   std::vector<uint64_t> strips_left;   // special tokens that take the white space before them
   std::vector<uint64_t> strips_right;  // or behind them
