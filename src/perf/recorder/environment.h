@@ -17,7 +17,7 @@ struct MachineLimits {
   double int8_mac_per_s = 0;
   double bf16_mac_per_s = 0;
   double fp32_mac_per_s = 0;
-  double tile_mac_per_s = 0;             // bf16 on tiles, where prompts are computed by them
+  double tile_mac_per_s = 0;               // bf16 on tiles, where prompts are computed by them
   std::map<int64_t, double> read_rates{};  // bytes read again and again -> bytes per second
 
   // The better of both counts: noise only ever takes away.
