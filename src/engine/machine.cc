@@ -141,7 +141,8 @@ std::set<int64_t> ReadSizes(int64_t weight_bytes, int64_t step_bytes) {
   const auto clamped = [](int64_t bytes) { return std::clamp(bytes, int64_t{1} << 20, kMaxProbeBytes); };
   std::set<int64_t> sizes = {clamped(weight_bytes), clamped(4 * LastLevelCacheBytes())};
   const int64_t largest = clamped(step_bytes);
-  for (int64_t bytes = clamped(weight_bytes); bytes < largest; bytes += bytes / 2)
+  // A size close to another would only take its time again.
+  for (int64_t bytes = clamped(weight_bytes); bytes + bytes / 8 < largest; bytes += bytes / 2)
     sizes.insert(std::min(bytes + bytes / 2, largest));
   return sizes;
 }

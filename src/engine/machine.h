@@ -1,7 +1,7 @@
 // What this machine can do at best: the limits ("roofs") that stand beside every measured number.
 //
 // Units     bytes per second, multiply-accumulates per second
-// Requires  nothing else running; takes about `budget` in all
+// Requires  nothing else running; takes about `budget`, and a quarter of it more for each size of read_rates beyond two
 // Owns      its buffers for the length of the call
 // Threads   starts its own, pinned one per core
 // Source    docs/MEASUREMENT.md, "Physical limit"
