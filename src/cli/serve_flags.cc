@@ -60,6 +60,7 @@ struct Texts {
   std::string scheduler = "continuous", queue = "bounded", on_disconnect = "cancel";
   std::string ttft = "10s", itl = "50ms", drain = "30s", request_time = "600s";
   std::string log_level = "info";
+  std::string unknown_params = "ignore";
   std::string control_port = "auto";
 };
 
@@ -99,6 +100,8 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
   app.add_option("--allowed-host", server.allowed_hosts, "further names that clients may use in Host");
   app.add_flag("--insecure-no-auth", server.insecure_no_auth,
                "listen beyond this machine although no key is asked for");
+  app.add_option("--unknown-params", texts->unknown_params,
+                 "fields of a request that this server does not know: ignore, or reject with 400");
   app.add_option("--drain-timeout", texts->drain, "how long running requests may take after SIGTERM");
   app.add_option("--log-level", texts->log_level, "debug, info, warning, error or off");
   app.add_flag("--exit-with-parent", spec->exits_with_parent,
@@ -121,6 +124,9 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
                                                           {"warning", LogLevel::kWarning},
                                                           {"error", LogLevel::kError},
                                                           {"off", LogLevel::kOff}}));
+  WEIR_ASSIGN_OR_RETURN(
+      spec->server.reject_unknown_params,
+      OneOf<bool>("--unknown-params", texts.unknown_params, {{"ignore", false}, {"reject", true}}));
   WEIR_ASSIGN_OR_RETURN(spec->engine.ttft_objective, ParseDuration("--ttft-objective", texts.ttft));
   WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
   WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,

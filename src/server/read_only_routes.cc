@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "base/version.h"
 #include "net/openai/response_json.h"
+#include "server/openapi.h"
 #include "server/status_http.h"
 
 namespace weir {
@@ -137,6 +138,8 @@ HttpResponse AnswerReadOnly(const Route& route, const std::string& rest, const s
       return Metrics(context);
     case RouteId::kVersion:
       return VersionInfo(*context);
+    case RouteId::kOpenApi:
+      return JsonResponse(OpenApiDocument());
     case RouteId::kIsSleeping:
       return JsonResponse({{"is_sleeping", false}});
     case RouteId::kLedger:

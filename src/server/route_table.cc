@@ -16,6 +16,7 @@ constexpr Route kRoutes[] = {
     {RouteId::kReady, "GET", "/ready", kBoth},
     {RouteId::kMetrics, "GET", "/metrics", kBoth},
     {RouteId::kVersion, "GET", "/version", kBoth},
+    {RouteId::kOpenApi, "GET", "/openapi.json", kBoth},
     {RouteId::kIsSleeping, "GET", "/is_sleeping", kBoth},
     {RouteId::kLedger, "GET", "/ledger/", kDataListener},
     {RouteId::kDebugRequests, "GET", "/debug/requests", kControlListener},

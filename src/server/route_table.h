@@ -21,6 +21,7 @@ enum class RouteId {
   kReady,
   kMetrics,
   kVersion,
+  kOpenApi,
   kIsSleeping,
   kLedger,
   kDebugRequests,

@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "engine/engine.h"
 #include "server/event_relay.h"
+#include "server/grammar_compiler.h"
 #include "server/ledger_ring.h"
 #include "server/server_metrics.h"
 
@@ -30,6 +31,7 @@ struct ServerOptions {
   bool bounded_queue = true;
   bool sequential = false;  // told by /version and by the reports
   bool insecure_no_auth = false;
+  bool reject_unknown_params = false;
   std::vector<std::string> allowed_hosts;
   Duration max_request_time = std::chrono::seconds(600);
   Duration sse_keep_alive = std::chrono::seconds(10);
@@ -43,6 +45,7 @@ struct ServerContext {
   const ServerOptions options;
   ServerMetrics metrics;
   LedgerRing ring;
+  GrammarCompiler grammars;
   std::atomic<Engine*> engine{nullptr};  // null: still loading
   std::atomic<bool> draining{false};
   std::atomic<int> num_active{0};  // generation requests that are not closed

@@ -351,8 +351,12 @@ TEST(SamplerTest, OnlyAllowedTokensAreChosenAndLogprobsStayTheModelsOwn) {
     std::vector<float> copy = row;
     const SampledToken sampled = state.Sample(copy, FindMaximum(copy), 0, {}, allowed);
     EXPECT_TRUE(sampled.token == 3 || sampled.token == 40 || sampled.token == 70) << sampled.token;
-    if (seed == 0) EXPECT_EQ(sampled.token, 70);
-    if (sampled.token == 70) EXPECT_NEAR(sampled.logprobs->chosen, expected, 1e-4);
+    if (seed == 0) {
+      EXPECT_EQ(sampled.token, 70);
+    }
+    if (sampled.token == 70) {
+      EXPECT_NEAR(sampled.logprobs->chosen, expected, 1e-4);
+    }
   }
 }
 
