@@ -15,13 +15,14 @@ import tempfile
 BASE = {"base"}
 ENGINE_PARTS = {"engine/request", "engine/tokenizer", "engine/admission", "engine/scheduler", "engine/kvcache",
                 "engine/batch", "engine/model", "engine/kernels", "engine/sampling", "engine/gguf", "engine/tensor",
-                "engine/synthetic"}
+                "engine/synthetic", "engine/safetensors"}
 
 # folder -> folders it may include besides itself
 MAY_INCLUDE = {
     "base": set(),
     "engine/tensor": BASE,
     "engine/gguf": BASE | {"engine/tensor"},
+    "engine/safetensors": BASE | {"engine/gguf", "engine/tensor"},
     "engine/kernels": BASE | {"engine/tensor"},
     "engine/tokenizer": BASE | {"engine/gguf"},
     "engine/synthetic": BASE | {"engine/gguf", "engine/tokenizer", "engine/tensor"},
@@ -60,7 +61,8 @@ OWNERS = [
     (re.compile(r"^spdlog/"), {"base"}),
     (re.compile(r"^immintrin\.h"), {"engine/kernels"}),
 ]
-JSON_USERS = {"base", "cli", "server", "net/openai", "perf/recorder", "perf/report", "perf/statistics", "perf/driver"}
+JSON_USERS = {"base", "engine/safetensors", "cli", "server", "net/openai", "perf/recorder", "perf/report",
+              "perf/statistics", "perf/driver", "perf/workload"}  # the last: datasets are JSON
 ISA_FOLDERS = re.compile(r"engine/kernels/(generic|avx2|avx512vnni|avx512bf16|amx)/")
 ISA_MAY_INCLUDE = {"engine/kernels/isa_abi.h", "immintrin.h", "cstdint", "cstddef"}
 BANNED_NAMES = {"util", "utils", "common", "core", "misc", "framework", "helpers"}

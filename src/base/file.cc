@@ -26,9 +26,8 @@ Status WriteError(const std::string& path, int error) {
 
 std::string TemporaryName(const std::string& path) { return fmt::format("{}.tmp{}", path, getpid()); }
 
-}  // namespace
-
-Result<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
+// `forbidden`: permission bits that the file must not have.
+Result<std::string> ReadWithin(const std::string& path, uint64_t max_bytes, mode_t forbidden) {
   Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) {
     const std::string message = fmt::format("cannot read '{}': {}", path, std::strerror(errno));
@@ -37,6 +36,11 @@ Result<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
   struct stat info {};
   if (fstat(file.fd, &info) == 0 && S_ISDIR(info.st_mode)) {
     return InvalidArgument(fmt::format("cannot read '{}': it is a directory, expected a file", path));
+  }
+  if ((info.st_mode & forbidden) != 0) {
+    return InvalidArgument(
+        fmt::format("'{}' has mode {:04o}: others can read or change it; run 'chmod 600 {}'", path,
+                    static_cast<unsigned>(info.st_mode & 07777), path));
   }
   std::string content;
   char buffer[65536];
@@ -50,6 +54,16 @@ Result<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
     }
     content.append(buffer, static_cast<size_t>(count));
   }
+}
+
+}  // namespace
+
+Result<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
+  return ReadWithin(path, max_bytes, 0);
+}
+
+Result<std::string> ReadSecretFile(const std::string& path, uint64_t max_bytes) {
+  return ReadWithin(path, max_bytes, S_IRWXO | S_IWGRP);
 }
 
 Status WriteFile(const std::string& path, std::string_view content) {

@@ -14,6 +14,9 @@
 namespace weir {
 
 Result<std::string> ReadFile(const std::string& path, uint64_t max_bytes = uint64_t{1} << 30);
+// The same for a secret: a file that users beside its owner and group can read, or beside its owner can write, is
+// INVALID_ARGUMENT.
+Result<std::string> ReadSecretFile(const std::string& path, uint64_t max_bytes);
 
 // Writes to a temporary file beside `path` and renames it, so a reader sees the old or the new content, never
 // a part.

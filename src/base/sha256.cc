@@ -1,6 +1,7 @@
 #include "base/sha256.h"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <cerrno>
@@ -20,25 +21,54 @@ class Digest {
     CHECK(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
   }
   void Update(const void* data, size_t size) { CHECK(EVP_DigestUpdate(context_.get(), data, size) == 1); }
-  std::string Finish() {
-    unsigned char bytes[EVP_MAX_MD_SIZE];
+  Sha256Digest Finish() {
+    Sha256Digest bytes{};
     unsigned int length = 0;
-    CHECK(EVP_DigestFinal_ex(context_.get(), bytes, &length) == 1);
-    std::string hex;
-    for (unsigned int i = 0; i < length; ++i) hex += fmt::format("{:02x}", bytes[i]);
-    return hex;
+    CHECK(EVP_DigestFinal_ex(context_.get(), bytes.data(), &length) == 1 && length == bytes.size());
+    return bytes;
   }
 
  private:
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
+std::string ToHex(const Sha256Digest& digest) {
+  std::string hex;
+  for (const uint8_t byte : digest) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
 }  // namespace
 
-std::string Sha256(std::string_view bytes) {
+Sha256Digest Sha256Bytes(std::string_view bytes) {
   Digest digest;
   digest.Update(bytes.data(), bytes.size());
   return digest.Finish();
+}
+
+std::string Sha256(std::string_view bytes) { return ToHex(Sha256Bytes(bytes)); }
+
+bool SameDigest(const Sha256Digest& a, const Sha256Digest& b) {
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+std::optional<Sha256Digest> DigestFromHex(std::string_view hex) {
+  Sha256Digest digest{};
+  if (hex.size() != 2 * digest.size()) return std::nullopt;
+  for (size_t i = 0; i < digest.size(); ++i) {
+    const int high = HexDigit(hex[2 * i]);
+    const int low = HexDigit(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    digest[i] = static_cast<uint8_t>(high * 16 + low);
+  }
+  return digest;
 }
 
 Result<std::string> Sha256File(const std::string& path) {
@@ -50,7 +80,7 @@ Result<std::string> Sha256File(const std::string& path) {
   while ((count = std::fread(buffer.data(), 1, buffer.size(), file.get())) > 0)
     digest.Update(buffer.data(), count);
   if (std::ferror(file.get()) != 0) return DataLoss(fmt::format("reading '{}' failed", path));
-  return digest.Finish();
+  return ToHex(digest.Finish());
 }
 
 }  // namespace weir

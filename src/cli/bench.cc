@@ -9,10 +9,12 @@
 #include "cli/choice_flag.h"
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "cli/foreign_output.h"
 #include "cli/interrupt.h"
 #include "cli/kv_dtype_flag.h"
 #include "cli/model_flags.h"
 #include "cli/progress.h"
+#include "cli/recorded_benchmark.h"
 #include "cli/result_output.h"
 #include "cli/weight_text.h"
 #include "perf/driver/bench_spec.h"
@@ -25,6 +27,7 @@ struct BenchFlags {
   BenchSpec spec;
   ModelFlags model;
   std::string output = "benchmark_results.json";
+  std::string format = "weir";
   bool quick = false;
   bool allow_invalid = false;
 };
@@ -64,6 +67,7 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
   app.add_option("--gen-len", spec.gen_len, "matrix mode: output tokens")->capture_default_str();
   app.add_flag("--profile", spec.profile, "split the time of every step into segments");
   app.add_flag("--quick", flags->quick, "batch sizes 1 and 8, one repeat");
+  AddFormatFlag(app, &flags->format, {ForeignFormat::kVllm, ForeignFormat::kLlamaBench});
   app.add_flag("--allow-invalid", flags->allow_invalid, "exit 0 even when the verdict is INVALID");
 }
 
@@ -105,19 +109,23 @@ int RunBench(const std::vector<std::string>& arguments) {
   if (!model) return Fail("bench", model.error());
   spec.model_path = model->path;
   spec.synthetic = model->synthetic;
+  spec.quantization = model->quantization;
   spec.weights = model->weights;
   spec.command = {"weir", "bench"};
   spec.command.insert(spec.command.end(), arguments.begin(), arguments.end());
   spec.stop = &InterruptFlag();
   Result<Json> document = [&] {
     ProgressBar bar("bench");
-    return RunBenchmark(spec, [&](double fraction, std::string_view what) { bar.Update(fraction, what); });
+    return RunRecordedBenchmark(spec, flags.output + ".requests.jsonl",
+                                [&](double fraction, std::string_view what) { bar.Update(fraction, what); });
   }();
   if (!document) return Fail("bench", document.error());
   if (spec.synthetic.has_value()) fmt::print("synthetic weights: {}\n", spec.model_path);
   PrintMemory(*document);
   PrintBenchTables(*document);
-  return StoreResult("bench", *document, flags.output, flags.allow_invalid);
+  const int code = StoreResult("bench", *document, flags.output, flags.allow_invalid);
+  const Status foreign = WriteForeignOutput(flags.format, *document, flags.output);
+  return foreign.ok() ? code : Fail("bench", foreign);
 }
 
 }  // namespace weir

@@ -191,7 +191,9 @@ int RunChat(const std::vector<std::string>& arguments) {
   CLI::App app("talk to a model in the terminal; reads questions from a pipe as well, one a line",
                "weir chat");
   auto* url = app.add_option("--url", spec.url, "a running server; without it the model is loaded here");
-  app.add_option("--model", spec.model, "GGUF file to load; without it the default model")->excludes(url);
+  app.add_option("--model", spec.model,
+                 "GGUF file or Hugging Face directory to load; without it the default model")
+      ->excludes(url);
   app.add_option("--served-model", spec.served_model, "model name at --url; without it the first it lists")
       ->needs(url);
   app.add_option("--system", spec.system, "system message; without it the template's own");

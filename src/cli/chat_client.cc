@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/mutex.h"
+#include "cli/client_key.h"
 #include "net/http/sse.h"
 
 namespace weir {
@@ -63,6 +64,11 @@ void OnEvent(std::string_view data, Exchange& exchange,
   on_text(*text);
 }
 
+void AddKey(ClientRequest* request) {
+  if (const std::string key = ClientKey(); !key.empty())
+    request->headers.push_back({"Authorization", "Bearer " + key});
+}
+
 Status Unreachable(const Url& url, const ClientResponse& response) {
   return Unavailable(fmt::format("no answer from http://{}:{}: {}; is 'weir serve' running there?", url.host,
                                  url.port, response.message));
@@ -78,6 +84,7 @@ Result<ChatClient> ChatClient::Connect(const std::string& url, const std::string
   ClientRequest request;
   request.method = "GET";
   request.path = client.PathOf("/v1/models");
+  AddKey(&request);
   const ClientResponse response = client.http_->Call(std::move(request));
   if (response.failure != ClientFailure::kNone) return Unreachable(client.url_, response);
   if (response.status != 200) return Unavailable(ErrorMessage(response.body, response.status));
@@ -116,6 +123,7 @@ Result<ChatAnswer> ChatClient::Ask(const std::string& question, double temperatu
   ClientRequest request;
   request.path = PathOf("/v1/chat/completions");
   request.headers = {{"Content-Type", "application/json"}};
+  AddKey(&request);
   request.body = DumpJson(body);
   request.timeout = kAnswerTimeout;
 

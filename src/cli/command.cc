@@ -9,11 +9,14 @@
 #include "base/version.h"
 #include "cli/bench.h"
 #include "cli/chat.h"
+#include "cli/compare.h"
+#include "cli/config.h"
 #include "cli/doctor.h"
 #include "cli/inspect.h"
 #include "cli/load.h"
 #include "cli/report.h"
 #include "cli/run.h"
+#include "cli/runs.h"
 #include "cli/serve.h"
 
 namespace weir {
@@ -39,8 +42,11 @@ std::vector<Command> Commands() {
       {"bench", "measure the engine directly", RunBench},
       {"load", "measure an OpenAI-compatible server under load", RunLoad},
       {"report", "turn result files into Markdown, HTML and JSON", RunReport},
+      {"compare", "is B slower than A? two result files or two commands", RunCompare},
+      {"runs", "list, show and forget earlier runs", RunRuns},
       {"chat", "talk to a model in the terminal", RunChat},
       {"inspect", "what is inside a model file, and how much memory it takes", RunInspect},
+      {"config", "check a configuration file of weir serve", RunConfig},
       {"doctor", "what this machine can do: instructions, bandwidth, memory", RunDoctor},
   };
 }

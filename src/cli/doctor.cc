@@ -12,6 +12,7 @@
 #include "cli/flags.h"
 #include "cli/machine_facts.h"
 #include "cli/model_summary.h"
+#include "engine/safetensors/model_directory.h"
 #include "perf/report/number_format.h"
 
 namespace weir {
@@ -27,7 +28,7 @@ void AddModel(const std::string& argument, MachineFacts* facts) {
     return;
   }
   facts->model_path = *path;
-  const auto file = ModelFile::Open(*path);
+  const auto file = OpenModel(*path);
   if (!file.has_value()) {
     facts->model_error = file.error().message();
     return;
@@ -129,7 +130,8 @@ int RunDoctor(const std::vector<std::string>& arguments) {
   bool json = false;
   CLI::App app("Say whether this machine is ready to serve and to measure, and what would help.",
                "weir doctor");
-  app.add_option("MODEL", model, "GGUF file to judge as well; without one, the default model");
+  app.add_option("MODEL", model,
+                 "GGUF file or Hugging Face directory to judge as well; without one, the default model");
   app.add_flag("--quick", quick, "measure nothing, only look");
   app.add_flag("--json", json, "print JSON");
   const Result<bool> go_on = ParseFlags(app, arguments);

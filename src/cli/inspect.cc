@@ -11,6 +11,7 @@
 #include "cli/flags.h"
 #include "cli/kv_dtype_flag.h"
 #include "cli/model_summary.h"
+#include "engine/safetensors/model_directory.h"
 #include "perf/report/number_format.h"
 
 namespace weir {
@@ -119,7 +120,7 @@ int RunInspect(const std::vector<std::string>& arguments) {
   bool json = false;
   bool all_tensors = false;
   CLI::App app("Say what is in a model file and how much memory serving it takes.", "weir inspect");
-  app.add_option("MODEL", model, "GGUF file; without one, the default model");
+  app.add_option("MODEL", model, "GGUF file or Hugging Face directory; without one, the default model");
   app.add_flag("--json", json, "print JSON");
   app.add_flag("--tensors", all_tensors, "list every tensor instead of one line for equal layers");
   KvDtype kv_dtype = KvDtype::kF16;
@@ -130,7 +131,7 @@ int RunInspect(const std::vector<std::string>& arguments) {
 
   const Result<std::string> path = FindModel(model);
   if (!path.has_value()) return Fail("inspect", path.error());
-  const auto file = ModelFile::Open(*path);
+  const auto file = OpenModel(*path);
   if (!file.has_value()) return Fail("inspect", file.error());
   const auto summary = SummarizeModel(**file, ReadMachineMemory(), 0.9, kv_dtype);
   if (!summary.has_value()) return Fail("inspect", summary.error());

@@ -8,9 +8,12 @@
 
 #include "base/file.h"
 #include "cli/choice_flag.h"
+#include "cli/client_key.h"
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "cli/foreign_output.h"
 #include "cli/interrupt.h"
+#include "cli/load_tables.h"
 #include "cli/progress.h"
 #include "cli/result_output.h"
 #include "perf/driver/load_spec.h"
@@ -21,8 +24,10 @@ namespace {
 struct LoadFlags {
   LoadSpec spec;
   std::string output = "load_test_results.json";
-  std::string slo;
+  std::string slo, format = "weir";
   double request_rate = 0;
+  std::string dataset = "builtin", stages, sweep, find_max;
+  LoadSearch search;
   bool no_deadline_header = false;
   bool allow_invalid = false;
 };
@@ -81,82 +86,73 @@ void AddFlags(CLI::App& app, LoadFlags* flags) {
       "wait: pause for Retry-After; next: go on (default: wait in a closed loop, next in an open one)");
   app.add_option("--warmup", spec.warmup, "warm-up requests, never measured")->capture_default_str();
   app.add_option("--slo", flags->slo, "what counts as good, in ms: ttft=500,tpot=50,e2el=5000");
+  app.add_option("--dataset", flags->dataset,
+                 "builtin, sharegpt:FILE, jsonl:FILE, random:in=LENGTH[,out=LENGTH],\n"
+                 "prefix:groups=N,shared=N,own=N or trace:FILE; a LENGTH is a number of tokens,\n"
+                 "uniform:LEAST:MOST or lognormal:MEDIAN:DEVIATION")
+      ->capture_default_str();
+  app.add_option("--stages", flags->stages, "one level after the other: rate=2:60s,rate=4:60s");
+  app.add_option("--sweep", flags->sweep,
+                 "levels of --duration or --requests each: concurrency=1,2,4, rate=0.5,1,2 or rate=auto");
+  app.add_option("--find-max", flags->find_max, "search the highest level that keeps --slo")
+      ->check(CLI::IsMember({"concurrency", "rate"}));
+  app.add_option("--slo-share", flags->search.share, "share of requests that must keep it")
+      ->capture_default_str();
+  app.add_option("--probe-time", flags->search.probe_s, "search: seconds that a level lasts at least")
+      ->capture_default_str();
+  app.add_option("--probe-requests", flags->search.probe_requests, "search: requests of a level at least")
+      ->capture_default_str();
   app.add_option("--temperature", spec.temperature, "0 is greedy")->capture_default_str();
   app.add_option("--seed", spec.seed, "orders prompts and arrivals")->capture_default_str();
   app.add_option("--control-url", spec.control_url,
                  "where weir's ledgers are (default: found through /version)");
+  AddFormatFlag(app, &flags->format, {ForeignFormat::kVllm, ForeignFormat::kAiperf});
   app.add_flag("--allow-invalid", flags->allow_invalid, "exit 0 even when the verdict is INVALID");
 }
 
-// A key comes from the environment: a flag would show in the process list.
-std::string ApiKey() {
-  for (const char* name : {"WEIR_API_KEY", "OPENAI_API_KEY"}) {
-    if (const char* key = std::getenv(name); key != nullptr && *key != '\0') return key;
+// --stages, --sweep and --find-max.
+Status FillLevels(const LoadFlags& flags, LoadSpec* spec) {
+  const int given =
+      (flags.stages.empty() ? 0 : 1) + (flags.sweep.empty() ? 0 : 1) + (flags.find_max.empty() ? 0 : 1);
+  if (given > 1) return InvalidArgument("--stages, --sweep and --find-max exclude each other");
+  if (!flags.stages.empty()) {
+    WEIR_ASSIGN_OR_RETURN(spec->stages, ParseStages(flags.stages));
+    spec->stages.front().ramp_up_s = spec->ramp_up_s;
   }
-  return "";
-}
-
-void PrintLatency(const Json& row, const char* label, std::string_view metric) {
-  if (!FindJson(row, {metric}) || row[std::string(metric)].is_null()) return;
-  fmt::print("{:<38} {:>9} {:>9} {:>9} {:>9} {:>9}\n", label, MsText(row, metric, "mean"),
-             MsText(row, metric, "p50"), MsText(row, metric, "p95"), MsText(row, metric, "p99"),
-             MsText(row, metric, "max"));
-}
-
-void PrintErrors(const Json& row) {
-  int shown = 0;
-  for (const Json& error : row["errors"]) {
-    if (++shown > 5) break;  // the file has them all
-    fmt::print("  {} {} {} ({}): {}\n", error["count"].get<int64_t>(), error["outcome"].get<std::string>(),
-               error["class"].get<std::string>(), JsonString(FindJson(error, {"phase"})).value_or("-"),
-               error["message"].get<std::string>().substr(0, 120));
+  if (!flags.sweep.empty()) {
+    WEIR_ASSIGN_OR_RETURN(const Sweep sweep, ParseSweep(flags.sweep));
+    spec->rate_sweep = sweep.levels.empty();
+    for (const double level : sweep.levels) {
+      LoadStage stage;
+      stage.duration_s = spec->duration_s;
+      stage.requests = spec->requests;
+      if (sweep.by_rate) {
+        stage.request_rate = level;
+      } else {
+        stage.concurrency = static_cast<int>(level);
+      }
+      spec->stages.push_back(stage);
+    }
   }
-}
-
-void PrintSummary(const Json& document) {
-  const Json& row = document["results"][0];
-  const Json& counts = row["counts"];
-  fmt::print("{} requests: {} ok, {} shed, {} failed, {} cancelled in {} s; success {} (SUC-1)\n",
-             counts["sent"].get<int64_t>(), counts["ok"].get<int64_t>(), counts["shed"].get<int64_t>(),
-             counts["failed"].get<int64_t>(), counts["cancelled"].get<int64_t>(), NumberText(&row["wall_s"]),
-             row["success_ratio"].is_null()
-                 ? "not measured"
-                 : fmt::format("{:.1f} %", row["success_ratio"].get<double>() * 100));
-  fmt::print(
-      "{} output tok/s over the whole run (THR-OUT-1), {} in the steady window (THR-OUT-2), {} requests/s\n",
-      NumberText(&row["output_tps"]), NumberText(&row["output_tps_steady"]),
-      NumberText(&row["requests_per_s"], 2));
-  const bool open = row["mode"] == "open";
-  fmt::print("{:<38} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "ms, nearest-rank", "mean", "p50", "p95", "p99",
-             "max");
-  if (open) {
-    PrintLatency(row, "latency from intended send (E2EL-2)", "e2el_from_intended_ms");
-    PrintLatency(row, "time to first token (TTFT-2)", "ttft_from_intended_ms");
-    PrintLatency(row, "client queue (QUEUE-2)", "client_queue_ms");
+  if (!flags.find_max.empty()) {
+    spec->search = flags.search;
+    spec->search->by_rate = flags.find_max == "rate";
   }
-  PrintLatency(row, "latency of successes (E2EL-1)", "e2el_ms");
-  if (counts["failed"].get<int64_t>() > 0)
-    PrintLatency(row, "latency with failures (E2EL-4)", "e2el_with_failed_ms");
-  PrintLatency(row, "time to first token (TTFT-1)", "ttft_ms");
-  PrintLatency(row, "time per output token (TPOT-1)", "tpot_ms");
-  PrintLatency(row, "largest gap of a request (ITL-3)", "itl_max_ms");
-  if (!row["goodput"].is_null()) {
-    fmt::print("goodput {} requests/s (GOOD-1), {} of all ended (GOOD-2)\n",
-               NumberText(FindJson(row, {"goodput", "requests_per_s"}), 2),
-               NumberText(FindJson(row, {"goodput", "ratio"}), 3));
-  }
-  PrintErrors(row);
+  return OkStatus();
 }
 
 Status FillSpec(const CLI::App& app, LoadFlags* flags) {
   LoadSpec& spec = flags->spec;
   spec.send_deadline = !flags->no_deadline_header;
   if (app.count("--request-rate") > 0) spec.request_rate = flags->request_rate;
-  // With a duration alone, the count is no limit.
-  if (app.count("--duration") > 0 && app.count("--requests") == 0) spec.requests = 1000000;
+  WEIR_ASSIGN_OR_RETURN(spec.dataset, ParseDataset(flags->dataset));
+  const bool is_trace = spec.dataset.kind == DatasetSpec::Kind::kTrace;
+  // With a duration alone, the count is no limit; and a trace is played to its end.
+  if ((app.count("--duration") > 0 || is_trace) && app.count("--requests") == 0) spec.requests = 1000000;
+  WEIR_RETURN_IF_ERROR(FillLevels(*flags, &spec));
   WEIR_ASSIGN_OR_RETURN(spec.slo, ParseSlo(flags->slo));
   WEIR_RETURN_IF_ERROR(CheckWritable(flags->output));
-  spec.api_key = ApiKey();
+  spec.api_key = ClientKey();
   spec.records_path = flags->output + ".requests.jsonl";
   spec.stop = &InterruptFlag();
   return OkStatus();
@@ -180,8 +176,10 @@ int RunLoad(const std::vector<std::string>& arguments) {
                        [&](double fraction, std::string_view what) { bar.Update(fraction, what); });
   }();
   if (!document) return Fail("load", document.error());
-  PrintSummary(*document);
-  return StoreResult("load", *document, flags.output, flags.allow_invalid);
+  PrintLoadTables(*document);
+  const int code = StoreResult("load", *document, flags.output, flags.allow_invalid);
+  const Status foreign = WriteForeignOutput(flags.format, *document, flags.output);
+  return foreign.ok() ? code : Fail("load", foreign);
 }
 
 }  // namespace weir

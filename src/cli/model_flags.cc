@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "cli/default_model.h"
+#include "engine/safetensors/model_directory.h"
 #include "engine/synthetic/synthetic_shape.h"
 
 namespace weir {
@@ -14,16 +15,26 @@ Status Clash(const std::string& flag, const std::string& why) {
   return InvalidArgument(fmt::format("{} {}", flag, why)).WithParam(flag);
 }
 
+Result<LoadQuantization> LoadQuantizationOf(const std::string& name) {
+  if (name.empty() || name == "none") return LoadQuantization::kNone;
+  if (name == "q8_0") return LoadQuantization::kQ8_0;
+  if (name == "q4_0") return LoadQuantization::kQ4_0;
+  return Clash("--quantization",
+               fmt::format("is '{}', expected one of: none, q8_0, q4_0", QuoteForMessage(name)));
+}
+
 }  // namespace
 
 void ModelFlags::Declare(CLI::App& app) {
-  app.add_option("--model", model, "GGUF file; without it the default model of tools/get_model.sh");
+  app.add_option("--model", model,
+                 "GGUF file or Hugging Face directory; without it the default model of tools/get_model.sh");
   app.add_option("--load-format", load_format,
                  "gguf: read a file; dummy: random weights in memory, to measure a model one does not have")
       ->capture_default_str();
   app.add_option("--shape", shape, fmt::format("with dummy: {}", fmt::join(SyntheticShapeNames(), ", ")));
   app.add_option("--quantization", quantization,
-                 fmt::format("with dummy: {}", fmt::join(QuantizationNames(), ", ")));
+                 fmt::format("of a Hugging Face directory: none, q8_0, q4_0; with dummy: {}",
+                             fmt::join(QuantizationNames(), ", ")));
   app.add_option(
          "--weights", weights,
          "repack: copy them into memory in the kernels' order; mmap: leave them in the file's mapping, which "
@@ -39,9 +50,13 @@ Result<ModelChoice> ModelFlags::Choose() const {
   choice.weights = weights == "mmap" ? WeightStorage::kMmap : WeightStorage::kRepack;
   if (load_format == "gguf") {
     if (!shape.empty()) return Clash("--shape", "describes synthetic weights; add --load-format dummy");
-    if (!quantization.empty())
+    if (!model.empty() && IsModelDirectory(model)) {
+      WEIR_ASSIGN_OR_RETURN(choice.quantization, LoadQuantizationOf(quantization));
+    } else if (!quantization.empty()) {
       return Clash("--quantization",
-                   "describes synthetic weights; add --load-format dummy, or name a file of that type");
+                   "describes synthetic weights or a directory's; add --load-format dummy, or name a file of "
+                   "that type");
+    }
     WEIR_ASSIGN_OR_RETURN(choice.path, FindModel(model));
     return choice;
   }

@@ -1,4 +1,4 @@
-// The flags that say which model a command loads: a file, or synthetic weights.
+// The flags that say which model a command loads: a file, a directory, or synthetic weights.
 //
 // Errors    INVALID_ARGUMENT naming the flag, and the choices where there are some · NOT_FOUND without any model
 #pragma once
@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "engine/model/model.h"
+#include "engine/safetensors/load_quantization.h"
 #include "engine/synthetic/synthetic_model.h"
 
 namespace weir {
@@ -16,6 +17,7 @@ namespace weir {
 struct ModelChoice {
   std::string path;                        // of the file, or the synthetic model's name
   std::optional<SyntheticSpec> synthetic;  // set: there is no file
+  LoadQuantization quantization = LoadQuantization::kNone;  // of a directory
   WeightStorage weights = WeightStorage::kRepack;
 };
 

@@ -76,7 +76,7 @@ Json ConfigJson(const ModelConfig& config) {
           {"ffn_size", config.ffn_size},
           {"vocab_size", config.vocab_size},
           {"max_context", config.max_context},
-          {"rope_theta", config.rope_theta},
+          {"rope_theta", config.ropes.front().theta},
           {"rms_epsilon", config.rms_epsilon},
           {"tied_embeddings", config.tied_embeddings}};
 }

@@ -4,32 +4,16 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <sstream>
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "cli/result_file.h"
 #include "perf/report/evidence.h"
 
 namespace weir {
 namespace {
 
-constexpr const char* kReportFiles[] = {"report.json", "report.md", "report.html"};
-
-Result<std::vector<RequestRecord>> ReadRecords(const std::string& path) {
-  WEIR_ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
-  std::vector<RequestRecord> records;
-  std::istringstream lines(content);
-  std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
-    if (line.empty()) continue;
-    Result<Json> json = ParseJson(line);
-    if (!json) return DataLoss(fmt::format("'{}' line {}: {}", path, number, json.error().message()));
-    Result<RequestRecord> record = RequestRecordFromJson(*json);
-    if (!record) return DataLoss(fmt::format("'{}' line {}: {}", path, number, record.error().message()));
-    records.push_back(std::move(*record));
-  }
-  return records;
-}
+constexpr const char* kReportFiles[] = {"report.json", "report.md", "report.html", "report.csv"};
 
 Result<LadderStep> ReadStep(const std::string& path, Json document) {
   LadderStep step;
@@ -43,31 +27,9 @@ Result<LadderStep> ReadStep(const std::string& path, Json document) {
     }
   }
   if (const Json* predicted = FindJson(document, {"ladder", "predicted"})) step.predicted = *predicted;
-  if (const auto records = StringAt(document, "/requests_file/name")) {
-    const auto beside =
-        std::filesystem::path(path).parent_path() / std::filesystem::path(*records).filename();
-    if (std::filesystem::exists(beside)) {
-      WEIR_ASSIGN_OR_RETURN(step.records, ReadRecords(beside.string()));
-    }
-  }
+  WEIR_ASSIGN_OR_RETURN(step.records, ReadRecordsBeside(path, document));
   step.document = std::move(document);
   return step;
-}
-
-Status CheckDocument(const std::string& path, const Json& document, const std::string& kind) {
-  const std::string version = StringAt(document, "/schema_version").value_or("");
-  if (!version.starts_with("1.")) {
-    return DataLoss(fmt::format("'{}' has schema_version \"{}\", this weir reads 1.x", path, version));
-  }
-  if (kind != "benchmark" && kind != "load_test") {
-    return DataLoss(
-        fmt::format("'{}' is of kind \"{}\", expected \"benchmark\" or \"load_test\"", path, kind));
-  }
-  const Json* results = FindJson(document, {"results"});
-  if (results == nullptr || !results->is_array() || (results->empty() && kind == "load_test")) {
-    return DataLoss(fmt::format("'{}' has no results", path));
-  }
-  return OkStatus();
 }
 
 }  // namespace
@@ -75,13 +37,13 @@ Status CheckDocument(const std::string& path, const Json& document, const std::s
 Result<ReportInput> ReadReportInput(const std::vector<std::string>& files) {
   ReportInput input;
   for (const std::string& path : files) {
-    WEIR_ASSIGN_OR_RETURN(Json document, ReadJsonFile(path));
+    WEIR_ASSIGN_OR_RETURN(Json document, ReadResultFile(path));
     const std::string kind = StringAt(document, "/kind").value_or("");
-    WEIR_RETURN_IF_ERROR(CheckDocument(path, document, kind));
     WEIR_ASSIGN_OR_RETURN(const std::string hash, Sha256File(path));
     input.sources.push_back(
         {{"file", std::filesystem::path(path).filename().string()}, {"sha256", hash}, {"kind", kind}});
     if (kind == "benchmark") {
+      WEIR_ASSIGN_OR_RETURN(input.benchmark_records, ReadRecordsBeside(path, document));
       input.benchmark = std::move(document);
     } else {
       WEIR_ASSIGN_OR_RETURN(LadderStep step, ReadStep(path, std::move(document)));
@@ -107,6 +69,7 @@ Status CheckReportFolder(const std::string& folder) {
 Status WriteReport(const Json& report, const std::string& folder) {
   WEIR_RETURN_IF_ERROR(WriteFile(folder + "/report.json", DumpJsonPretty(report)));
   WEIR_RETURN_IF_ERROR(WriteFile(folder + "/report.md", RenderMarkdown(report)));
+  WEIR_RETURN_IF_ERROR(WriteFile(folder + "/report.csv", RenderCsv(report)));
   return WriteFile(folder + "/report.html", RenderHtml(report));
 }
 

@@ -25,7 +25,7 @@ int RunStudyCommand(const std::vector<std::string>& arguments) {
   StudySpec spec;
   std::string model;
   bool strict = false;
-  app.add_option("--model", model, "GGUF file (default: the cached default model)");
+  app.add_option("--model", model, "GGUF file or Hugging Face directory (default: the cached default model)");
   app.add_option("--out", spec.folder, "folder for results and report")->capture_default_str();
   AddKvDtypeFlag(app, &spec.kv_dtype);
   app.add_flag("--quick", spec.quick, "the smallest sample that still shows the gap and its closing");

@@ -2,13 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <utility>
 
+#include "base/version.h"
+#include "cli/api_keys_file.h"
 #include "cli/flags.h"
 #include "cli/kv_dtype_flag.h"
 #include "cli/model_flags.h"
+#include "cli/settings.h"
+#include "cli/toml_file.h"
+#include "server/access.h"
 
 namespace weir {
 namespace {
@@ -57,8 +63,8 @@ std::string ModelNameOf(const std::string& path) {
 }
 
 struct Texts {
-  std::string scheduler = "continuous", queue = "bounded", on_disconnect = "cancel";
-  std::string ttft = "10s", itl = "50ms", drain = "30s", request_time = "600s";
+  std::string scheduler = "continuous", queue = "bounded", on_disconnect = "cancel", prefix_cache = "on";
+  std::string ttft = "10s", itl = "50ms", drain = "30s", drain_delay = "0s", request_time = "600s";
   std::string log_level = "info";
   std::string unknown_params = "ignore";
   std::string control_port = "auto";
@@ -84,6 +90,13 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
                  "share of the memory for weights and KV cache")
       ->capture_default_str();
   AddKvDtypeFlag(app, &engine.kv_dtype);
+  app.add_option("--prefix-cache", texts->prefix_cache,
+                 "on, or off: compute every prompt from its start, also what earlier ones had in common");
+  app.add_flag_callback(
+      "--enable-prefix-caching", [texts] { texts->prefix_cache = "on"; }, "the same as --prefix-cache on");
+  app.add_flag_callback(
+      "--no-enable-prefix-caching", [texts] { texts->prefix_cache = "off"; },
+      "the same as --prefix-cache off");
   app.add_option("--max-num-queued-reqs", engine.max_num_queued_reqs,
                  "most waiting sequences; -1: 4 x --max-num-seqs");
   app.add_option("--max-num-queued-tokens", engine.max_num_queued_tokens,
@@ -97,11 +110,27 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
   app.add_option("--queue", texts->queue, "bounded, or unbounded: nothing is ever refused");
   app.add_option("--on-disconnect", texts->on_disconnect,
                  "cancel, or ignore: work on for clients that have left");
-  app.add_option("--allowed-host", server.allowed_hosts, "further names that clients may use in Host");
+  app.add_option("--control-host", server.control_host,
+                 "address for operators; others than this machine's need a key")
+      ->capture_default_str();
+  app.add_option(
+      "--api-keys-file", spec->api_keys_file,
+      "TOML file of the keys that clients must send; a single key may come in WEIR_API_KEY instead");
+  app.add_option("--tls-cert", spec->tls_cert,
+                 "PEM file of the certificate and its chain: clients must speak TLS");
+  app.add_option("--tls-key", spec->tls_key, "PEM file of the certificate's key");
+  app.add_option("--public-routes", server.public_routes, "paths that need no key, like /health")
+      ->delimiter(',');
+  app.add_option("--cors-origin", server.cors_origins, "sites whose web pages may send requests")
+      ->delimiter(',');
+  app.add_option("--allowed-host", server.allowed_hosts, "further names that clients may use in Host")
+      ->delimiter(',');
   app.add_flag("--insecure-no-auth", server.insecure_no_auth,
                "listen beyond this machine although no key is asked for");
   app.add_option("--unknown-params", texts->unknown_params,
                  "fields of a request that this server does not know: ignore, or reject with 400");
+  app.add_option("--drain-delay", texts->drain_delay,
+                 "after SIGTERM, how long to go on serving while /ready says no");
   app.add_option("--drain-timeout", texts->drain, "how long running requests may take after SIGTERM");
   app.add_option("--log-level", texts->log_level, "debug, info, warning, error or off");
   app.add_flag("--exit-with-parent", spec->exits_with_parent,
@@ -115,6 +144,8 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
                                                 {"sequential", SchedulerPolicy::kSequential}}));
   WEIR_ASSIGN_OR_RETURN(spec->engine.bounded_queue,
                         OneOf<bool>("--queue", texts.queue, {{"bounded", true}, {"unbounded", false}}));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.prefix_cache,
+                        OneOf<bool>("--prefix-cache", texts.prefix_cache, {{"on", true}, {"off", false}}));
   WEIR_ASSIGN_OR_RETURN(
       spec->engine.cancel_on_disconnect,
       OneOf<bool>("--on-disconnect", texts.on_disconnect, {{"cancel", true}, {"ignore", false}}));
@@ -131,6 +162,7 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
   WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
   WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,
                         ParseDuration("--max-request-time", texts.request_time));
+  WEIR_ASSIGN_OR_RETURN(spec->drain_delay, ParseDuration("--drain-delay", texts.drain_delay));
   WEIR_ASSIGN_OR_RETURN(spec->drain_timeout, ParseDuration("--drain-timeout", texts.drain));
   return OkStatus();
 }
@@ -159,34 +191,109 @@ Status InterpretControlPort(const std::string& text, ServerOptions* server) {
       .WithParam("--control-port");
 }
 
-}  // namespace
-
-Result<std::optional<ServeSpec>> ReadServeFlags(const std::vector<std::string>& arguments) {
-  ServeSpec spec;
-  Texts texts;
-  CLI::App app("serve a model over an OpenAI-compatible API", "weir serve");
-  ModelFlags model;
-  DeclareFlags(app, &spec, &model, &texts);
-  WEIR_ASSIGN_OR_RETURN(const bool go_on, ParseFlags(app, arguments));
-  if (!go_on) return std::optional<ServeSpec>();
-  WEIR_RETURN_IF_ERROR(Interpret(texts, &spec));
-  WEIR_RETURN_IF_ERROR(InterpretControlPort(texts.control_port, &spec.server));
-  WEIR_ASSIGN_OR_RETURN(ModelChoice choice, model.Choose());
-  spec.engine.model_path = std::move(choice.path);
-  spec.engine.synthetic = std::move(choice.synthetic);
-  spec.engine.weights = choice.weights;
-  ServerOptions& server = spec.server;
-  if (server.model_name.empty()) server.model_name = ModelNameOf(spec.engine.model_path);
-  if (server.model_name != ModelNameOf(server.model_name)) {
+// What follows from the flags beside the model.
+Status Complete(const Texts& texts, ServeSpec* spec) {
+  WEIR_RETURN_IF_ERROR(Interpret(texts, spec));
+  ServerOptions& server = spec->server;
+  WEIR_RETURN_IF_ERROR(InterpretControlPort(texts.control_port, &server));
+  if (!server.model_name.empty() && server.model_name != ModelNameOf(server.model_name)) {
     return InvalidArgument(
                fmt::format("--served-model-name is '{}', expected at most 128 letters, digits and . _ : / -",
                            server.model_name))
         .WithParam("--served-model-name");
   }
-  server.cancel_on_disconnect = spec.engine.cancel_on_disconnect;
-  server.bounded_queue = spec.engine.bounded_queue;
-  server.sequential = spec.engine.policy == SchedulerPolicy::kSequential;
+  WEIR_ASSIGN_OR_RETURN(server.keys, ReadKeysOf(*spec));
+  if (spec->tls_cert.empty() != spec->tls_key.empty()) {
+    const bool has_cert = !spec->tls_cert.empty();
+    return InvalidArgument(fmt::format("{} is given without {}; TLS needs both",
+                                       has_cert ? "--tls-cert" : "--tls-key",
+                                       has_cert ? "--tls-key" : "--tls-cert"))
+        .WithParam(has_cert ? "--tls-cert" : "--tls-key");
+  }
+  if (!spec->tls_cert.empty()) {
+    WEIR_ASSIGN_OR_RETURN(server.tls, TlsContext::Load(spec->tls_cert, spec->tls_key));
+  }
+  server.cancel_on_disconnect = spec->engine.cancel_on_disconnect;
+  server.bounded_queue = spec->engine.bounded_queue;
+  server.sequential = spec->engine.policy == SchedulerPolicy::kSequential;
+  return CheckAccessOptions(server);
+}
+
+Status ChooseModel(const ModelFlags& model, ServeSpec* spec) {
+  WEIR_ASSIGN_OR_RETURN(ModelChoice choice, model.Choose());
+  spec->engine.model_path = std::move(choice.path);
+  spec->engine.synthetic = std::move(choice.synthetic);
+  spec->engine.quantization = choice.quantization;
+  spec->engine.weights = choice.weights;
+  if (spec->server.model_name.empty()) spec->server.model_name = ModelNameOf(spec->engine.model_path);
+  return OkStatus();
+}
+
+enum class Reading {
+  kServe,        // everything: the model must be there
+  kReload,       // what a running server can still change
+  kConfigCheck,  // one file, whatever the environment of whoever checks it says
+};
+
+Result<std::optional<ServeSpec>> Read(const std::vector<std::string>& arguments, Reading reading) {
+  ServeSpec spec;
+  Texts texts;
+  CLI::App app("serve a model over an OpenAI-compatible API", "weir serve");
+  ModelFlags model;
+  std::string config_path;
+  bool print_config = false;
+  DeclareFlags(app, &spec, &model, &texts);
+  app.add_option("--config", config_path,
+                 "TOML file with these options in a table [serve]; WEIR_CONFIG names one too");
+  app.add_flag("--print-config", print_config,
+               "print every option, its value and where that came from, and end");
+  WEIR_ASSIGN_OR_RETURN(const bool go_on, ParseFlags(app, arguments));
+  if (!go_on) return std::optional<ServeSpec>();
+
+  Settings settings(&app, "serve", {"config", "print-config", "exit-with-parent"});
+  if (reading != Reading::kConfigCheck) {
+    WEIR_RETURN_IF_ERROR(settings.TakeEnvironment());
+    if (const char* variable = std::getenv("WEIR_CONFIG"); config_path.empty() && variable != nullptr)
+      config_path = variable;
+  }
+  if (!config_path.empty()) {
+    WEIR_ASSIGN_OR_RETURN(const TomlFile file, ReadToml(config_path));
+    WEIR_RETURN_IF_ERROR(settings.TakeFile(file));
+  }
+  if (const Status status = Complete(texts, &spec); !status.ok()) return settings.Locate(status);
+  spec.values = settings.Values();
+  if (print_config) {
+    fmt::print("# Options of weir {}; --config reads this file.\n{}", Version(), settings.Render());
+    if (std::getenv("WEIR_API_KEY") != nullptr) fmt::print("# WEIR_API_KEY = \"***\"  # environment\n");
+    return std::optional<ServeSpec>();
+  }
+  // Whether a model is there is a question of the machine that serves, unless the file names one.
+  const bool names_model = !model.model.empty() || model.load_format != "gguf";
+  if (reading == Reading::kServe || (reading == Reading::kConfigCheck && names_model)) {
+    if (const Status status = ChooseModel(model, &spec); !status.ok()) return settings.Locate(status);
+  }
   return std::optional<ServeSpec>(std::move(spec));
+}
+
+}  // namespace
+
+Result<std::optional<ServeSpec>> ReadServeFlags(const std::vector<std::string>& arguments) {
+  return Read(arguments, Reading::kServe);
+}
+
+Result<ServeSpec> RereadServeFlags(const std::vector<std::string>& arguments) {
+  WEIR_ASSIGN_OR_RETURN(std::optional<ServeSpec> spec, Read(arguments, Reading::kReload));
+  if (!spec.has_value()) return InvalidArgument("the flags ask for help");
+  return *std::move(spec);
+}
+
+Status CheckServeConfig(const std::string& path) {
+  return Read({"--config=" + path}, Reading::kConfigCheck).status();
+}
+
+Result<std::shared_ptr<const KeyRing>> ReadKeysOf(const ServeSpec& spec) {
+  const char* variable = std::getenv("WEIR_API_KEY");
+  return ReadKeyRing(spec.api_keys_file, variable != nullptr ? variable : "");
 }
 
 std::string BrokenModeSwitches(const ServeSpec& spec) {

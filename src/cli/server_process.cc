@@ -61,8 +61,18 @@ Result<pid_t> Spawn(const std::vector<std::string>& arguments, const std::string
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  // What the operator's own server should do has no say in a measurement.
+  std::vector<char*> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const bool sets_option =
+        text.starts_with("WEIR_") && !text.starts_with("WEIR_CACHE=") && !text.starts_with("WEIR_ISA=");
+    if (!sets_option) environment.push_back(*variable);
+  }
+  environment.push_back(nullptr);
   pid_t pid = -1;
-  const int error = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv.data(), environ);
+  const int error =
+      posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error != 0)

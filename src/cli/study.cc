@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/ladder.h"
+#include "cli/recorded_benchmark.h"
 #include "cli/report_files.h"
 #include "cli/server_process.h"
 #include "perf/driver/bench_spec.h"
@@ -71,7 +72,9 @@ class Study {
     bench.kv_dtype = spec_.kv_dtype;
     bench.command = spec_.command;
     bench.stop = spec_.stop;
-    WEIR_ASSIGN_OR_RETURN(benchmark_, RunBenchmark(bench, Progress("direct benchmark")));
+    WEIR_ASSIGN_OR_RETURN(benchmark_,
+                          RunRecordedBenchmark(bench, Path("benchmark_results.json.requests.jsonl"),
+                                               Progress("direct benchmark")));
     return Save("benchmark_results.json", benchmark_);
   }
 
@@ -121,7 +124,9 @@ class Study {
     Progress(phase)(0, "starting the server");
     const std::string file = FileOfStep(step.id);
     std::vector<std::string> flags = step.server_flags;
-    flags.insert(flags.end(), {"--kv-cache-dtype", std::string(KvDtypeName(spec_.kv_dtype))});
+    // The steps differ in the switches they name and in nothing else.
+    flags.insert(flags.end(),
+                 {"--kv-cache-dtype", std::string(KvDtypeName(spec_.kv_dtype)), "--prefix-cache", "off"});
     WEIR_ASSIGN_OR_RETURN(
         ServerProcess server,
         ServerProcess::Start(spec_.model_path, flags, Path(file + ".server.log"), *spec_.stop));

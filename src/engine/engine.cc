@@ -23,6 +23,7 @@ bool Engine::Step() {
   s.DrainSubmitQueue();
   s.EndUnwanted(started);
   s.EndExpired(started);
+  s.EndEvicted(started);
   s.scheduler->Schedule(started, &s.plan);
   if (s.plan.empty()) return s.FinishIdleStep(started);
   s.ChargeQueues(started);
@@ -86,9 +87,21 @@ bool Engine::idle() const {
   return state_->counters->num_sequences == 0;
 }
 
+int64_t Engine::CountCachedTokens(uint64_t salt, std::span<const int32_t> prompt) const {
+  const PrefixCache* cache = state_->prefix_cache.get();
+  if (cache == nullptr || prompt.empty()) return 0;
+  const std::vector<uint64_t> hashes = cache->HashBlocks(salt, prompt.first(prompt.size() - 1));
+  return int64_t{cache->CountCached({salt, prompt, hashes})} * kBlockSize;
+}
+
 LoadSnapshot Engine::Load() const {
   MutexLock lock(state_->counters->mutex);
   return state_->counters->Load();
+}
+
+LoadSnapshot Engine::Load(const Applicant& applicant) const {
+  MutexLock lock(state_->counters->mutex);
+  return AheadOf(state_->counters->Load(), state_->counters->StandingOf(applicant));
 }
 
 TimePoint Engine::last_step_ended() const {
@@ -135,6 +148,16 @@ std::string Engine::CheckInvariants() const {
   if (s.counters->num_sequences < num_reserved || s.counters->tokens < reserved_tokens) {
     return fmt::format("admission counts {} sequences and {} tokens, the live reservations hold {} and {}",
                        s.counters->num_sequences, s.counters->tokens, num_reserved, reserved_tokens);
+  }
+  int num_of_flows = 0;
+  int64_t tokens_of_flows = 0;
+  for (const auto& [key, flow] : s.counters->flows) {
+    num_of_flows += flow.queued.num_sequences;
+    tokens_of_flows += flow.queued.tokens;
+  }
+  if (num_of_flows != s.counters->num_sequences || tokens_of_flows != s.counters->tokens) {
+    return fmt::format("admission counts {} sequences and {} tokens, its flows {} and {}",
+                       s.counters->num_sequences, s.counters->tokens, num_of_flows, tokens_of_flows);
   }
   return "";
 }

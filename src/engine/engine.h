@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@
 #include "engine/model/model.h"
 #include "engine/request/request.h"
 #include "engine/request/request_stream.h"
+#include "engine/safetensors/load_quantization.h"
 #include "engine/synthetic/synthetic_model.h"
 #include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -35,6 +37,7 @@ enum class SchedulerPolicy { kContinuous, kSequential };
 struct EngineOptions {
   std::string model_path;
   std::optional<SyntheticSpec> synthetic;  // instead of a file
+  LoadQuantization quantization = LoadQuantization::kNone;  // of a Hugging Face directory
   WeightStorage weights = WeightStorage::kRepack;
   int num_threads = 0;              // 0: all cores
   int max_num_seqs = 0;             // 0: automatic, which is 32
@@ -44,6 +47,8 @@ struct EngineOptions {
   int64_t kv_cache_bytes = 0;       // 0: what memory_utilization leaves, at most max_num_seqs full contexts
   KvDtype kv_dtype = KvDtype::kF16;
   SchedulerPolicy policy = SchedulerPolicy::kContinuous;
+  bool prefix_cache = true;  // prompts that begin alike are computed once; never in sequential mode
+  uint64_t prefix_hash_mask = ~uint64_t{0};  // for tests, which let all hashes collide
   bool bounded_queue = true;
   bool cancel_on_disconnect = true;    // read by the server
   int max_num_queued_reqs = -1;        // -1: 4 x max_num_seqs
@@ -52,6 +57,13 @@ struct EngineOptions {
   Duration itl_objective = std::chrono::milliseconds(50);
   std::string isa;
   std::function<void(double)> on_progress;  // loading, 0 to 1
+};
+
+// Whose turn in the queue it is to be.
+struct Applicant {
+  RequestOwner owner;
+  RequestClass service_class = RequestClass::kDefault;
+  bool is_retry = false;  // was refused before: shed first when the queue fills
 };
 
 // A place promised before tokenizing; released exactly once, whichever way the request ends. May outlive the engine.
@@ -70,12 +82,16 @@ class Reservation {
  private:
   friend class Engine;
   struct Counters;
+  struct Flow;
   // Gives back a part: a sequence when it starts to run, tokens as they are computed.
   void Shrink(int num_sequences, int64_t tokens);
   void Resize(int64_t tokens);
+  // To the account of another owner or class.
+  void Move(const Applicant& applicant);
   void Release();
 
   std::shared_ptr<Counters> counters_;
+  Flow* flow_ = nullptr;  // of the counters; counts what this one holds
   int num_sequences_ = 0;
   int64_t tokens_ = 0;
 };
@@ -104,6 +120,8 @@ struct StepRecord {
   int num_waiting = 0;
   int64_t kv_tokens_read = 0;
   int num_preempted = 0;
+  int64_t num_queried_tokens = 0;  // of prompts that begin in this step, looked up in the prefix cache
+  int64_t num_cached_tokens = 0;   // and found there
   Duration schedule{}, forward{}, sample{}, publish{};
   bool is_profiled = false;
   StepSegments segments{};  // sum to the step; all zero unless profiled
@@ -115,11 +133,15 @@ class Engine {
   ~Engine();
 
   Admitted<Reservation> Reserve(int64_t estimated_prompt_tokens, int num_sequences = 1,
-                                std::optional<Duration> first_token_budget = std::nullopt);
+                                std::optional<Duration> first_token_budget = std::nullopt,
+                                const Applicant& applicant = {});
   // Takes one sequence of the reservation; without a valid one it asks for a place itself. The stream gets exactly one
   // final event. `sink` outlives it, and may be null for a reader that polls.
   Admitted<std::shared_ptr<RequestStream>> Submit(Reservation reservation, Request request, EventSink* sink,
                                                   std::shared_ptr<void> context = nullptr);
+
+  // How many tokens of a prompt the prefix cache would save now; for estimates, because it changes every step.
+  int64_t CountCachedTokens(uint64_t salt, std::span<const int32_t> prompt) const;
 
   // False when there was nothing to do.
   bool Step();
@@ -133,6 +155,8 @@ class Engine {
   bool idle() const;  // nothing queued, nothing running
 
   LoadSnapshot Load() const;
+  // As it looks to a newcomer: only what is served before it counts as waiting.
+  LoadSnapshot Load(const Applicant& applicant) const;
   TimePoint last_step_ended() const;
   void set_step_observer(std::function<void(const StepRecord&)> observer);  // before Start()
   // From the next step on its segments are recorded. Engine thread (the observer is on it), or before Start().

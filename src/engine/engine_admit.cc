@@ -65,7 +65,8 @@ AdmissionLimits Engine::State::Limits(const LoadSnapshot& load) const {
 }
 
 Admitted<Reservation> Engine::Reserve(int64_t estimated_prompt_tokens, int num_sequences,
-                                      std::optional<Duration> first_token_budget) {
+                                      std::optional<Duration> first_token_budget,
+                                      const Applicant& applicant) {
   Admitted<Reservation> out;
   State& state = *state_;
   if (state.draining.load(std::memory_order_acquire)) {
@@ -79,16 +80,31 @@ Admitted<Reservation> Engine::Reserve(int64_t estimated_prompt_tokens, int num_s
   const bool is_idle = load.num_running == 0 && load.num_waiting == 0;
   // The bound counts sequences; one alone may always come to an idle engine.
   if (!is_idle) load.num_waiting += num_sequences - 1;
-  if (auto refusal = Decide(state.Limits(load), load, estimated_prompt_tokens, first_token_budget)) {
-    out.refused = Refuse(*refusal, load);
-    return out;
+  const AdmissionLimits limits = state.Limits(load);
+  const QueueStanding standing = state.counters->StandingOf(applicant);
+  if (auto refusal = Decide(limits, load, standing, estimated_prompt_tokens, first_token_budget)) {
+    const bool has_room = refusal->reason == "queue_full" && state.MakesRoom(limits, load, applicant);
+    if (!has_room) {
+      out.refused = Refuse(*refusal, load);
+      return out;
+    }
   }
-  state.counters->num_sequences += num_sequences;
-  state.counters->tokens += estimated_prompt_tokens;
+  out.value.flow_ = state.counters->Join(applicant, num_sequences, estimated_prompt_tokens);
   out.value.counters_ = state.counters;
   out.value.num_sequences_ = num_sequences;
   out.value.tokens_ = estimated_prompt_tokens;
   return out;
+}
+
+// Somebody who has more than its share leaves, once the engine comes to it; until then there is one more than may be.
+bool Engine::State::MakesRoom(const AdmissionLimits& limits, const LoadSnapshot& load,
+                              const Applicant& applicant) {
+  if (!limits.bounded || options.policy == SchedulerPolicy::kSequential) return false;
+  if (load.num_waiting >= kMaxQueuedInAnyMode || counters->num_evicting >= limits.max_num_queued_reqs)
+    return false;
+  if (!counters->MakeRoom(applicant)) return false;
+  Wake();
+  return true;
 }
 
 Status Engine::State::CheckFits(const Request& request) const {
@@ -129,8 +145,11 @@ std::unique_ptr<Sequence> Engine::State::MakeSequence(Request request, EventSink
   sequence->tokens.assign(request.prompt.begin(), request.prompt.end());
   sequence->sampler = std::make_unique<SamplerState>(request.sampling, request.prompt);
   if (request.grammar != nullptr) sequence->matcher = std::make_unique<GrammarMatcher>(request.grammar);
+  if (prefix_cache != nullptr)
+    sequence->block_hashes = prefix_cache->HashBlocks(request.owner.salt, request.prompt);
   if (!options.bounded_queue) {
-    // The reference study's server knows no deadlines.
+    // The reference study's server knows neither deadlines nor classes.
+    request.service_class = RequestClass::kDefault;
     request.deadline.reset();
     request.first_token_deadline.reset();
   } else if (request.deadline) {
@@ -151,11 +170,15 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
     out.refused = {std::move(fits), {}};
     return out;
   }
-  const int64_t num_prompt = static_cast<int64_t>(request.prompt.size());
+  // What is in the cache costs nothing; should it be evicted before the request runs, the step corrects the account.
+  const int64_t num_cached =
+      request.prompt_logprobs ? 0 : CountCachedTokens(request.owner.salt, request.prompt);
+  const int64_t num_uncached = static_cast<int64_t>(request.prompt.size()) - num_cached;
   const std::optional<Duration> budget =
       Until(request.first_token_deadline ? request.first_token_deadline : request.deadline, now);
+  const Applicant applicant{.owner = request.owner, .service_class = request.service_class};
   if (!reservation.valid()) {
-    Admitted<Reservation> place = Reserve(num_prompt, 1, budget);
+    Admitted<Reservation> place = Reserve(num_uncached, 1, budget, applicant);
     if (!place.ok()) {
       out.refused = std::move(place.refused);
       return out;
@@ -163,19 +186,23 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
     reservation = std::move(place.value);
   } else {
     const bool was_far_off =
-        static_cast<double>(num_prompt) > kEstimateTolerance * static_cast<double>(reservation.tokens());
+        static_cast<double>(num_uncached) > kEstimateTolerance * static_cast<double>(reservation.tokens());
     reservation.Shrink(reservation.num_sequences() - 1, 0);
+    reservation.Move(applicant);
     if (was_far_off) {
       MutexLock lock(state.counters->mutex);
       LoadSnapshot load = state.counters->Load();
       load.num_waiting -= 1;
       load.queued_tokens -= reservation.tokens();
-      if (auto refusal = Decide(state.Limits(load), load, num_prompt, budget)) {
+      QueueStanding standing = state.counters->StandingOf(applicant);
+      standing.num_ahead -= 1;
+      standing.tokens_ahead -= reservation.tokens();
+      if (auto refusal = Decide(state.Limits(load), load, standing, num_uncached, budget)) {
         out.refused = Refuse(*refusal, load);
         return out;
       }
     }
-    reservation.Resize(num_prompt);
+    reservation.Resize(num_uncached);
   }
 
   std::unique_ptr<Sequence> sequence = state.MakeSequence(std::move(request), sink, std::move(context));

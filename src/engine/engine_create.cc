@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 #include "engine/memory_plan.h"
+#include "engine/safetensors/model_directory.h"
 #include "engine/scheduler/continuous.h"
 #include "engine/scheduler/sequential.h"
 
@@ -73,7 +74,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   s.options = options;
   WEIR_RETURN_IF_ERROR(FillAutomatic(s.options));
   WEIR_ASSIGN_OR_RETURN(s.file, options.synthetic.has_value() ? MakeSyntheticModel(*options.synthetic)
-                                                              : ModelFile::Open(options.model_path));
+                                                              : OpenModel(options.model_path, options.quantization));
   WEIR_ASSIGN_OR_RETURN(s.tokenizer, Tokenizer::Create(*s.file));
   s.chat_template = LoadChatTemplate(*s.file, *s.tokenizer);
   WEIR_ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(*s.file));
@@ -114,10 +115,13 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   s.SeedCostModel();
   // The peak counts requests only.
   s.pool = std::make_unique<BlockPool>(num_blocks);
+  if (options.policy == SchedulerPolicy::kSequential) s.options.prefix_cache = false;
+  if (s.options.prefix_cache)
+    s.prefix_cache = std::make_unique<PrefixCache>(s.pool.get(), options.prefix_hash_mask);
   if (options.policy == SchedulerPolicy::kSequential) {
     s.scheduler = std::make_unique<SequentialScheduler>(limits, s.pool.get(), &s.cost);
   } else {
-    s.scheduler = std::make_unique<ContinuousScheduler>(limits, s.pool.get(), &s.cost);
+    s.scheduler = std::make_unique<ContinuousScheduler>(limits, s.pool.get(), &s.cost, s.prefix_cache.get());
   }
   s.counters = std::make_shared<Reservation::Counters>();
   s.PublishLoad(s.clock.Now());

@@ -155,6 +155,8 @@ void Engine::State::Observe(TimePoint started, TimePoint forward_started, TimePo
   record.num_waiting = static_cast<int>(scheduler->waiting().size());
   record.kv_tokens_read = plan.kv_tokens_read;
   record.num_preempted = static_cast<int>(plan.preempted.size());
+  record.num_queried_tokens = plan.num_queried_tokens;
+  record.num_cached_tokens = plan.num_cached_tokens;
   record.schedule = forward_started - started;
   record.forward = forward_ended - forward_started;
   record.sample = ended - forward_ended;

@@ -25,6 +25,13 @@ Status DeadlineExpired() {
       .WithReason("deadline_expired");
 }
 
+Status Evicted() {
+  return ResourceExhausted(
+             "the queue is full and this client had most of it; the request made room for another client's "
+             "before any work was done on it; try again later")
+      .WithReason("evicted_share");
+}
+
 // OK: it may go on.
 Status WhyUnwanted(const Sequence& sequence, const LiveSequence& live, TimePoint now) {
   if (live.is_slow_reader) {
@@ -87,6 +94,38 @@ void Engine::State::EndExpired(TimePoint now) {
   }
 }
 
+// The newest of those flows that were told to make room; what has begun stays, whatever happens.
+void Engine::State::EndEvicted(TimePoint now) {
+  ending.clear();
+  {
+    MutexLock lock(counters->mutex);
+    if (counters->num_evicting == 0) return;
+    for (auto& [key, flow] : counters->flows) {
+      int& num_told = flow.queued.num_evicting;
+      while (num_told > 0) {
+        Sequence* newest = nullptr;
+        for (const auto& sequence : scheduler->waiting()) {
+          const Request& request = sequence->request;
+          if (request.owner.name != key.first || request.service_class != key.second) continue;
+          if (sequence->num_preemptions > 0 ||
+              std::find(ending.begin(), ending.end(), sequence.get()) != ending.end())
+            continue;
+          if (newest == nullptr || sequence->number > newest->number) newest = sequence.get();
+        }
+        // Told, but not here yet: the next step looks again. Fewer than were told may be left.
+        if (newest == nullptr) break;
+        ending.push_back(newest);
+        --num_told;
+        --counters->num_evicting;
+      }
+      const int left = std::min(num_told, flow.queued.num_sequences);
+      counters->num_evicting -= num_told - left;
+      num_told = left;
+    }
+  }
+  for (Sequence* sequence : ending) End(sequence, ErrorEvent(Evicted(), now));
+}
+
 void Engine::State::EndAll(const Status& why) {
   const TimePoint now = clock.Now();
   ending.clear();
@@ -141,6 +180,8 @@ void Engine::State::ChargeQueues(TimePoint now) {
     if (record_of_it.first_scheduled == TimePoint{}) {
       record_of_it.first_scheduled = now;
       entry.sequence->stream->ledger().scheduled = now;
+      entry.sequence->stream->ledger().num_cached_tokens = entry.sequence->num_cached_tokens;
+      record_of_it.reservation.Resize(entry.sequence->num_prompt_tokens - entry.sequence->num_cached_tokens);
     }
     if (entry.is_first) record_of_it.reservation.Shrink(1, 0);
   }

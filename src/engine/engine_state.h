@@ -53,6 +53,7 @@ struct Engine::State {
   // Engine thread only.
   KvStorage kv;
   std::unique_ptr<BlockPool> pool;
+  std::unique_ptr<PrefixCache> prefix_cache;  // null: off. Parts of it are for any thread
   CostModel cost;
   std::unique_ptr<Scheduler> scheduler;
   std::unordered_map<Sequence*, LiveSequence> live;
@@ -91,6 +92,7 @@ struct Engine::State {
 
   // engine_admit.cc
   AdmissionLimits Limits(const LoadSnapshot& load) const;
+  bool MakesRoom(const AdmissionLimits& limits, const LoadSnapshot& load, const Applicant& applicant);
   Status CheckFits(const Request& request) const;
   std::unique_ptr<Sequence> MakeSequence(Request request, EventSink* sink, std::shared_ptr<void> context);
   void Wake();
@@ -101,6 +103,7 @@ struct Engine::State {
   void DrainSubmitQueue();
   void EndUnwanted(TimePoint now);
   void EndExpired(TimePoint now);
+  void EndEvicted(TimePoint now);
   void EndAll(const Status& why);
   void ChargeQueues(TimePoint now);
   void End(Sequence* sequence, TokenEvent last);

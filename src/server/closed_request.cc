@@ -58,6 +58,7 @@ Json ToJson(const ClosedRequest& request) {
       {"number", request.number},
       {"boot_id", BootId()},
       {"id", request.id},
+      {"key", request.owner.empty() ? Json(nullptr) : Json(request.owner)},
       {"path", request.path},
       {"model", request.model},
       {"status", request.status},
@@ -103,10 +104,12 @@ std::string AccessLogLine(const ClosedRequest& request) {
   Json out = {{"time", WallClockRfc3339()}, {"request_id", request.id},
               {"method", request.method},   {"path", QuoteForMessage(request.path, kMaxLoggedBytes)},
               {"status", request.status},   {"outcome", request.outcome()}};
+  if (!request.owner.empty()) out["key"] = request.owner;
   if (!request.code.empty()) out["code"] = request.code;
   if (!request.finish_reason.empty()) out["finish_reason"] = request.finish_reason;
   out["stream"] = request.is_stream;
   out["prompt_tokens"] = request.prompt_tokens;
+  out["cached_tokens"] = request.cached_tokens;
   out["output_tokens"] = request.output_tokens;
   if (request.seed_known) out["seed"] = request.seed;
   out["wall_ms"] = Rounded(ToMilliseconds(ledger.wall()));

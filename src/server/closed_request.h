@@ -17,6 +17,7 @@ namespace weir {
 struct ClosedRequest {
   uint64_t number = 0;  // in the order of closing, from 1
   std::string id;
+  std::string owner;  // name of its key; empty without keys
   std::string method;
   std::string path;
   std::string model;

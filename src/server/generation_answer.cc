@@ -62,7 +62,8 @@ void GenerationExchange::TakeLedger(Sequence* sequence) {
     record_.ledger = ledger;
     record_.ledger.Enter(Stage::kDetokenize, Now());
   }
-  record_.cached_tokens += ledger.num_cached_tokens;
+  // The first choice of each prompt; the others would find what that one has computed.
+  if ((sequence - sequences_.data()) % plan_->n == 0) record_.cached_tokens += ledger.num_cached_tokens;
   sequence->stream.reset();
   --num_open_;
 }

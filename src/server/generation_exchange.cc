@@ -8,22 +8,21 @@
 namespace weir {
 namespace {
 
-// What a body without an announced length reserves.
-constexpr uint64_t kUnknownBodyBytes = 16 << 10;
-
 TimePoint Now() { return MonotonicClock::Get().Now(); }
 
 }  // namespace
 
 GenerationExchange::GenerationExchange(ServerContext* context, const HttpRequestHead& head, bool is_chat,
-                                       std::string request_id, std::shared_ptr<ResponseWriter> writer,
-                                       IoContext& io)
+                                       Caller caller, std::string request_id,
+                                       std::shared_ptr<ResponseWriter> writer, IoContext& io)
     : context_(context),
       engine_(context->engine.load(std::memory_order_acquire)),
       writer_(std::move(writer)),
       io_(io),
+      caller_(std::move(caller)),
       is_chat_(is_chat) {
   record_.id = std::move(request_id);
+  record_.owner = caller_.owner().name;
   record_.method = head.method;
   record_.path = head.path;
   record_.ledger.Begin(head.first_byte, Stage::kRecv);
@@ -37,11 +36,11 @@ GenerationExchange::~GenerationExchange() {
 }
 
 std::shared_ptr<HttpExchange> GenerationExchange::Start(ServerContext* context, const HttpRequestHead& head,
-                                                        bool is_chat, std::string request_id,
+                                                        bool is_chat, Caller caller, std::string request_id,
                                                         std::shared_ptr<ResponseWriter> writer,
                                                         IoContext& io) {
-  std::shared_ptr<GenerationExchange> exchange(
-      new GenerationExchange(context, head, is_chat, std::move(request_id), std::move(writer), io));
+  std::shared_ptr<GenerationExchange> exchange(new GenerationExchange(
+      context, head, is_chat, std::move(caller), std::move(request_id), std::move(writer), io));
   Duration retry_after{};
   const Status reserved = exchange->Reserve(head, &retry_after);
   if (reserved.ok()) return exchange;
@@ -53,13 +52,22 @@ std::shared_ptr<HttpExchange> GenerationExchange::Start(ServerContext* context, 
 
 Status GenerationExchange::Reserve(const HttpRequestHead& head, Duration* retry_after) {
   WEIR_RETURN_IF_ERROR(context_->Availability());
+  WEIR_ASSIGN_OR_RETURN(deadlines_, ReadDeadlines(head));
+  WEIR_ASSIGN_OR_RETURN(applicant_, ReadApplicant(head, caller_.owner()));
+  WEIR_RETURN_IF_ERROR(TakePlace(head.content_length, retry_after));
+  // The door was open; the place itself is given back until the body is there. Otherwise a few clients that never send
+  // theirs would fill the queue, and everybody else would be refused.
+  reservation_ = Reservation();
+  return OkStatus();
+}
+
+Status GenerationExchange::TakePlace(std::optional<uint64_t> body_bytes, Duration* retry_after) {
   record_.ledger.Enter(Stage::kAdmit, Now());
   std::optional<Duration> budget;
-  WEIR_ASSIGN_OR_RETURN(deadlines_, ReadDeadlines(head));
   if (context_->options.bounded_queue) budget = deadlines_.FirstTokenBudget();
-  const auto bytes = static_cast<double>(head.content_length.value_or(kUnknownBodyBytes));
-  const double tokens = bytes * context_->tokens_per_body_byte.load(std::memory_order_relaxed);
-  Admitted<Reservation> place = engine_->Reserve(static_cast<int64_t>(tokens), 1, budget);
+  if (budget) *budget -= Now() - record_.ledger.started();  // an upload has used some of it
+  Admitted<Reservation> place =
+      engine_->Reserve(context_->EstimatedPromptTokens(body_bytes), 1, budget, applicant_);
   if (!place.ok()) {
     *retry_after = place.refused.retry_after;
     return place.refused.status;
@@ -70,9 +78,10 @@ Status GenerationExchange::Reserve(const HttpRequestHead& head, Duration* retry_
 }
 
 void GenerationExchange::OnBody(std::string body) {
-  record_.ledger.Enter(Stage::kParse, Now());
   Duration retry_after{};
-  Status status = Parse(body);
+  Status status = TakePlace(body.size(), &retry_after);
+  record_.ledger.Enter(Stage::kParse, Now());
+  if (status.ok()) status = Parse(body);
   if (status.ok() && constraint_.kind != OutputConstraint::Kind::kNone) {
     Constrain();
     return;
@@ -120,6 +129,10 @@ void GenerationExchange::Close() {
   record_.ledger.Close(written_ && record_.ledger.written != TimePoint{} ? record_.ledger.written : Now());
   keep_alive_timer_.reset();
   reservation_ = Reservation();
+  // A request that the engine never took has used nothing.
+  if (caller_.grant != nullptr && !sequences_.empty())
+    caller_.grant->SetUsedTokens(int64_t{record_.prompt_tokens} + record_.output_tokens);
+  caller_.grant.reset();
   context_->Close(std::move(record_));
   context_->num_active.fetch_sub(1, std::memory_order_release);
   writer_.reset();

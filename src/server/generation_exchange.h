@@ -1,7 +1,7 @@
 // One POST to /v1/chat/completions or /v1/completions, from its head to its closed ledger.
 //
 // Requires  created when the head is complete; the engine outlives it
-// Owns      the reservation until it is submitted, then the reader's end of every sequence
+// Owns      the reservation from the body's end until it is submitted, then the reader's end of every sequence
 // Errors    answered in the API's form; after the head of a stream went out, as an error event
 // Threads   one io thread
 //
@@ -14,10 +14,12 @@
 #include <vector>
 
 #include "net/http/server.h"
+#include "server/caller.h"
 #include "server/choice.h"
 #include "server/deadline_headers.h"
 #include "server/generation_plan.h"
 #include "server/server_context.h"
+#include "server/service_class.h"
 #include "server/status_http.h"
 
 namespace weir {
@@ -25,9 +27,9 @@ namespace weir {
 class GenerationExchange final : public HttpExchange,
                                  public std::enable_shared_from_this<GenerationExchange> {
  public:
-  // Asks for a place by the body's announced length. Null: refused, and answered already.
+  // Asks for a place by the body's announced length, and again when the body has come. Null: refused, and answered already.
   static std::shared_ptr<HttpExchange> Start(ServerContext* context, const HttpRequestHead& head,
-                                             bool is_chat, std::string request_id,
+                                             bool is_chat, Caller caller, std::string request_id,
                                              std::shared_ptr<ResponseWriter> writer, IoContext& io);
   ~GenerationExchange() override;
 
@@ -44,9 +46,10 @@ class GenerationExchange final : public HttpExchange,
     bool has_chunk = false;  // the first one names the role
   };
 
-  GenerationExchange(ServerContext* context, const HttpRequestHead& head, bool is_chat,
+  GenerationExchange(ServerContext* context, const HttpRequestHead& head, bool is_chat, Caller caller,
                      std::string request_id, std::shared_ptr<ResponseWriter> writer, IoContext& io);
   Status Reserve(const HttpRequestHead& head, Duration* retry_after);
+  Status TakePlace(std::optional<uint64_t> body_bytes, Duration* retry_after);
 
   // generation_submit.cc
   Status Parse(const std::string& body);
@@ -80,8 +83,10 @@ class GenerationExchange final : public HttpExchange,
   Engine* engine_;
   std::shared_ptr<ResponseWriter> writer_;
   IoContext& io_;
+  Caller caller_;
   ClosedRequest record_;  // its ledger is this request's own until Submit(), and again after the final event
   ClientDeadlines deadlines_;
+  Applicant applicant_;
   Reservation reservation_;
   bool is_chat_;
   bool wants_ledger_ = false;

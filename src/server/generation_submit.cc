@@ -25,6 +25,7 @@ void GenerationExchange::TakeFields(const GenerationFields& fields) {
   record_.is_stream = fields.stream;
   record_.num_choices = fields.n;
   record_.ignored_fields = fields.ignored_fields;
+  applicant_.service_class = ClassOfTier(fields.service_tier, applicant_);
   include_usage_ = fields.include_usage;
   continuous_usage_ = fields.continuous_usage_stats;
   choice_options_ = {.stop = fields.stop,
@@ -68,12 +69,18 @@ Status GenerationExchange::Parse(const std::string& body) {
     record_.ledger.parsed = Now();
     WEIR_ASSIGN_OR_RETURN(plan_, PlanCompletion(request, *engine_, &record_.ledger));
   }
+  plan_->shape.owner = applicant_.owner;
+  plan_->shape.service_class = applicant_.service_class;
   for (const PlannedPrompt& prompt : plan_->prompts)
     record_.prompt_tokens += static_cast<int>(prompt.tokens.size());
   record_.max_tokens = *std::max_element(plan_->max_tokens.begin(), plan_->max_tokens.end());
   record_.seed = plan_->seed;
   record_.seed_known = true;
-  const double ratio = record_.prompt_tokens / static_cast<double>(std::max<size_t>(1, body.size()));
+  int64_t num_cached = 0;
+  for (const PlannedPrompt& prompt : plan_->prompts)
+    num_cached += engine_->CountCachedTokens(plan_->shape.owner.salt, prompt.tokens);
+  const double ratio = static_cast<double>(record_.prompt_tokens - num_cached) /
+                       static_cast<double>(std::max<size_t>(1, body.size()));
   const double mean = context_->tokens_per_body_byte.load(std::memory_order_relaxed);
   context_->tokens_per_body_byte.store(mean + kLearningRate * (ratio - mean), std::memory_order_relaxed);
   return OkStatus();
@@ -119,12 +126,13 @@ void GenerationExchange::SetDeadlines(Request* request) const {
 }
 
 void GenerationExchange::PredictTtft() {
-  LoadSnapshot load = engine_->Load();
+  LoadSnapshot load = engine_->Load(applicant_);
   if (load.prefill_tokens_per_s <= 0) return;
   // Load() counts this request's own reservations as waiting; the wait is for the others.
   load.num_waiting = std::max(0, load.num_waiting - plan_->num_sequences());
   load.queued_tokens = std::max<int64_t>(0, load.queued_tokens - reservation_.tokens());
-  const auto num_prompt = static_cast<int64_t>(plan_->prompts[0].tokens.size());
+  const int64_t num_prompt = static_cast<int64_t>(plan_->prompts[0].tokens.size()) -
+                             engine_->CountCachedTokens(plan_->shape.owner.salt, plan_->prompts[0].tokens);
   const Duration since = Now() - record_.ledger.started();
   record_.predicted_ttft_ms = ToMilliseconds(since + PredictWait(load, num_prompt)) +
                               1e3 * static_cast<double>(num_prompt) / load.prefill_tokens_per_s;
@@ -136,7 +144,7 @@ Status GenerationExchange::Submit(Duration* retry_after) {
   Reservation more;
   if (count > 1) {
     const int64_t rest = plan_->num_prompt_tokens() * (count - 1) / count;
-    Admitted<Reservation> place = engine_->Reserve(rest, count - 1);
+    Admitted<Reservation> place = engine_->Reserve(rest, count - 1, std::nullopt, applicant_);
     if (!place.ok()) {
       *retry_after = place.refused.retry_after;
       return place.refused.status;

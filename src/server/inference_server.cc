@@ -1,22 +1,20 @@
 #include "server/inference_server.h"
 
-#include <fmt/format.h>
-
 #include <thread>
 #include <utility>
 
+#include "base/log.h"
+#include "server/access.h"
+#include "server/thread_states.h"
+
 namespace weir {
 namespace {
-
-bool IsLoopbackAddress(const std::string& host) {
-  return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
-}
 
 // On few cores a second io thread would only take time from the kernels.
 int NumIoThreads() { return std::thread::hardware_concurrency() <= 4 ? 1 : 2; }
 
 Result<std::unique_ptr<HttpServer>> ListenForControl(const ServerOptions& options, HttpHandler* handler) {
-  HttpServerOptions http{.host = options.host, .port = options.control_port, .num_io_threads = 1};
+  HttpServerOptions http{.host = options.control_host, .port = options.control_port, .num_io_threads = 1};
   Result<std::unique_ptr<HttpServer>> listener = HttpServer::Listen(http, handler);
   if (listener.has_value() || !options.control_port_may_move) return listener;
   http.port = 0;
@@ -33,20 +31,14 @@ InferenceServer::InferenceServer(ServerOptions options)
 InferenceServer::~InferenceServer() { Stop(); }
 
 Result<std::unique_ptr<InferenceServer>> InferenceServer::Listen(ServerOptions options) {
-  if (!IsLoopbackAddress(options.host) && !options.insecure_no_auth) {
-    return InvalidArgument(
-               fmt::format(
-                   "--host {} can be reached from other machines, and this server asks for no key; use "
-                   "127.0.0.1, or give --insecure-no-auth if everybody may use it",
-                   options.host))
-        .WithParam("--host");
-  }
+  WEIR_RETURN_IF_ERROR(CheckAccessOptions(options));
   std::unique_ptr<InferenceServer> server(new InferenceServer(std::move(options)));
   const ServerOptions& chosen = server->context_.options;
   WEIR_ASSIGN_OR_RETURN(
       server->data_,
-      HttpServer::Listen({.host = chosen.host, .port = chosen.port, .num_io_threads = NumIoThreads()},
-                         &server->data_router_));
+      HttpServer::Listen(
+          {.host = chosen.host, .port = chosen.port, .num_io_threads = NumIoThreads(), .tls = chosen.tls},
+          &server->data_router_));
   server->context_.data_listener.store(server->data_.get(), std::memory_order_release);
   if (chosen.has_control) {
     WEIR_ASSIGN_OR_RETURN(server->control_, ListenForControl(chosen, &server->control_router_));
@@ -58,6 +50,25 @@ Result<std::unique_ptr<InferenceServer>> InferenceServer::Listen(ServerOptions o
 void InferenceServer::Attach(Engine* engine) {
   engine->set_step_observer([this](const StepRecord& step) { context_.metrics.ObserveStep(step); });
   context_.engine.store(engine, std::memory_order_release);
+}
+
+void InferenceServer::SetKeys(std::shared_ptr<const KeyRing> keys) { context_.SetKeys(std::move(keys)); }
+
+void InferenceServer::SetTls(std::shared_ptr<const TlsContext> tls) { data_->SetTls(std::move(tls)); }
+
+bool InferenceServer::CheckProgress() {
+  const Engine* engine = context_.engine.load(std::memory_order_acquire);
+  if (engine == nullptr) return true;
+  const bool stalled =
+      watchdog_.Observe(!engine->idle(), engine->last_step_ended(), FromSeconds(engine->Load().step_seconds),
+                        MonotonicClock::Get().Now());
+  if (stalled && !context_.stalled.load()) {
+    LogError("the engine has work and has not finished a step for too long; its threads:");
+    for (const std::string& thread : ThreadStates()) LogError("  {}", thread);
+  }
+  if (!stalled && context_.stalled.load()) LogWarning("the engine gets on again");
+  context_.stalled.store(stalled);
+  return !stalled;
 }
 
 void InferenceServer::BeginDrain() {

@@ -16,11 +16,11 @@ uint64_t LedgerRing::Add(ClosedRequest request) {
   return last_;
 }
 
-std::optional<ClosedRequest> LedgerRing::Find(std::string_view id) const {
+std::optional<ClosedRequest> LedgerRing::Find(std::string_view id, const std::string* owner) const {
   MutexLock lock(mutex_);
   for (uint64_t i = 0; i < records_.size(); ++i) {
     const ClosedRequest& one = At(last_ - i);
-    if (one.id == id) return one;
+    if (one.id == id && (owner == nullptr || one.owner == *owner)) return one;
   }
   return std::nullopt;
 }

@@ -23,8 +23,8 @@ class LedgerRing {
 
   // Numbers the record and returns the number.
   uint64_t Add(ClosedRequest request);
-  // The newest of that id.
-  std::optional<ClosedRequest> Find(std::string_view id) const;
+  // The newest of that id; with `owner`, of those made with that key.
+  std::optional<ClosedRequest> Find(std::string_view id, const std::string* owner = nullptr) const;
   // Records with a number above `since`, oldest first, at most `limit`.
   std::vector<ClosedRequest> After(uint64_t since, size_t limit) const;
 

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <set>
 #include <string>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "net/openai/field_reader.h"
+#include "net/openai/parameter_table.h"
 #include "server/route_table.h"
 
 namespace weir {
@@ -59,19 +62,48 @@ std::string ExpectedTable() {
   return out;
 }
 
+Json BodyOf(const Json& document, std::string_view path) {
+  return document["paths"][std::string(path)]["post"]["requestBody"]["content"]["application/json"]["schema"];
+}
+
+bool IsRefused(const Field& field) {
+  return field.use == FieldUse::kUnsupported || field.use == FieldUse::kTemplateOverride;
+}
+
+TEST(OpenApiTest, HasEveryRouteAndNoOther) {
+  const Json document = OpenApiDocument();
+  size_t count = 0;
+  for (const auto& [path, methods] : document["paths"].items()) count += methods.size();
+  EXPECT_EQ(count, Routes().size());
+  for (const Route& route : Routes()) {
+    const std::string path = std::string(route.path) + (route.path.ends_with('/') ? "{id}" : "");
+    ASSERT_TRUE(document["paths"].contains(path)) << path;
+    EXPECT_TRUE(document["paths"][path].contains(route.method == "GET" ? "get" : "post")) << path;
+  }
+}
+
+TEST(OpenApiTest, SaysWhereARouteIsAndWhetherItTakesAKey) {
+  const Json paths = OpenApiDocument()["paths"];
+  const Json key_or_none = ParseJson(R"([{"key": []}, {}])").value();
+  EXPECT_EQ(paths["/v1/completions"]["post"]["security"], key_or_none);
+  EXPECT_EQ(paths["/v1/completions"]["post"]["tags"], ParseJson(R"(["data"])").value());
+  EXPECT_FALSE(paths["/health"]["get"].contains("security"));
+  EXPECT_EQ(paths["/health"]["get"]["tags"], ParseJson(R"(["data", "control"])").value());
+  EXPECT_EQ(paths["/debug/state"]["get"]["tags"], ParseJson(R"(["control"])").value());
+}
+
 TEST(OpenApiTest, DescribesExactlyTheFieldsOfTheTable) {
   const Json document = OpenApiDocument();
   for (const Route& route : Routes()) {
-    const std::optional<Endpoint> endpoint = EndpointOf(route.path);
+    const std::optional<Endpoint> endpoint = EndpointOf(route.id);
     EXPECT_EQ(endpoint.has_value(), route.method == "POST") << route.path;
     if (!endpoint) continue;
-    const Json& operation = document["paths"][std::string(route.path)]["post"];
-    const Json& schema = operation["requestBody"]["content"]["application/json"]["schema"];
+    const Json schema = BodyOf(document, route.path);
     std::set<std::string> described, known;
     for (const auto& [name, unused] : schema["properties"].items()) described.insert(name);
     for (const Field& field : Fields()) {
       if (!(field.endpoints & *endpoint)) continue;
-      if (field.use == FieldUse::kUnsupported || field.use == FieldUse::kTemplateOverride) {
+      if (IsRefused(field)) {
         const std::string refused = schema["description"].get<std::string>();
         EXPECT_NE(refused.find(std::string(field.name)), std::string::npos) << field.name;
       } else {
@@ -82,26 +114,57 @@ TEST(OpenApiTest, DescribesExactlyTheFieldsOfTheTable) {
   }
 }
 
-TEST(OpenApiTest, DescribesEveryRouteForClientsAndNoOther) {
+TEST(OpenApiTest, SaysOfEveryFieldWhatTheValidatorChecks) {
   const Json document = OpenApiDocument();
-  size_t num_routes = 0;
-  for (const Route& route : Routes()) {
-    if (!(route.listeners & kDataListener)) continue;
-    ++num_routes;
-    const std::string path = std::string(route.path) + (route.path.ends_with('/') ? "{id}" : "");
-    ASSERT_TRUE(document["paths"].contains(path)) << path;
-    EXPECT_TRUE(document["paths"][path].contains(route.method == "GET" ? "get" : "post")) << path;
+  const Json chat = BodyOf(document, "/v1/chat/completions");
+  for (const Field& field : Fields()) {
+    if (!(field.endpoints & kChatEndpoint) || IsRefused(field) || field.type != FieldType::kNumber) continue;
+    const Json& shape = chat["properties"][std::string(field.name)];
+    EXPECT_EQ(shape["type"], ParseJson(R"(["number", "null"])").value()) << field.name;
+    EXPECT_EQ(shape["maximum"].get<double>(), field.most) << field.name;
+    EXPECT_EQ(shape[field.excludes_least ? "exclusiveMinimum" : "minimum"].get<double>(), field.least)
+        << field.name;
   }
-  EXPECT_EQ(document["paths"].size(), num_routes);
+  const Json n = ParseJson(R"({"type": ["integer", "null"], "minimum": 1, "maximum": 8,
+                               "description": "default: 1"})")
+                     .value();
+  EXPECT_EQ(chat["properties"]["n"], n);
+  EXPECT_FALSE(chat["properties"]["seed"].contains("maximum")) << "a bound of the type only";
+  EXPECT_EQ(chat["properties"]["model"]["type"], "string") << "required, so never null";
+  EXPECT_EQ(chat["required"], ParseJson(R"(["model", "messages"])").value());
 }
 
-TEST(OpenApiTest, GivesTheTablesRanges) {
+TEST(OpenApiTest, DescribesToolsMessagesAndFormatsInDepth) {
+  const Json chat = BodyOf(OpenApiDocument(), "/v1/chat/completions")["properties"];
+  const Json& tool = chat["tools"]["items"];
+  EXPECT_EQ(tool["required"], ParseJson(R"(["type", "function"])").value());
+  EXPECT_EQ(tool["properties"]["function"]["required"], ParseJson(R"(["name"])").value());
+  EXPECT_EQ(chat["tools"]["type"], ParseJson(R"(["array", "null"])").value());
+  EXPECT_EQ(chat["tools"]["maxItems"], 128);
+  const Json& choices = chat["tool_choice"]["anyOf"];
+  ASSERT_EQ(choices.size(), 3u);
+  EXPECT_EQ(choices[0]["enum"], ParseJson(R"(["none", "auto", "required"])").value());
+  const Json& formats = chat["response_format"]["anyOf"];
+  ASSERT_EQ(formats.size(), 3u);
+  EXPECT_EQ(formats[0]["properties"]["type"]["enum"], ParseJson(R"(["text", "json_object"])").value());
+  EXPECT_EQ(formats[1]["required"], ParseJson(R"(["type", "json_schema"])").value());
+  const Json& message = chat["messages"]["items"];
+  EXPECT_EQ(message["required"], ParseJson(R"(["role"])").value());
+  EXPECT_EQ(message["properties"]["tool_calls"]["items"]["properties"]["function"]["required"],
+            ParseJson(R"(["name", "arguments"])").value());
+}
+
+TEST(OpenApiTest, EveryReferenceLeadsSomewhere) {
   const Json document = OpenApiDocument();
-  const Json& properties = document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]
-                                   ["application/json"]["schema"]["properties"];
-  EXPECT_EQ(properties["n"]["anyOf"][0], Json({{"type", "integer"}, {"minimum", 1.0}, {"maximum", 8.0}}));
-  EXPECT_EQ(properties["top_p"]["anyOf"][0]["exclusiveMinimum"], 0.0);
-  EXPECT_EQ(properties["model"]["type"], "string");
+  size_t count = 0;
+  for (const auto& [place, value] : document.flatten().items()) {
+    if (!place.ends_with("/$ref")) continue;
+    ++count;
+    const std::string target = value.get<std::string>();
+    ASSERT_TRUE(target.starts_with("#/")) << target;
+    EXPECT_TRUE(document.contains(Json::json_pointer(target.substr(1)))) << target;
+  }
+  EXPECT_GT(count, 0u);
 }
 
 TEST(OpenApiTest, TheDocumentationHoldsTheSameTable) {

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "base/version.h"
 #include "net/openai/response_json.h"
+#include "server/access.h"
 #include "server/openapi.h"
 #include "server/status_http.h"
 
@@ -40,31 +41,49 @@ HttpResponse Models(const std::string* id, ServerContext* context) {
                                     .WithParam("model")));
 }
 
+// Alive, also while it loads or drains; whoever restarts what is not alive must not restart those.
+HttpResponse Health(const ServerContext& context) {
+  if (context.stalled.load()) return JsonResponse({{"status", "stalled"}}, 503);
+  return JsonResponse({{"status", "ok"}});
+}
+
 HttpResponse Ready(const ServerContext& context) {
   const Status available = context.Availability();
-  if (available.ok()) return JsonResponse({{"ready", true}});
-  const bool is_draining = available.reason() == "draining";
-  HttpResponse response =
-      JsonResponse({{"ready", false}, {"reason", is_draining ? "draining" : "loading"}}, 503);
+  const bool is_draining =
+      available.reason() == "draining" || context.leaving.load(std::memory_order_acquire);
+  const bool is_stalled = context.stalled.load();
+  if (available.ok() && !is_draining && !is_stalled) return JsonResponse({{"ready", true}});
+  HttpResponse response = JsonResponse({{"ready", false},
+                                        {"reason", is_draining  ? "draining"
+                                                   : is_stalled ? "stalled"
+                                                                : "loading"}},
+                                       503);
   response.headers.push_back({"Retry-After", "1"});
   return response;
 }
 
-HttpResponse VersionInfo(const ServerContext& context) {
+// Whoever measures looks for the control listener where this says it is, so it is only told to who can reach it.
+bool ReachesControl(const Caller& caller, const ServerOptions& options) {
+  return options.has_control && (caller.is_local || !IsLoopbackName(options.control_host));
+}
+
+HttpResponse VersionInfo(const ServerContext& context, const Caller& caller) {
   const ServerOptions& options = context.options;
-  Json body = {{"name", "weir"},
-               {"version", Version()},
-               {"commit", Commit()},
-               {"compiler", Compiler()},
-               {"build_type", BuildType()},
-               {"model", options.model_name},
-               {"boot_id", BootId()},
-               {"control_port", options.has_control ? Json(context.control_port.load()) : Json(nullptr)},
-               {"modes",
-                {{"scheduler", options.sequential ? "sequential" : "continuous"},
-                 {"queue", options.bounded_queue ? "bounded" : "unbounded"},
-                 {"on_disconnect", options.cancel_on_disconnect ? "cancel" : "ignore"},
-                 {"insecure_no_auth", options.insecure_no_auth}}}};
+  Json body = {
+      {"name", "weir"},
+      {"version", Version()},
+      {"commit", Commit()},
+      {"compiler", Compiler()},
+      {"build_type", BuildType()},
+      {"model", options.model_name},
+      {"boot_id", BootId()},
+      {"control_port", ReachesControl(caller, options) ? Json(context.control_port.load()) : Json(nullptr)},
+      {"modes",
+       {{"scheduler", options.sequential ? "sequential" : "continuous"},
+        {"queue", options.bounded_queue ? "bounded" : "unbounded"},
+        {"on_disconnect", options.cancel_on_disconnect ? "cancel" : "ignore"},
+        {"insecure_no_auth", options.insecure_no_auth},
+        {"keys", options.keys != nullptr}}}};
   if (const Engine* engine = context.engine.load(std::memory_order_acquire)) {
     const EngineOptions& chosen = engine->options();
     body["kernels"] = engine->model().isa();
@@ -79,6 +98,32 @@ HttpResponse VersionInfo(const ServerContext& context) {
   return JsonResponse(body);
 }
 
+// What the operator asks first when it is slow: who waits for what, and how much is left.
+HttpResponse State(const ServerContext& context) {
+  Json body = {{"draining", context.draining.load(std::memory_order_acquire)},
+               {"connections", context.NumConnections()},
+               {"active_requests", context.num_active.load(std::memory_order_acquire)}};
+  if (const Engine* engine = context.engine.load(std::memory_order_acquire)) {
+    const LoadSnapshot load = engine->Load();
+    const EngineOptions& options = engine->options();
+    body["running"] = load.num_running;
+    body["waiting"] = load.num_waiting;
+    body["queued_tokens"] = load.queued_tokens;
+    body["limits"] = {{"running", options.max_num_seqs},
+                      {"waiting", options.bounded_queue ? Json(options.max_num_queued_reqs) : Json(nullptr)},
+                      {"tokens_per_step", options.max_num_batched_tokens}};
+    body["kv_blocks"] = {{"total", engine->num_kv_blocks()},
+                         {"free", engine->num_free_kv_blocks()},
+                         {"peak", engine->peak_kv_blocks()}};
+    body["prefill_tokens_per_s"] = load.prefill_tokens_per_s;
+    body["step_ms"] = 1e3 * load.step_seconds;
+    const TimePoint ended = engine->last_step_ended();
+    body["last_step_age_s"] =
+        ended == TimePoint{} ? Json(nullptr) : Json(ToSeconds(MonotonicClock::Get().Now() - ended));
+  }
+  return JsonResponse(body);
+}
+
 HttpResponse Metrics(ServerContext* context) {
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -87,8 +132,9 @@ HttpResponse Metrics(ServerContext* context) {
   return response;
 }
 
-HttpResponse OneLedger(const std::string& id, const ServerContext& context) {
-  const std::optional<ClosedRequest> found = context.ring.Find(id);
+// `owner`: the key it must have been made with; null for any.
+HttpResponse OneLedger(const std::string& id, const std::string* owner, const ServerContext& context) {
+  const std::optional<ClosedRequest> found = context.ring.Find(id, owner);
   if (found) return JsonResponse(ToJson(*found));
   return ToResponse(RouterError(404, "unknown_request",
                                 fmt::format("no closed request has the id \"{}\"", QuoteForMessage(id))));
@@ -124,27 +170,30 @@ HttpResponse ManyLedgers(const std::string& query, const ServerContext& context)
 }  // namespace
 
 HttpResponse AnswerReadOnly(const Route& route, const std::string& rest, const std::string& query,
-                            ServerContext* context) {
+                            const Caller& caller, ServerContext* context) {
   switch (route.id) {
     case RouteId::kModels:
       return Models(nullptr, context);
     case RouteId::kModel:
       return Models(&rest, context);
     case RouteId::kHealth:
-      return JsonResponse({{"status", "ok"}});
+      return Health(*context);
     case RouteId::kReady:
       return Ready(*context);
     case RouteId::kMetrics:
       return Metrics(context);
     case RouteId::kVersion:
-      return VersionInfo(*context);
-    case RouteId::kOpenApi:
-      return JsonResponse(OpenApiDocument());
+      return VersionInfo(*context, caller);
     case RouteId::kIsSleeping:
       return JsonResponse({{"is_sleeping", false}});
+    case RouteId::kOpenApi:
+      return JsonResponse(OpenApiDocument());
     case RouteId::kLedger:
+      return OneLedger(rest, caller.key != nullptr ? &caller.key->owner.name : nullptr, *context);
     case RouteId::kDebugRequest:
-      return OneLedger(rest, *context);
+      return OneLedger(rest, nullptr, *context);
+    case RouteId::kDebugState:
+      return State(*context);
     case RouteId::kDebugRequests:
       return ManyLedgers(query, *context);
     default:

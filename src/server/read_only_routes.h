@@ -4,13 +4,15 @@
 #include <string>
 
 #include "net/http/server.h"
+#include "server/caller.h"
 #include "server/route_table.h"
 #include "server/server_context.h"
 
 namespace weir {
 
-// `rest` is what follows a prefix route, `query` what follows the question mark.
+// `rest` is what follows a prefix route, `query` what follows the question mark. A caller with a key sees only the ledgers of
+// that key.
 HttpResponse AnswerReadOnly(const Route& route, const std::string& rest, const std::string& query,
-                            ServerContext* context);
+                            const Caller& caller, ServerContext* context);
 
 }  // namespace weir

@@ -21,11 +21,12 @@ enum class RouteId {
   kReady,
   kMetrics,
   kVersion,
-  kOpenApi,
   kIsSleeping,
+  kOpenApi,
   kLedger,
   kDebugRequests,
   kDebugRequest,
+  kDebugState,
 };
 
 struct Route {
@@ -33,6 +34,7 @@ struct Route {
   std::string_view method;  // GET routes answer HEAD as well
   std::string_view path;    // ends with '/': a prefix, and the rest is one path segment
   uint8_t listeners;
+  bool may_be_public = false;  // --public-routes may open it: it tells nothing of any client
 };
 
 std::span<const Route> Routes();

@@ -28,7 +28,8 @@ TEST(RouteTableTest, OddSpellingsAndOtherListenersFindNothing) {
     EXPECT_EQ(match.route, nullptr) << path;
     EXPECT_EQ(match.allow, "") << path;
   }
-  EXPECT_EQ(FindRoute("GET", "/debug/requests", kDataListener).route, nullptr);
+  for (const char* path : {"/debug/requests", "/debug/requests/x", "/debug/state"})
+    EXPECT_EQ(FindRoute("GET", path, kDataListener).route, nullptr) << path;
   EXPECT_EQ(FindRoute("POST", "/v1/completions", kControlListener).allow, "");
 }
 

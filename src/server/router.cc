@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "server/adding_writer.h"
 #include "server/generation_exchange.h"
 #include "server/read_only_routes.h"
 #include "server/request_id.h"
@@ -13,16 +14,6 @@
 
 namespace weir {
 namespace {
-
-std::string HostName(std::string_view host) {
-  if (host.starts_with('[')) return std::string(host.substr(0, host.find(']') + 1));
-  return std::string(host.substr(0, host.find(':')));
-}
-
-bool IsLoopback(const std::string& name) {
-  return name == "localhost" || name == "[::1]" ||
-         (name.starts_with("127.") && name.find_first_not_of("0123456789.") == std::string::npos);
-}
 
 // Case, parameters and spaces aside.
 bool IsJson(const std::string* content_type) {
@@ -45,22 +36,7 @@ void SendError(const HttpError& error, const std::string& request_id, ResponseWr
 }  // namespace
 
 std::optional<HttpError> Router::Refuse(const HttpRequestHead& head, const RouteMatch& match) const {
-  // Without keys a web page of another site must not reach the server through its visitor's browser.
-  if (!context_->options.insecure_no_auth) {
-    if (const std::string* host = head.Find("Host")) {
-      const std::string name = HostName(*host);
-      const auto& allowed = context_->options.allowed_hosts;
-      if (!IsLoopback(name) && std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
-        return RouterError(
-            403, "host_not_allowed",
-            fmt::format("host \"{}\" is not allowed; start the server with --allowed-host to allow it",
-                        QuoteForMessage(name)));
-      }
-    }
-  }
-  if (head.Find("Origin") != nullptr) {
-    return RouterError(403, "origin_not_allowed", "requests from web pages are not allowed");
-  }
+  if (std::optional<HttpError> error = access_.RefuseOrigin(head)) return error;
   if (match.route == nullptr && match.allow.empty()) {
     return RouterError(404, "unknown_url", fmt::format("there is no {}", QuoteForMessage(head.path)));
   }
@@ -76,6 +52,16 @@ std::optional<HttpError> Router::Refuse(const HttpRequestHead& head, const Route
   return std::nullopt;
 }
 
+// Before anything is reserved for it, and by the estimate that the engine's door uses too.
+std::optional<HttpError> Router::Limit(const HttpRequestHead& head, Caller* caller) const {
+  if (caller->key == nullptr || !caller->key->limits.any()) return std::nullopt;
+  KeyLimiter::Decision decision = context_->key_limiter.Admit(
+      *caller->key, context_->EstimatedPromptTokens(head.content_length), MonotonicClock::Get().Now());
+  caller->grant = std::move(decision.grant);
+  if (caller->grant != nullptr) return std::nullopt;
+  return ToHttpError(decision.refusal, decision.retry_after);
+}
+
 std::shared_ptr<HttpExchange> Router::OnHead(const HttpRequestHead& head,
                                              std::shared_ptr<ResponseWriter> writer, IoContext& io) {
   std::string request_id = RequestIdOf(head);
@@ -83,18 +69,44 @@ std::shared_ptr<HttpExchange> Router::OnHead(const HttpRequestHead& head,
     writer->Send({.headers = {{"Allow", "GET, HEAD, POST, OPTIONS"}, {"X-Request-Id", request_id}}});
     return nullptr;
   }
+  if (const std::string* origin = head.Find("Origin"); origin != nullptr && access_.AllowsOrigin(*origin)) {
+    writer =
+        std::make_shared<AddingWriter>(std::move(writer), [origin = *origin] { return CorsHeaders(origin); });
+    if (IsPreflight(head)) {
+      HttpResponse response = AnswerPreflight();
+      response.headers.push_back({"X-Request-Id", request_id});
+      writer->Send(std::move(response));
+      return nullptr;
+    }
+  }
   const RouteMatch match = FindRoute(head.method, head.path, listener_);
-  if (const std::optional<HttpError> error = Refuse(head, match)) {
-    std::vector<HttpHeader> headers;
-    if (error->status == 405) headers.push_back({"Allow", match.allow});
-    SendError(*error, request_id, *writer, std::move(headers));
+  Caller caller;
+  caller.is_local = IsLoopbackName(head.remote_address);
+  std::vector<HttpHeader> error_headers;
+  std::optional<HttpError> error = access_.Identify(head, match, &caller);
+  if (error) {
+    error_headers.push_back({"WWW-Authenticate", "Bearer"});
+  } else if (error = Refuse(head, match); error && error->status == 405) {
+    error_headers.push_back({"Allow", match.allow});
+  }
+  if (!error && match.route->method == "POST") {
+    if (caller.key != nullptr && caller.key->limits.any()) {
+      writer = std::make_shared<AddingWriter>(std::move(writer), [context = context_, key = caller.key] {
+        return context->key_limiter.Headers(*key, MonotonicClock::Get().Now());
+      });
+    }
+    error = Limit(head, &caller);
+  }
+  if (error) {
+    context_->metrics.CountRejected(error->body.code);
+    SendError(*error, request_id, *writer, std::move(error_headers));
     return nullptr;
   }
   switch (match.route->id) {
     case RouteId::kChatCompletions:
     case RouteId::kCompletions:
       return GenerationExchange::Start(context_, head, match.route->id == RouteId::kChatCompletions,
-                                       std::move(request_id), std::move(writer), io);
+                                       std::move(caller), std::move(request_id), std::move(writer), io);
     case RouteId::kTokenize:
     case RouteId::kDetokenize:
       return TokenizeExchange::Start(context_, match.route->id == RouteId::kTokenize, std::move(request_id),
@@ -102,7 +114,7 @@ std::shared_ptr<HttpExchange> Router::OnHead(const HttpRequestHead& head,
     default:
       break;
   }
-  HttpResponse response = AnswerReadOnly(*match.route, match.rest, head.query, context_);
+  HttpResponse response = AnswerReadOnly(*match.route, match.rest, head.query, caller, context_);
   response.headers.push_back({"X-Request-Id", request_id});
   writer->Send(std::move(response));
   return nullptr;

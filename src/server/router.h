@@ -1,6 +1,6 @@
 // Decides from a request's head what becomes of it: one router per listener, one route table for both.
 //
-// Errors    in the API's form: 403 host_not_allowed and origin_not_allowed, 404 unknown_url, 405 with Allow, 415
+// Errors    in the API's form: those of server/access.h, then 404 unknown_url, 405 with Allow, 415, and 429 key_limit
 // Threads   io threads of its listener
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "net/http/server.h"
+#include "server/access.h"
 #include "server/route_table.h"
 #include "server/server_context.h"
 #include "server/status_http.h"
@@ -17,7 +18,8 @@ namespace weir {
 
 class Router final : public HttpHandler {
  public:
-  Router(ServerContext* context, Listener listener) : context_(context), listener_(listener) {}
+  Router(ServerContext* context, Listener listener)
+      : context_(context), listener_(listener), access_(context, listener) {}
 
   std::shared_ptr<HttpExchange> OnHead(const HttpRequestHead& head, std::shared_ptr<ResponseWriter> writer,
                                        IoContext& io) override;
@@ -25,9 +27,11 @@ class Router final : public HttpHandler {
 
  private:
   std::optional<HttpError> Refuse(const HttpRequestHead& head, const RouteMatch& match) const;
+  std::optional<HttpError> Limit(const HttpRequestHead& head, Caller* caller) const;
 
   ServerContext* context_;
   Listener listener_;
+  Access access_;
 };
 
 }  // namespace weir

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/check.h"
 #include "base/log.h"
 
 namespace weir {
@@ -28,11 +29,28 @@ int64_t ServerContext::UnixTime() {
       .count();
 }
 
+int64_t ServerContext::EstimatedPromptTokens(std::optional<uint64_t> body_bytes) const {
+  constexpr uint64_t kUnknownBodyBytes = 16 << 10;
+  return static_cast<int64_t>(static_cast<double>(body_bytes.value_or(kUnknownBodyBytes)) *
+                              tokens_per_body_byte.load(std::memory_order_relaxed));
+}
+
 EventRelay* ServerContext::RelayOf(IoContext& io) {
   MutexLock lock(mutex_);
   std::unique_ptr<EventRelay>& relay = relays_[&io];
   if (relay == nullptr) relay = std::make_unique<EventRelay>(io);
   return relay.get();
+}
+
+std::shared_ptr<const KeyRing> ServerContext::Keys() const {
+  MutexLock lock(mutex_);
+  return keys_;
+}
+
+void ServerContext::SetKeys(std::shared_ptr<const KeyRing> keys) {
+  CHECK(options.keys != nullptr && keys != nullptr);
+  MutexLock lock(mutex_);
+  keys_ = std::move(keys);
 }
 
 void ServerContext::Close(ClosedRequest request) {

@@ -55,6 +55,8 @@ ServerMetrics::ServerMetrics(const std::string& model_name)
   prefix_hits_ = counter("vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache.");
   old_prefix_queries_ = counter("vllm:gpu_prefix_cache_queries_total", "Older name of prefix_cache_queries.");
   old_prefix_hits_ = counter("vllm:gpu_prefix_cache_hits_total", "Older name of prefix_cache_hits.");
+  old_prefix_hit_rate_ =
+      gauge("vllm:gpu_prefix_cache_hit_rate", "Share of the looked-up prompt tokens found, since the start.");
   ttft_ = histogram("vllm:time_to_first_token_seconds", "First byte of the request to its first token.",
                     kTtftBuckets);
   inter_token_latency_ =
@@ -124,12 +126,31 @@ void ServerMetrics::ObserveStep(const StepRecord& step) {
   step_seconds_->Observe(ToSeconds(step.ended - step.started));
   step_batch_->Observe(step.num_sequences);
   if (step.num_preempted > 0) preemptions_->Add(step.num_preempted);
+  if (step.num_queried_tokens == 0) return;
+  for (Counter* queries : {prefix_queries_, old_prefix_queries_})
+    queries->Add(static_cast<double>(step.num_queried_tokens));
+  for (Counter* hits : {prefix_hits_, old_prefix_hits_})
+    hits->Add(static_cast<double>(step.num_cached_tokens));
 }
 
 void ServerMetrics::CountGateError(int status) {
   registry_
       .AddCounter("weir:http_gate_rejected_total", "Requests refused before they were understood.",
                   With("status", fmt::format("{}", status)))
+      ->Add();
+}
+
+void ServerMetrics::CountReload(bool ok) {
+  registry_
+      .AddCounter("weir:reload_total", "Reloads of keys, certificate and log level.",
+                  With("result", ok ? "ok" : "error"))
+      ->Add();
+}
+
+void ServerMetrics::CountRejected(const std::string& code) {
+  registry_
+      .AddCounter("weir:requests_rejected_total", "Requests that got an error, by its code.",
+                  With("code", code))
       ->Add();
 }
 
@@ -172,10 +193,7 @@ void ServerMetrics::ObserveClosed(const ClosedRequest& request) {
     kv_computed_tokens_->Observe(request.prompt_tokens - request.cached_tokens);
     ObserveTimes(request);
   } else if (outcome == "refused" || outcome == "bad_request" || outcome == "failed") {
-    registry_
-        .AddCounter("weir:requests_rejected_total", "Requests that got an error, by its code.",
-                    With("code", request.code))
-        ->Add();
+    CountRejected(request.code);
   } else {
     const bool ran = IsSet(request.ledger.scheduled);
     registry_
@@ -210,6 +228,8 @@ void ServerMetrics::SetGauges(const Engine& engine) {
 std::string ServerMetrics::Render(const Engine* engine, int num_connections) {
   if (engine != nullptr) SetGauges(*engine);
   connections_->Set(num_connections);
+  if (const double queries = prefix_queries_->value(); queries > 0)
+    old_prefix_hit_rate_->Set(prefix_hits_->value() / queries);
   if (const double used = CpuSeconds(); used > cpu_seconds_->value())
     cpu_seconds_->Add(used - cpu_seconds_->value());
   const auto dropped = static_cast<double>(LogDropped());

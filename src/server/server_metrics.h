@@ -27,6 +27,9 @@ class ServerMetrics {
   void ObserveClosed(const ClosedRequest& request);
   void ObserveRetryAfter(Duration retry_after) { retry_after_->Observe(ToSeconds(retry_after)); }
   void CountGateError(int status);
+  void CountReload(bool ok);
+  // By the router, before there was a request to account for.
+  void CountRejected(const std::string& code);
 
   // Gauges are read from the engine now; null while it is loading.
   std::string Render(const Engine* engine, int num_connections);
@@ -39,7 +42,7 @@ class ServerMetrics {
   MetricLabels labels_;
   MetricsRegistry registry_;
   Gauge *running_, *waiting_, *kv_usage_, *old_kv_usage_, *queued_tokens_, *queue_limit_requests_,
-      *queue_limit_tokens_, *step_age_, *connections_, *cache_config_ = nullptr;
+      *queue_limit_tokens_, *step_age_, *connections_, *old_prefix_hit_rate_, *cache_config_ = nullptr;
   Counter *prompt_tokens_, *cached_prompt_tokens_, *generation_tokens_, *preemptions_, *prefix_queries_,
       *prefix_hits_, *old_prefix_queries_, *old_prefix_hits_, *log_dropped_, *cpu_seconds_;
   BucketHistogram *ttft_, *inter_token_latency_, *old_tpot_, *tpot_, *e2e_, *queue_time_, *inference_time_,

@@ -45,6 +45,8 @@ HttpError ToHttpError(const Status& status, Duration retry_after) {
   error.status = row.http_status;
   error.body = {status.message(), row.type, status.param(),
                 status.reason().empty() ? row.api_code : status.reason()};
+  // Understood, and refused to this key: no other status says so.
+  if (error.body.code == "class_not_allowed") error.status = 403;
   if (row.has_retry_after) {
     if (retry_after == Duration::zero()) retry_after = kUsualRetryAfter;
     error.retry_after = std::clamp(retry_after, kLeastRetryAfter, kMostRetryAfter);

@@ -227,6 +227,7 @@ class NoNews : public EventSink {
 
 struct Outcome {
   std::vector<int32_t> tokens;
+  std::vector<TokenLogprobs> logprobs;
   int num_final_events = 0;
   FinishReason finish = FinishReason::kNone;
   std::string error;
@@ -236,6 +237,7 @@ void Drain(RequestStream& stream, Outcome& outcome) {
   TokenEvent event;
   while (stream.Pop(&event)) {
     if (event.token >= 0) outcome.tokens.push_back(event.token);
+    if (event.logprobs != nullptr) outcome.logprobs.push_back(*event.logprobs);
     if (event.finish == FinishReason::kNone) continue;
     ++outcome.num_final_events;
     outcome.finish = event.finish;
@@ -268,7 +270,8 @@ std::vector<Request> MakeRequests(const std::vector<int32_t>& text, int count, R
 
 class EngineInvarianceTest : public testing::Test {
  protected:
-  static std::unique_ptr<Engine> Create(int max_num_batched_tokens, int kv_tokens) {
+  static std::unique_ptr<Engine> Create(int max_num_batched_tokens, int kv_tokens, bool prefix_cache = false,
+                                        const std::string& isa = "") {
     auto path = TestModelPath();
     EXPECT_TRUE(path.has_value()) << path.error().message();
     if (!path.has_value()) return nullptr;
@@ -278,6 +281,8 @@ class EngineInvarianceTest : public testing::Test {
     options.max_num_batched_tokens = max_num_batched_tokens;
     options.max_model_len = 256;
     options.bounded_queue = false;
+    options.prefix_cache = prefix_cache;
+    options.isa = isa;
     const KvShape shape{30, 3, 64};
     options.kv_cache_bytes = shape.bytes_per_token() * kv_tokens;
     auto engine = Engine::Create(options);
@@ -363,6 +368,57 @@ TEST_F(EngineInvarianceTest, OutputsAloneEqualOutputsAmongRandomArrivalsSmallChu
                 max_num_batched_tokens, kv_tokens, steps, num_preempted);
   }
   EXPECT_GT(num_preempted, 10) << "the pools must be small enough to preempt, or this test shows nothing";
+}
+
+// A prompt's K and V must have the same bits whoever computed them, in whatever chunks and company: log-probabilities
+// after prompts that were mostly found in the cache equal those after prompts computed alone from their start.
+TEST_F(EngineInvarianceTest, PrefixHitsChangeNoBitOfAnyLogProbability) {
+  const std::vector<int32_t> text = Text();
+  for (const std::string isa : {"amx", "avx512vnni", "avx2"}) {
+    if (!MachineHasIsa(isa)) {
+      std::printf("this CPU has no %s\n", isa.c_str());
+      continue;
+    }
+    Rng rng(31);
+    std::vector<Request> requests = MakeRequests(text, kSanitized ? 6 : 16, rng);
+    for (Request& request : requests) {
+      // All begin alike, for a while that is no whole number of blocks.
+      const size_t num_shared = 20 + rng.NextBelow(90);
+      request.prompt.insert(request.prompt.begin(), text.begin(),
+                            text.begin() + static_cast<std::ptrdiff_t>(num_shared));
+      request.max_tokens = 6;
+      request.sampling.num_logprobs = 4;
+    }
+    std::vector<Outcome> alone;
+    {
+      std::unique_ptr<Engine> engine = Create(512, 4096, /*prefix_cache=*/false, isa);
+      ASSERT_NE(engine, nullptr);
+      for (const Request& request : requests) alone.push_back(RunAlone(*engine, request));
+    }
+    std::unique_ptr<Engine> engine = Create(48, 512, /*prefix_cache=*/true, isa);
+    ASSERT_NE(engine, nullptr);
+    int64_t num_cached = 0;
+    engine->set_step_observer([&](const StepRecord& record) { num_cached += record.num_cached_tokens; });
+    for (int round = 0; round < 2; ++round) {
+      std::vector<std::shared_ptr<RequestStream>> streams;
+      for (const Request& request : requests) {
+        streams.push_back(Submit(*engine, request));
+        for (uint64_t steps = rng.NextBelow(4); steps > 0; --steps) engine->Step();
+      }
+      while (engine->Step()) ASSERT_EQ(engine->CheckInvariants(), "");
+      for (size_t i = 0; i < requests.size(); ++i) {
+        Outcome outcome;
+        Drain(*streams[i], outcome);
+        ASSERT_EQ(outcome.tokens, alone[i].tokens) << isa << ", " << requests[i].id;
+        ASSERT_EQ(outcome.logprobs.size(), alone[i].logprobs.size());
+        for (size_t token = 0; token < outcome.logprobs.size(); ++token) {
+          EXPECT_EQ(outcome.logprobs[token].chosen, alone[i].logprobs[token].chosen)
+              << isa << ", " << requests[i].id << ", token " << token;
+        }
+      }
+    }
+    EXPECT_GT(num_cached, static_cast<int64_t>(16 * requests.size())) << isa;
+  }
 }
 
 }  // namespace

@@ -1,56 +1,13 @@
 // What a load test reports about a server whose every delay is known.
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
 #include <set>
-#include <sstream>
 #include <thread>
 
-#include "base/file.h"
-#include "perf/driver/load_spec.h"
-#include "tests/integration/scripted_server.h"
+#include "tests/integration/load_fixture.h"
 
 namespace weir {
 namespace {
-
-class LoadScriptedTest : public testing::Test {
- protected:
-  LoadScriptedTest() {
-    folder_ = std::filesystem::temp_directory_path() /
-              fmt::format("weir-load-{}-{}", getpid(),
-                          testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  ~LoadScriptedTest() override { std::filesystem::remove_all(folder_); }
-
-  LoadSpec Spec(const ScriptedServer& server) const {
-    LoadSpec spec;
-    spec.url = server.url();
-    spec.warmup = 0;
-    spec.concurrency = 1;
-    spec.timeout_s = 5;
-    spec.records_path = (folder_ / "load.requests.jsonl").string();
-    return spec;
-  }
-
-  Json Run(const LoadSpec& spec) {
-    const Result<Json> document = RunLoadTest(spec, {});
-    EXPECT_TRUE(document.has_value()) << document.status().message();
-    if (!document) return nullptr;
-    records_.clear();
-    std::istringstream lines(*ReadFile(spec.records_path));
-    std::string line;
-    while (std::getline(lines, line)) records_.push_back(*RequestRecordFromJson(*ParseJson(line)));
-    return *document;
-  }
-
-  std::filesystem::path folder_;
-  std::vector<RequestRecord> records_;
-};
 
 // Within 1 % or a few ms; a timer is never early, so below the script only rounding is allowed.
 void ExpectMs(const Json& value, double expected) {
@@ -305,6 +262,90 @@ TEST_F(LoadScriptedTest, LedgersAreJoinedById) {
   }
   EXPECT_EQ(records_[1].outcome, Outcome::kFailed);
   EXPECT_EQ(document["results"][0]["queue_ms"]["p50"], 42.5);
+}
+
+TEST_F(LoadScriptedTest, TokensAreCountedByTheirIdsWhateverTheirText) {
+  // Runs of spaces, a line end, half of a multi-byte character: text that a tokenizer would not cut the same way again.
+  ScriptedServer server([](int) {
+    AnswerScript script = StreamOf(1, 2, 1, 0, 6);
+    script.pieces.pop_back();
+    const auto chunk = [](const char* text, const char* ids) {
+      return fmt::format(
+          "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{}\"}},\"token_ids\":[{}]}}]}}\n\n",
+          text, ids);
+    };
+    script.pieces.push_back({2, chunk(" ", "220")});
+    script.pieces.push_back({3, chunk("   ", "256")});
+    script.pieces.push_back({4, chunk("\\n\\n", "198,198")});
+    script.pieces.push_back(
+        {5, chunk("", "17000")});  // a part of a character has no text yet, and is a token
+    script.pieces.push_back({6, chunk("\xc3\xa9", "102")});
+    script.end_ms = 7;
+    script.pieces.push_back({7, FinishChunk("length") + UsageChunk(12, 6)});
+    return script;
+  });
+  LoadSpec spec = Spec(server);
+  spec.requests = 12;
+  spec.max_tokens = 6;
+  const Json document = Run(spec);
+  for (const RequestRecord& record : records_) {
+    EXPECT_EQ(record.output_tokens, 6);
+    EXPECT_EQ(record.output_tokens_local, 6);
+    EXPECT_EQ(record.chunk_sizes, (std::vector<int>{1, 1, 2, 1, 1}));
+    EXPECT_EQ(record.output_hash, HashTokenIds({220, 256, 198, 198, 17000, 102}));
+  }
+  EXPECT_EQ(VerdictOf(document, "V-08"), Verdict::kValid);
+}
+
+TEST_F(LoadScriptedTest, ASlowFirstRequestIsLeftToTheWarmUp) {
+  for (const int warmup : {0, 1}) {
+    ScriptedServer server([](int n) { return StreamOf(1, n == 0 ? 400 : 5, 1, 2, 2); });
+    LoadSpec spec = Spec(server);
+    spec.requests = 12;
+    spec.max_tokens = 2;
+    spec.warmup = warmup;
+    const Json document = Run(spec);
+    EXPECT_EQ(VerdictOf(document, "V-11") == Verdict::kInvalid, warmup == 0);
+    EXPECT_EQ(document["results"][0]["ttft_ms"]["max"].get<double>() >= 400, warmup == 0);
+  }
+}
+
+TEST_F(LoadScriptedTest, PromptsTheServerRemembersVoidTheRun) {
+  // 16 tokens are the template's; a warm server knows 48.
+  for (const auto& [cached, verdict] : {std::pair{16, Verdict::kValid}, {48, Verdict::kInvalid}}) {
+    ScriptedServer server([&, cached = cached](int n) {
+      AnswerScript script = StreamOf(1, 2, 1, 2, 2);
+      const int known = n == 0 ? 0 : n < 3 ? 16 : cached;
+      script.pieces.back().bytes =
+          FinishChunk("length") +
+          fmt::format(
+              "data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":50,\"completion_tokens\":2,"
+              "\"prompt_tokens_details\":{{\"cached_tokens\":{}}}}}}}\n\n",
+              known);
+      return script;
+    });
+    LoadSpec spec = Spec(server);
+    spec.requests = 10;
+    spec.warmup = 3;
+    spec.max_tokens = 2;
+    const Json document = Run(spec);
+    EXPECT_EQ(VerdictOf(document, "V-07"), verdict) << cached;
+    EXPECT_EQ(document["validity"]["verdict"] == "INVALID", verdict == Verdict::kInvalid);
+  }
+}
+
+TEST_F(LoadScriptedTest, WarmUpPromptsAreNewInEveryRun) {
+  ScriptedServer server([](int) { return StreamOf(1, 2, 1, 2, 2); });
+  LoadSpec spec = Spec(server);
+  spec.requests = 1;
+  spec.warmup = 4;
+  spec.max_tokens = 2;
+  Run(spec);
+  Run(spec);
+  const std::vector<std::string> bodies = server.bodies();
+  const std::set<std::string> distinct(bodies.begin(), bodies.end());
+  EXPECT_EQ(bodies.size(), 10u);
+  EXPECT_EQ(distinct.size(), 9u);  // only the measured one comes again
 }
 
 TEST_F(LoadScriptedTest, StoppingKeepsWhatWasMeasured) {

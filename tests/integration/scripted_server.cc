@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "base/check.h"
+#include "base/json.h"
 
 namespace weir {
 namespace {
@@ -13,6 +15,13 @@ namespace {
 Duration Ms(double ms) { return Duration(static_cast<int64_t>(ms * 1e6)); }
 
 }  // namespace
+
+int CountScriptedTokens(const std::string& text) {
+  std::istringstream words(text);
+  int tokens = 0;
+  for (std::string word; words >> word;) tokens += static_cast<int>((word.size() + 3) / 4);
+  return tokens;
+}
 
 std::string ContentChunk(const std::string& text) {
   return fmt::format(
@@ -53,7 +62,7 @@ class ScriptedExchange final : public HttpExchange, public std::enable_shared_fr
       : server_(server), id_(std::move(id)), writer_(std::move(writer)), io_(io) {}
 
   void OnBody(std::string body) override {
-    script_ = server_->Next(id_, std::move(body));
+    script_ = server_->Next(id_, std::move(body), &number_);
     if (script_.status != 200) {
       HttpResponse response;
       response.status = script_.status;
@@ -69,7 +78,13 @@ class ScriptedExchange final : public HttpExchange, public std::enable_shared_fr
       writer_->StartStream(std::move(head));
     });
     for (const AnswerScript::Piece& piece : script_.pieces) {
-      At(piece.at_ms, [this, bytes = piece.bytes] { writer_->Write(bytes); });
+      At(piece.at_ms, [this, bytes = piece.bytes] {
+        {
+          const std::lock_guard<std::mutex> lock(server_->mutex_);
+          server_->PlayedOf(number_).written.push_back(MonotonicClock::Get().Now());
+        }
+        writer_->Write(bytes);
+      });
     }
     At(script_.end_ms, [this] { End(); });
   }
@@ -91,6 +106,10 @@ class ScriptedExchange final : public HttpExchange, public std::enable_shared_fr
     if (script_.end == AnswerScript::End::kHang) return;
     ended_ = true;
     server_->Ended();
+    {
+      const std::lock_guard<std::mutex> lock(server_->mutex_);
+      server_->PlayedOf(number_).ended = MonotonicClock::Get().Now();
+    }
     if (script_.end == AnswerScript::End::kAbort) return writer_->Abort();
     if (script_.end == AnswerScript::End::kDone) writer_->Write("data: [DONE]\n\n");
     writer_->EndStream();
@@ -102,7 +121,25 @@ class ScriptedExchange final : public HttpExchange, public std::enable_shared_fr
   IoContext* io_;
   AnswerScript script_;
   std::vector<std::shared_ptr<void>> timers_;
+  int number_ = 0;
   bool ended_ = false;
+};
+
+// Counts tokens as the tests do: four letters of a word are one.
+class ScriptedTokenizer final : public HttpExchange {
+ public:
+  explicit ScriptedTokenizer(std::shared_ptr<ResponseWriter> writer) : writer_(std::move(writer)) {}
+
+  void OnBody(std::string body) override {
+    std::istringstream words(JsonString(FindJson(*ParseJson(body), {"prompt"})).value_or(""));
+    HttpResponse response;
+    response.body = fmt::format(R"({{"count":{}}})", CountScriptedTokens(words.str()));
+    writer_->Send(std::move(response));
+  }
+  void OnDisconnect() override {}
+
+ private:
+  std::shared_ptr<ResponseWriter> writer_;
 };
 
 ScriptedServer::ScriptedServer(std::function<AnswerScript(int n)> script) : script_(std::move(script)) {
@@ -130,13 +167,19 @@ int ScriptedServer::most_in_flight() const {
   return most_in_flight_;
 }
 
-AnswerScript ScriptedServer::Next(const std::string& id, std::string body) {
+std::vector<ScriptedServer::Played> ScriptedServer::played() const {
   std::lock_guard<std::mutex> lock(mutex_);
-  const int number = static_cast<int>(bodies_.size());
+  return played_;
+}
+
+AnswerScript ScriptedServer::Next(const std::string& id, std::string body, int* number) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  *number = static_cast<int>(bodies_.size());
+  played_.push_back({MonotonicClock::Get().Now(), {}, {}});
   bodies_.push_back(std::move(body));
   ids_.push_back(id);
   most_in_flight_ = std::max(most_in_flight_, ++in_flight_);
-  return script_(number);
+  return script_(*number);
 }
 
 void ScriptedServer::Ended() {
@@ -150,6 +193,7 @@ std::shared_ptr<HttpExchange> ScriptedServer::OnHead(const HttpRequestHead& head
     const std::string* id = head.Find("x-request-id");
     return std::make_shared<ScriptedExchange>(this, id != nullptr ? *id : "", std::move(writer), &io);
   }
+  if (head.path == "/tokenize") return std::make_shared<ScriptedTokenizer>(std::move(writer));
   HttpResponse response;
   if (head.path == "/v1/models") {
     response.body = R"({"object":"list","data":[{"id":"scripted","object":"model"}]})";

@@ -126,6 +126,56 @@ std::vector<std::string> Events(const std::string& body) {
   return events;
 }
 
+TEST(ServerLoopbackTest, TellsCachedTokensInUsageMetricsAndLedger) {
+  Loopback loopback;
+  loopback.Start();
+  Json body = Completion(3);
+  body["prompt"] = "once upon a time there was a prompt that came a second time, and with it its first half";
+  const Json first = Parsed(loopback.Post("/v1/completions", body).body);
+  const Json second = Parsed(loopback.Post("/v1/completions", body).body);
+  const int num_prompt = first["usage"]["prompt_tokens"];
+  ASSERT_GT(num_prompt, 16);
+  const int num_cached = (num_prompt - 1) / 16 * 16;
+  EXPECT_EQ(first["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+  EXPECT_EQ(second["usage"]["prompt_tokens_details"]["cached_tokens"], num_cached);
+  EXPECT_EQ(second["usage"]["prompt_tokens"], num_prompt);
+  EXPECT_EQ(second["choices"], first["choices"]);
+
+  // Two choices of one prompt are told once.
+  body["n"] = 2;
+  const Json twice = Parsed(loopback.Post("/v1/completions", body).body);
+  EXPECT_EQ(twice["usage"]["prompt_tokens_details"]["cached_tokens"], num_cached);
+  EXPECT_EQ(twice["choices"][0]["text"], first["choices"][0]["text"]);
+  EXPECT_EQ(twice["choices"][1]["text"], first["choices"][0]["text"]);
+
+  loopback.WaitUntilIdle();
+  const std::string metrics = loopback.Get("/metrics").body;
+  const auto has = [&](const std::string& name, int value) {
+    const std::string line = name + "{model_name=\"tiny\",engine=\"0\"} " + std::to_string(value) + "\n";
+    return metrics.find(line) != std::string::npos;
+  };
+  EXPECT_TRUE(has("vllm:prefix_cache_queries_total", 4 * num_prompt)) << metrics;
+  EXPECT_TRUE(has("vllm:prefix_cache_hits_total", 3 * num_cached)) << metrics;
+  EXPECT_TRUE(has("vllm:gpu_prefix_cache_hits_total", 3 * num_cached));
+  EXPECT_TRUE(has("vllm:prompt_tokens_cached_total", 2 * num_cached));
+}
+
+TEST(ServerLoopbackTest, ClassesAreAskedForByHeaderAndTier) {
+  Loopback loopback;
+  loopback.Start();
+  for (const char* name : {"interactive", "default", "batch", "sheddable"})
+    EXPECT_EQ(loopback.Post("/v1/completions", Completion(2), {{"X-Weir-Class", name}}).status, 200) << name;
+  const ClientResponse unknown = loopback.Post("/v1/completions", Completion(2), {{"X-Weir-Class", "royal"}});
+  EXPECT_EQ(unknown.status, 400);
+  EXPECT_EQ(Parsed(unknown.body)["error"]["code"], "invalid_header");
+  for (const char* tier : {"auto", "default", "priority", "flex"}) {
+    Json body = Completion(2);
+    body["service_tier"] = tier;
+    EXPECT_EQ(loopback.Post("/v1/completions", body).status, 200) << tier;
+  }
+  loopback.WaitUntilIdle();
+}
+
 TEST(ServerLoopbackTest, StreamedTextEqualsTheWholeText) {
   Loopback loopback;
   loopback.Start();

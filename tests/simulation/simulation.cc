@@ -20,6 +20,10 @@ int32_t TokenAt(uint64_t number, int index) {
   return static_cast<int32_t>((number * 2654435761u + index * 40503u) % 50000);
 }
 
+uint64_t Extend(uint64_t prefix, int32_t token) {
+  return (prefix ^ static_cast<uint64_t>(token)) * 0x9e3779b97f4a7c15u + 1;
+}
+
 }  // namespace
 
 Simulation::Simulation(uint64_t seed) : rng_(seed) {
@@ -38,10 +42,15 @@ Simulation::Simulation(uint64_t seed) : rng_(seed) {
   admission_.max_num_queued_tokens = 100 + static_cast<int64_t>(rng_.NextBelow(20000));
   admission_.ttft_objective = std::chrono::milliseconds(100 + rng_.NextBelow(20000));
   pool_ = std::make_unique<BlockPool>(8 + static_cast<int>(rng_.NextBelow(53)));
+  slots_.resize(static_cast<size_t>(pool_->num_blocks()) * kBlockSize);
+  has_cache_ = !is_sequential_ && rng_.NextBelow(4) != 0;
+  // Now and then all hashes collide, or nearly all.
+  const uint64_t hash_mask = rng_.NextBelow(4) == 0 ? rng_.NextBelow(2) : ~uint64_t{0};
+  if (has_cache_) cache_ = std::make_unique<PrefixCache>(pool_.get(), hash_mask);
   if (is_sequential_) {
     scheduler_ = std::make_unique<SequentialScheduler>(limits, pool_.get(), &cost_);
   } else {
-    scheduler_ = std::make_unique<ContinuousScheduler>(limits, pool_.get(), &cost_);
+    scheduler_ = std::make_unique<ContinuousScheduler>(limits, pool_.get(), &cost_, cache_.get());
   }
 }
 
@@ -62,6 +71,17 @@ LoadSnapshot Simulation::Load() const {
   load.request_seconds = request_seconds_;
   load.step_seconds = sweep_seconds_;
   return load;
+}
+
+// Half of the prompts begin like others; their number stands for what is their own.
+void Simulation::MakePrompt(Sequence* sequence) {
+  const int num_shared = rng_.NextBelow(2) == 0 ? 0 : static_cast<int>(rng_.NextBelow(200));
+  const uint64_t family = uint64_t{1} << 40 | rng_.NextBelow(2);
+  for (int i = 0; i < sequence->num_prompt_tokens; ++i)
+    sequence->tokens.push_back(TokenAt(i < num_shared ? family : sequence->number, i));
+  sequence->request.prompt = sequence->tokens;
+  sequence->request.owner.salt = rng_.NextBelow(3) == 0 ? 1 : 2;
+  if (has_cache_) sequence->block_hashes = cache_->HashBlocks(sequence->request.owner.salt, sequence->tokens);
 }
 
 std::string Simulation::Arrive() {
@@ -90,10 +110,11 @@ std::string Simulation::Arrive() {
   auto sequence = std::make_unique<Sequence>();
   sequence->number = next_number_++;
   sequence->num_prompt_tokens = num_prompt;
-  for (int i = 0; i < num_prompt; ++i) sequence->tokens.push_back(TokenAt(sequence->number, i));
-  sequence->request.priority = static_cast<int>(rng_.NextBelow(3));
+  MakePrompt(sequence.get());
+  sequence->request.service_class = static_cast<RequestClass>(rng_.NextBelow(4));
   sequence->request.prompt_logprobs = has_echo_ && rng_.NextBelow(3) == 0;
   if (budget && admission_.bounded) sequence->request.first_token_deadline = now_ + *budget;
+  sequence->request.owner.name = rng_.NextBelow(3) == 0 ? "a" : "b";
   sequence->arrived = now_;
   const Sequence* added = scheduler_->Add(std::move(sequence));
   clients_[added] = {.max_tokens = max_tokens, .reserved_tokens = num_prompt};
@@ -116,7 +137,9 @@ std::string Simulation::CancelOne() {
   if (count == 0) return "";
   const size_t which = rng_.NextBelow(count);
   Sequence* sequence = which < running.size() ? running[which].get() : waiting[which - running.size()].get();
-  const int held = static_cast<int>(sequence->table.blocks().size());
+  const auto blocks = sequence->table.blocks();
+  const auto held = static_cast<int>(std::count_if(
+      blocks.begin(), blocks.end(), [&](BlockId block) { return pool_->num_references(block) == 1; }));
   const int free_before = pool_->num_free();
   Forget(sequence);
   scheduler_->Remove(sequence);
@@ -180,7 +203,26 @@ std::string Simulation::CheckProgress() {
   return "";
 }
 
+std::string Simulation::ReadAndWriteSlots() {
+  for (const ScheduledSequence& entry : plan_.entries) {
+    const Sequence& sequence = *entry.sequence;
+    uint64_t prefix = 0;
+    const int end = sequence.num_computed_tokens + entry.num_scheduled_tokens;
+    for (int i = 0; i < end; ++i) {
+      prefix = Extend(prefix, sequence.tokens[i]);
+      Slot& slot = slots_[sequence.table.SlotOf(i)];
+      if (i >= sequence.num_computed_tokens) {
+        slot = {prefix, sequence.request.owner.salt};
+      } else if (slot.prefix != prefix || slot.salt != sequence.request.owner.salt) {
+        return fmt::format("sequence {} reads a foreign token at {} of {}", sequence.number, i, end);
+      }
+    }
+  }
+  return "";
+}
+
 std::string Simulation::CommitStep() {
+  if (std::string wrong = ReadAndWriteSlots(); !wrong.empty()) return wrong;
   const double seconds = TrueStepSeconds();
   now_ += FromSeconds(seconds);
   std::vector<int32_t> tokens(plan_.entries.size(), -1);
@@ -190,6 +232,10 @@ std::string Simulation::CommitStep() {
     if (entry.is_first && client.holds_place) {
       client.holds_place = false;
       --num_promised_;
+      // What was found costs nothing.
+      client.reserved_tokens -= entry.sequence->num_cached_tokens;
+      promised_tokens_ -= entry.sequence->num_cached_tokens;
+      counts_.cached_tokens += entry.sequence->num_cached_tokens;
     }
     if (!entry.is_decode) {
       const int64_t computed = std::min<int64_t>(client.reserved_tokens, entry.num_scheduled_tokens);
@@ -205,7 +251,8 @@ std::string Simulation::CommitStep() {
     const Sequence& sequence = *entry.sequence;
     if (!entry.samples || sequence.num_output_tokens() < clients_.at(&sequence).max_tokens) continue;
     for (int i = 0; i < sequence.num_tokens(); ++i) {
-      if (sequence.tokens[i] != TokenAt(sequence.number, i))
+      const bool in_prompt = i < sequence.num_prompt_tokens;
+      if (sequence.tokens[i] != (in_prompt ? sequence.request.prompt[i] : TokenAt(sequence.number, i)))
         return fmt::format("sequence {} lost a token", sequence.number);
     }
     request_seconds_ = ToSeconds(now_ - sequence.arrived);

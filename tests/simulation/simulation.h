@@ -30,6 +30,7 @@ class Simulation {
   // What happened, so that a test can tell that the seeds reach the interesting places.
   struct Counts {
     int64_t steps = 0, accepted = 0, refused = 0, finished = 0, cancelled = 0, expired = 0, preempted = 0;
+    int64_t cached_tokens = 0;
     Duration longest_wait{};
   };
   const Counts& counts() const { return counts_; }
@@ -40,12 +41,20 @@ class Simulation {
     int64_t reserved_tokens = 0;
     bool holds_place = true;  // counted by admission until it runs
   };
+  // What a slot's K and V were computed from: everything up to its token, and for whom.
+  struct Slot {
+    uint64_t prefix = 0;
+    uint64_t salt = 0;
+  };
 
   std::string Arrive();
   std::string CancelOne();
   std::string Step();
   std::string CommitStep();
   std::string CheckProgress();
+  // Plays the model: what a row reads must be what a prompt computed alone would read.
+  std::string ReadAndWriteSlots();
+  void MakePrompt(Sequence* sequence);
   std::string CheckAll() const;
   void Forget(const Sequence* sequence);
   LoadSnapshot Load() const;
@@ -60,8 +69,11 @@ class Simulation {
   double kv_seconds_ = 0;
   bool is_sequential_ = false;
   bool has_echo_ = false;
+  bool has_cache_ = false;
   AdmissionLimits admission_;
   std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<PrefixCache> cache_;
+  std::vector<Slot> slots_;
   CostModel cost_;
   std::unique_ptr<Scheduler> scheduler_;
   StepPlan plan_;

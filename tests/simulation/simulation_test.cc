@@ -44,12 +44,14 @@ TEST(SimulationTest, EverySeedKeepsEveryInvariantAndEndsEveryRequest) {
     all.refused += counts.refused;
     all.expired += counts.expired;
     all.preempted += counts.preempted;
+    all.cached_tokens += counts.cached_tokens;
   }
   // The seeds must reach what they are there to test.
   EXPECT_GT(all.finished, 5 * static_cast<int64_t>(kNumSeeds));
   EXPECT_GT(all.refused, static_cast<int64_t>(kNumSeeds));
   EXPECT_GT(all.expired, static_cast<int64_t>(kNumSeeds) / 20);
   EXPECT_GT(all.preempted, static_cast<int64_t>(kNumSeeds) / 2);
+  EXPECT_GT(all.cached_tokens, 100 * static_cast<int64_t>(kNumSeeds));
 }
 
 TEST(SimulationTest, SameSeedIsTheSameRun) {

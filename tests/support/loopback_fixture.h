@@ -37,6 +37,7 @@ class RawSocket {
   RawSocket(const RawSocket&) = delete;
   RawSocket& operator=(const RawSocket&) = delete;
 
+  int fd() const { return fd_; }
   bool connected() const { return connected_; }
   bool was_reset() const { return was_reset_; }
 

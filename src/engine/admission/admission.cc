@@ -1,6 +1,7 @@
 #include "engine/admission/admission.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace weir {
 namespace {
@@ -56,7 +57,21 @@ Duration PredictWait(const LoadSnapshot& load, int64_t prompt_tokens) {
   return FromSeconds(rest_of_step + work);
 }
 
+LoadSnapshot AheadOf(const LoadSnapshot& load, const QueueStanding& standing) {
+  LoadSnapshot ahead = load;
+  ahead.num_waiting = std::min(load.num_waiting, standing.num_ahead);
+  ahead.queued_tokens = std::min(load.queued_tokens, standing.tokens_ahead);
+  return ahead;
+}
+
 std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load, int64_t prompt_tokens,
+                              std::optional<Duration> first_token_budget) {
+  const QueueStanding last{.num_ahead = load.num_waiting, .tokens_ahead = load.queued_tokens};
+  return Decide(limits, load, last, prompt_tokens, first_token_budget);
+}
+
+std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load,
+                              const QueueStanding& standing, int64_t prompt_tokens,
                               std::optional<Duration> first_token_budget) {
   if (!limits.bounded) {
     if (load.num_waiting < kMaxQueuedInAnyMode) return std::nullopt;
@@ -65,16 +80,19 @@ std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot&
   if (!IsIdle(load)) {
     // Who finds a free slot runs from the next step on; a burst on a quiet engine is no queue.
     const int num_free_slots = std::max(0, load.max_num_seqs - load.num_running);
-    if (load.num_waiting >= std::min(limits.max_num_queued_reqs + num_free_slots, kMaxQueuedInAnyMode)) {
+    const int most_waiting = static_cast<int>(std::ceil(standing.share * limits.max_num_queued_reqs));
+    if (load.num_waiting >= std::min(most_waiting + num_free_slots, kMaxQueuedInAnyMode)) {
       return Refuse("queue_full", SecondsForSlots(load, 1));
     }
-    const int64_t excess_tokens = load.queued_tokens + prompt_tokens - limits.max_num_queued_tokens;
+    const auto most_tokens =
+        static_cast<int64_t>(standing.share * static_cast<double>(limits.max_num_queued_tokens));
+    const int64_t excess_tokens = load.queued_tokens + prompt_tokens - most_tokens;
     // A prompt larger than the bound itself is let in when it is alone in the queue, else it could never be.
     if (excess_tokens > 0 && load.queued_tokens > 0) {
       return Refuse("queue_full", SecondsOfPrefill(load, excess_tokens));
     }
   }
-  const Duration wait = PredictWait(load, prompt_tokens);
+  const Duration wait = IsIdle(load) ? Duration::zero() : PredictWait(AheadOf(load, standing), prompt_tokens);
   if (wait > limits.ttft_objective) return Refuse("ttft_unmeetable", ToSeconds(wait - limits.ttft_objective));
   if (first_token_budget) {
     const Duration ttft = wait + FromSeconds(SecondsOfPrefill(load, prompt_tokens));

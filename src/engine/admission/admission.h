@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "engine/admission/queue_standing.h"
 
 namespace weir {
 
@@ -45,7 +46,14 @@ inline constexpr int kMaxQueuedInAnyMode = 1024;
 Duration PredictWait(const LoadSnapshot& load, int64_t prompt_tokens);
 
 // Empty: accepted. An idle engine refuses only a deadline it cannot meet.
+std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load,
+                              const QueueStanding& standing, int64_t prompt_tokens,
+                              std::optional<Duration> first_token_budget);
+// Among equals, who are served in the order of arrival.
 std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load, int64_t prompt_tokens,
                               std::optional<Duration> first_token_budget);
+
+// The load as it looks to somebody with this standing: what is served later does not count.
+LoadSnapshot AheadOf(const LoadSnapshot& load, const QueueStanding& standing);
 
 }  // namespace weir

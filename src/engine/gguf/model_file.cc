@@ -145,7 +145,7 @@ Result<bool> ModelFile::GetBoolOr(std::string_view key, bool fallback) const {
 }
 
 Status ModelFile::CheckUnchanged() const {
-  if (!in_file()) return OkStatus();
+  if (!in_file()) return state_->rows->CheckUnchanged();
   Status status = state_->file->CheckUnchanged();
   return status.ok() ? status : Named(state_->path, std::move(status));
 }

@@ -33,6 +33,8 @@ struct Tile {
   int rows;
   int chunks_per_part = 0;
   bool is_prompt = false;
+  int window = 0;
+  float soft_cap = 0;
 };
 
 // A paged cache whose blocks lie backwards, as after much use, with NaN wherever nothing was written.
@@ -86,6 +88,8 @@ class PagedCache {
     args.block_stride = block_bytes_;
     args.block_table = table_.data();
     args.scratch = static_cast<float*>(aligned);
+    args.window = tile.window;
+    args.soft_cap = tile.soft_cap;
     if (tile.is_prompt) {
       kernels.prompts->attention(&args);
       return out;
@@ -115,8 +119,12 @@ class PagedCache {
     double largest = 0;
     for (int i = 0; i < tile.rows * group_; ++i) {
       const size_t query = static_cast<size_t>(tile.first * group_ + i) * dim;
-      const auto expected = reference::Attention(std::span(queries_).subspan(query, dim), keys_, values_,
-                                                 tile.first + i / group_ + 1);
+      const int seen = tile.first + i / group_ + 1;
+      const int first = tile.window > 0 ? std::max(0, seen - tile.window) : 0;
+      const auto expected = reference::Attention(std::span(queries_).subspan(query, dim),
+                                                 std::span(keys_).subspan(static_cast<size_t>(first) * dim),
+                                                 std::span(values_).subspan(static_cast<size_t>(first) * dim),
+                                                 seen - first, static_cast<double>(tile.soft_cap));
       for (size_t d = 0; d < dim; ++d) {
         const double error = std::fabs(out[static_cast<size_t>(i) * dim + d] - expected[d]);
         if (!(error <= largest)) largest = error;
@@ -235,10 +243,49 @@ TEST_P(AttentionTest, SplittingTheKeysDoesNotChangeABit) {
     }
 }
 
+TEST_P(AttentionTest, WindowsAndSoftCapsAgreeWithTheReference) {
+  const double tolerance = format() == kKvInt8 ? 2e-4 : 1e-5;
+  const PagedCache cache(format(), 1100, 64, 3);
+  for (const int window : {0, 1, 5, 16, 100, 256, 300, 900, 5000})
+    for (const float soft_cap : {0.0f, 3.0f}) {
+      for (const int first : {0, 3, 250, 256, 271, 500, 767, 1023, 1084})
+        for (const int rows : {1, 2, 16}) {
+          const Tile tile{first, rows, 0, false, window, soft_cap};
+          ASSERT_LE(cache.LargestError(cache.Attend(*kernels_, tile), tile), tolerance)
+              << rows << " rows at " << first << ", window " << window << ", cap " << soft_cap;
+        }
+    }
+}
+
+TEST_P(AttentionTest, AWindowedRowHasTheSameBitsInEveryTileAndSplit) {
+  constexpr int kKeys = 600;
+  const PagedCache cache(format(), kKeys, 64, 3);
+  const size_t row_floats = size_t{3} * 64;
+  for (const int window : {1, 40, 300}) {
+    std::vector<float> alone;
+    for (int position = 0; position < kKeys; ++position) {
+      const auto row = cache.Attend(*kernels_, {position, 1, 0, false, window, 5.0f});
+      alone.insert(alone.end(), row.begin(), row.end());
+    }
+    for (const int rows : {1, 3, 16})
+      for (const int chunks_per_part : {0, 1, 2})
+        for (int first = 0; first < kKeys; first += rows) {
+          const auto out = cache.Attend(
+              *kernels_, {first, std::min(rows, kKeys - first), chunks_per_part, false, window, 5.0f});
+          ASSERT_EQ(
+              std::memcmp(out.data(), alone.data() + static_cast<size_t>(first) * row_floats, out.size() * 4),
+              0)
+              << "tile of " << rows << " at " << first << ", window " << window << ", parts of "
+              << chunks_per_part;
+        }
+  }
+}
+
 TEST_P(AttentionTest, EveryPathGivesTheSameBits) {
   for (const int head_dim : {64, 20}) {
     const PagedCache cache(format(), 400, head_dim, 3);
-    for (const Tile& tile : {Tile{84, 16}, Tile{384, 16}, Tile{390, 1}}) {
+    for (const Tile& tile : {Tile{84, 16}, Tile{384, 16}, Tile{390, 1}, Tile{384, 16, 0, false, 200, 4.0f},
+                             Tile{390, 1, 0, false, 130, 4.0f}}) {
       const auto expected = cache.Attend(**SelectKernels("generic"), tile);
       const auto found = cache.Attend(*kernels_, tile);
       EXPECT_EQ(std::memcmp(expected.data(), found.data(), found.size() * 4), 0)

@@ -100,6 +100,8 @@ struct IsaAttention {
   int32_t last_chunk;                // one past
   float* partials;  // null: all chunks, into out. Else the states of all chunks, for merge_attention
   float* scratch;   // AttentionScratchFloats(), on 64 bytes
+  int32_t window;   // keys that a row sees, its own included; 0: all before it. Not with PromptKernels
+  float soft_cap;   // of scores; 0: none. Not with PromptKernels
 };
 
 // Products of rows that were a request's prompt, where the CPU multiplies bf16 faster than int8: other bits than those of
@@ -147,6 +149,13 @@ struct KernelTable {
   int64_t (*probe_fp32)(int64_t rounds, float* sink);
   uint64_t (*probe_read)(const unsigned char* data, int64_t bytes);
   const PromptKernels* prompts;  // null: prompts are computed like everything else
+  // What some architectures need and llama does not.
+  void (*add)(const float* x, int32_t n, float* sum);
+  void (*gelu_multiply)(const float* gate, const float* up, int32_t n, float* out);  // its tanh form
+  // x = cap * tanh(x / cap); NaN where x is not finite.
+  void (*soft_cap)(float* x, int32_t n, float cap);
+  // Rotates the pairs (i, i + n / 2); n / 2 cosines and sines.
+  void (*rope_halves)(float* x, const float* cosines, const float* sines, int32_t n);
 };
 
 // Beside the table, because a CPU may have it or not with any path.

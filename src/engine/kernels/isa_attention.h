@@ -103,10 +103,30 @@ static inline ChunkBlocks FindBlocks(const IsaAttention& args, int32_t chunk) {
   return found;
 }
 
-// Scores become the weights of values; what they sum to goes into the state.
+// The first key of a chunk that a row sees through its window.
+static inline int32_t FirstSeen(const IsaAttention& args, int32_t row, int32_t first_key) {
+  if (args.window <= 0) return 0;
+  const int32_t first = args.first_position + row + 1 - args.window - first_key;
+  return first > 0 ? first : 0;
+}
+
+// The state of a row that sees nothing of a chunk; finite, so that merging makes no NaN.
+static inline void SeeNothing(const QueryState& state) {
+  Store(state.sum, Set(0.0f));
+  *state.maximum = -1e30f;
+}
+
+// Scores of keys [first, valid) become the weights of values; what they sum to goes into the state.
 template <int kFormat>
-static inline void Softmax(float* scores, const ChunkBlocks& blocks, int32_t valid, const QueryState& state) {
+static inline void Softmax(float* scores, const ChunkBlocks& blocks, int32_t first, int32_t valid,
+                           float soft_cap, const QueryState& state) {
   const int num_blocks = (valid + 15) / 16;
+  if (soft_cap > 0.0f) SoftCap(scores, valid, soft_cap);
+  if (first >= valid) {
+    for (int b = 0; b < num_blocks; ++b) Store(scores + 16 * b, Set(0.0f));
+    return SeeNothing(state);
+  }
+  for (int32_t i = 0; i < first; ++i) scores[i] = -__builtin_inff();
   for (int32_t i = valid; i < 16 * num_blocks; ++i) scores[i] = -__builtin_inff();
   Lanes largest = Load(scores);
   for (int b = 1; b < num_blocks; ++b) largest = Max(largest, Load(scores + 16 * b));
@@ -137,9 +157,11 @@ static void AttendOneRow(const IsaAttention& args, const AttentionScratch& s, in
       Multiply<false>(args.group, count, s.queries, s.dim, blocks.Keys<true>(b), args.head_dim,
                       s.scores + 16 * b, kAttentionChunk);
   }
+  const int32_t first_seen = FirstSeen(args, 0, chunk * kAttentionChunk);
   for (int32_t g = 0; g < args.group; ++g) {
     const QueryState state = s.State(states, g);
-    Softmax<kFormat>(s.scores + g * kAttentionChunk, blocks, blocks.num_keys, state);
+    Softmax<kFormat>(s.scores + g * kAttentionChunk, blocks, first_seen, blocks.num_keys, args.soft_cap,
+                     state);
     for (int32_t d = 0; d < s.dim; d += 16) Store(state.acc + d, Set(0.0f));
   }
   for (int b = 0; b < blocks.num_blocks; ++b) {
@@ -231,7 +253,8 @@ static void AttendRows(const IsaAttention& args, const AttentionScratch& s, int3
     const int32_t valid = seen < kAttentionChunk ? seen : static_cast<int32_t>(kAttentionChunk);
     for (int64_t i = static_cast<int64_t>(row) * args.group; i < (row + 1) * int64_t{args.group}; ++i) {
       const QueryState state = s.State(states, i);
-      Softmax<kFormat>(s.scores + i * kAttentionChunk, blocks, valid, state);
+      Softmax<kFormat>(s.scores + i * kAttentionChunk, blocks, FirstSeen(args, row, first_key), valid,
+                       args.soft_cap, state);
       for (int32_t d = 0; d < s.dim; d += 16) Store(state.acc + d, Set(0.0f));
     }
   }
@@ -286,22 +309,38 @@ static inline int32_t NumChunks(const IsaAttention& args) {
   return (args.first_position + args.rows + kAttentionChunk - 1) / kAttentionChunk;
 }
 
+// Chunks before it are seen by no row of the call.
+static inline int32_t FirstChunk(const IsaAttention& args) { return FirstSeen(args, 0, 0) / kAttentionChunk; }
+
+static void SeeNothingOfChunk(const IsaAttention& args, const AttentionScratch& s, float* states) {
+  for (int64_t i = 0; i < int64_t{args.rows} * args.group; ++i) {
+    const QueryState state = s.State(states, i);
+    SeeNothing(state);
+    for (int32_t d = 0; d < s.dim; d += 16) Store(state.acc + d, Set(0.0f));
+  }
+}
+
 template <int kFormat>
 static void AttendChunks(IsaAttention args) {
   const AttentionScratch s = PrepareAttention(args);
   const int64_t states_floats = int64_t{args.rows} * args.group * s.state_floats;
   const bool whole = args.partials == nullptr;
+  const int32_t first_seen = FirstChunk(args);
   if (whole) {
-    args.first_chunk = 0;
+    args.first_chunk = first_seen;
     args.last_chunk = NumChunks(args);
   }
   for (int32_t chunk = args.first_chunk; chunk < args.last_chunk; ++chunk) {
-    float* states = !whole ? args.partials + chunk * states_floats : chunk == 0 ? s.running : s.chunk;
-    if (args.rows == 1 && args.head_dim % 16 == 0)
+    float* states = !whole                ? args.partials + chunk * states_floats
+                    : chunk == first_seen ? s.running
+                                          : s.chunk;
+    if (chunk < first_seen)
+      SeeNothingOfChunk(args, s, states);
+    else if (args.rows == 1 && args.head_dim % 16 == 0)
       AttendOneRow<kFormat>(args, s, chunk, states);
     else
       AttendRows<kFormat>(args, s, chunk, states);
-    if (whole && chunk > 0) MergeChunk(args, s, chunk, s.running, states);
+    if (whole && chunk > first_seen) MergeChunk(args, s, chunk, s.running, states);
   }
   if (whole) FinishAttention(args, s, s.running);
 }

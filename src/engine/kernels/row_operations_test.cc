@@ -87,6 +87,60 @@ TEST_P(RowOperationsTest, RopeAgreesWithTheReference) {
     }
 }
 
+TEST_P(RowOperationsTest, GeluMultiplyAgreesWithTheReference) {
+  auto gate = RandomFloats(103, 3, 8.0f);
+  gate[0] = 60.0f, gate[1] = -60.0f, gate[2] = 0.0f;
+  const auto up = RandomFloats(103, 4, 3.0f);
+  std::vector<float> out(103);
+  kernels_->gelu_multiply(gate.data(), up.data(), 103, out.data());
+  for (size_t i = 0; i < out.size(); ++i) {
+    const double expected = reference::GeluMultiply(gate[i], up[i]);
+    // The exponent's own rounding grows with it: where it is large the value is nearly 0.
+    ASSERT_NEAR(out[i], expected, 4e-6 * std::fabs(expected) + 1e-7) << gate[i];
+  }
+}
+
+TEST_P(RowOperationsTest, SoftCapAgreesWithTanhAndKeepsWhatIsNotANumber) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float cap : {1.0f, 30.0f, 50.0f}) {
+    auto x = RandomFloats(77, 9, 200.0f);
+    x[0] = 0.0f, x[1] = 1e-3f, x[2] = 1e30f, x[3] = -1e30f;
+    auto capped = x;
+    kernels_->soft_cap(capped.data(), 77, cap);
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(capped[i], cap * std::tanh(x[i] / cap), 3e-7 * cap) << x[i];
+  }
+  float unsound[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
+  kernels_->soft_cap(unsound, 3, 30.0f);
+  for (const float v : unsound) EXPECT_TRUE(std::isnan(v));
+}
+
+TEST_P(RowOperationsTest, RowsAddExactly) {
+  const auto x = RandomFloats(35, 11);
+  auto sum = RandomFloats(35, 12);
+  const auto before = sum;
+  kernels_->add(x.data(), 35, sum.data());
+  for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(sum[i], before[i] + x[i]);
+}
+
+TEST_P(RowOperationsTest, RopeHalvesAgreesWithTheReference) {
+  for (const int dims : {2, 10, 24, 64, 128})
+    for (const int position : {0, 1, 1000, 131072}) {
+      auto x = RandomFloats(static_cast<size_t>(dims), 5);
+      const auto expected = reference::RopeHalves(x, position, 100000.0);
+      std::vector<float> cosines;
+      std::vector<float> sines;
+      for (int i = 0; i < dims / 2; ++i) {
+        const double angle = position * std::pow(100000.0, -2.0 * i / dims);
+        cosines.push_back(static_cast<float>(std::cos(angle)));
+        sines.push_back(static_cast<float>(std::sin(angle)));
+      }
+      kernels_->rope_halves(x.data(), cosines.data(), sines.data(), dims);
+      for (size_t i = 0; i < x.size(); ++i)
+        ASSERT_NEAR(x[i], expected[i], 1e-6) << dims << " at " << position;
+    }
+}
+
 TEST_P(RowOperationsTest, HalvesEqualTheReferenceConversion) {
   std::vector<float> x = RandomFloats(61, 6, 1000.0f);
   x.insert(x.end(),

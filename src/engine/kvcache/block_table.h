@@ -1,4 +1,4 @@
-// Which blocks hold one sequence's tokens, in order. Paired verbs: CanAppend/Append, Free.
+// Which blocks hold one sequence's tokens, in order. Paired verbs: CanCover/Cover, Free.
 //
 // Owns      references in the pool; Free() must run before destruction (DCHECK)
 // Threads   engine thread only
@@ -26,6 +26,10 @@ class BlockTable {
     return pool.CanAllocate(BlocksMissing(num_tokens));
   }
   void Cover(BlockPool& pool, int64_t num_tokens);
+  // Begins with blocks that others may hold too; the table is empty.
+  void Adopt(BlockPool& pool, std::span<const BlockId> blocks);
+  // Takes another block with the same content in place of its own.
+  void Replace(BlockPool& pool, int index, BlockId block);
   void Free(BlockPool& pool);  // tail first, so that prefixes live longest
 
   std::span<const BlockId> blocks() const { return blocks_; }

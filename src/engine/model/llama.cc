@@ -84,8 +84,17 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
   WEIR_ASSIGN_OR_RETURN(model->pool_, ThreadPool::Create(threads));
   WEIR_ASSIGN_OR_RETURN(model->weights_, Weights::Load(file, config, kernels, *model->pool_, options.storage,
                                                        options.on_progress));
-  WEIR_ASSIGN_OR_RETURN(model->rope_, RopeTable::Create(config.rope_dims, config.rope_theta,
-                                                        model->weights_.rope_factors, config.max_context));
+  for (const RopeSpec& rope : config.ropes) {
+    // The file's own divisors belong to the first.
+    const std::span<const float> divisors = model->ropes_.empty()
+                                                ? std::span<const float>(model->weights_.rope_divisors)
+                                                : std::span<const float>();
+    WEIR_ASSIGN_OR_RETURN(RopeTable table, RopeTable::Create(config.rope_dims, rope, config.rope_pairs,
+                                                             divisors, config.max_context));
+    model->ropes_.push_back(std::move(table));
+  }
+  for (const LayerKind& layer : config.layers)
+    model->plain_attention_ = model->plain_attention_ && layer.window == 0 && config.attention_soft_cap == 0;
   const int unit_columns = std::max(HeadUnitColumns(kernels, config, config.num_heads), kFfnUnitColumns);
   const int64_t strip_bytes =
       options.storage == WeightStorage::kMmap ? model->weights_.largest_strip_bytes() : 0;
@@ -139,13 +148,13 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
                          std::span<RowMaximum> maxima) noexcept {
   const int rows = batch.num_rows();
   if (rows == 0) return;
-  DCHECK(static_cast<size_t>(rows) <= scratch_.rope.size());
+  DCHECK(rows <= scratch_.max_rows);
   num_prompt_rows_ = kernels_->prompts == nullptr ? 0 : batch.num_prompt_rows;
   DivideRows(rows);
   Enter(StepSegment::kEmbed);
   Embed(batch);
   Enter(StepSegment::kAttention);
-  const bool prompts_apart = HasPromptAttention(*kernels_, config_.head_dim);
+  const bool prompts_apart = plain_attention_ && HasPromptAttention(*kernels_, config_.head_dim);
   attention_.Build(batch, prompts_apart ? num_prompt_rows_ : 0, scratch_.partials);
   const int q_columns = config_.num_heads * config_.head_dim;
   for (int i = 0; i < config_.num_layers; ++i) {
@@ -155,12 +164,15 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
     Attend(batch, kv, i, layer);
     Enter(StepSegment::kMatmulOut);
     AddProduct(layer.o,
-               {scratch_.attended_tiles, scratch_.attended, rows, q_columns, nullptr, num_prompt_rows_});
+               {scratch_.attended_tiles, scratch_.attended, rows, q_columns, nullptr, num_prompt_rows_},
+               layer.post_attention_norm);
     NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), AllQuantized({&layer.gate, &layer.up}));
     FeedForward(layer, rows);
     Enter(StepSegment::kMatmulFfn);
-    AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size,
-                            scratch_.ffn_residual_tiles, num_prompt_rows_});
+    AddProduct(layer.down,
+               {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, scratch_.ffn_residual_tiles,
+                num_prompt_rows_},
+               layer.post_ffn_norm);
   }
   ComputeLogits(batch, logits, maxima);
 }
@@ -169,9 +181,16 @@ void LlamaModel::Embed(const Batch& batch) {
   pool_->Run(batch.num_rows(), [&](int row, int) {
     const size_t r = static_cast<size_t>(row);
     DCHECK(batch.tokens[r] >= 0 && batch.tokens[r] < config_.vocab_size);
-    UnpackRow(*kernels_, weights_.embedding, batch.tokens[r],
-              scratch_.hidden + int64_t{row} * config_.hidden_size);
-    scratch_.rope[r] = rope_.Row(batch.positions[r], scratch_.rope_rows + int64_t{row} * rope_.row_floats());
+    float* hidden = scratch_.hidden + int64_t{row} * config_.hidden_size;
+    UnpackRow(*kernels_, weights_.embedding, batch.tokens[r], hidden);
+    if (config_.embedding_scale != 1.0f)
+      kernels_->scale(hidden, config_.hidden_size, config_.embedding_scale);
+    int64_t at = row;  // of [ropes, max_rows]
+    for (const RopeTable& table : ropes_) {
+      scratch_.rope[static_cast<size_t>(at)] =
+          table.Row(batch.positions[r], scratch_.rope_rows + at * table.row_floats());
+      at += scratch_.max_rows;
+    }
   });
 }
 
@@ -224,7 +243,8 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
       multiply(layer.q, unit, q_unit, scratch_.queries + range.first * stride + int64_t{unit} * q_unit,
                stride);
       Enter(StepSegment::kRopeKvWrite, thread_index);
-      for (int i = 0; i < q_unit / dim; ++i) FinishQueryHead(unit * q_unit / dim + i, range);
+      for (int i = 0; i < q_unit / dim; ++i)
+        FinishQueryHead(layer, KindOf(layer_index).rope, unit * q_unit / dim + i, range);
       return;
     }
     const bool is_key = unit - q_units < kv_units;
@@ -235,9 +255,9 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
       const int head = index * kv_unit / dim + i;
       float* columns = thread.columns + int64_t{i} * dim;
       if (is_key)
-        StoreKeyHead(batch, kv, layer_index, head, range, columns, kv_unit);
+        StoreKeyHead(batch, kv, layer, layer_index, head, range, columns, kv_unit);
       else
-        StoreValueHead(batch, kv, layer_index, head, range, columns, kv_unit);
+        StoreValueHead(batch, kv, layer, layer_index, head, range, columns, kv_unit);
     }
   });
 }
@@ -265,7 +285,9 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
     const int first_column = unit * kFfnUnitColumns;
     const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
     const bool quantized = layer.down.quantized();
-    const int prompt_rows = quantized ? part.prompt_rows : 0;
+    const bool gelu = config_.activation == Activation::kGelu;
+    // Beside SiLU a prompt's rows are rounded one by one.
+    const int prompt_rows = quantized && !gelu ? part.prompt_rows : 0;
     if (prompt_rows > 0)
       kernels_->prompts->silu_multiply(gate, up, kFfnUnitColumns, prompt_rows,
                                        into.tiles + PromptTileBytes(range.first, config_.ffn_size) +
@@ -275,7 +297,8 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
       const int row = range.first + i;
       float* gate_row = gate + int64_t{i} * kFfnUnitColumns;
       float* out = quantized ? gate_row : scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;
-      kernels_->silu_multiply(gate_row, up + int64_t{i} * kFfnUnitColumns, columns, out);
+      (gelu ? kernels_->gelu_multiply : kernels_->silu_multiply)(gate_row, up + int64_t{i} * kFfnUnitColumns,
+                                                                 columns, out);
       if (quantized)
         QuantizeRow(*kernels_, out, row, first_column, columns, into,
                     largest * scratch_.row_rms[static_cast<size_t>(row)]);
@@ -283,19 +306,34 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
   });
 }
 
-void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input) {
+void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input,
+                            const std::vector<float>& norm) {
   const int threads = pool_->num_threads();
   const int per_unit = input.prompt_rows > 0 ? PromptStripsPerUnit(matrix.num_strips(), threads)
                                              : StripsPerUnit(matrix.num_strips(), threads);
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
+  float* const into = norm.empty() ? scratch_.hidden : scratch_.sublayer;
   RunOnRanges(units, [&](RowRange range, int unit, int thread) {
     const int first = unit * per_unit;
-    MultiplyStrips(
-        *kernels_, matrix, RowsOf(input, range.first, range.count), first,
-        std::min(first + per_unit, matrix.num_strips()),
-        scratch_.hidden + int64_t{range.first} * config_.hidden_size + int64_t{first} * matrix.strip_rows,
-        config_.hidden_size, true, scratch_.threads[static_cast<size_t>(thread)].strip);
+    MultiplyStrips(*kernels_, matrix, RowsOf(input, range.first, range.count), first,
+                   std::min(first + per_unit, matrix.num_strips()),
+                   into + int64_t{range.first} * config_.hidden_size + int64_t{first} * matrix.strip_rows,
+                   config_.hidden_size, norm.empty(), scratch_.threads[static_cast<size_t>(thread)].strip);
   });
+  if (!norm.empty()) AddNormed(norm, input.rows);
+}
+
+void LlamaModel::AddNormed(const std::vector<float>& norm, int num_rows) {
+  Enter(StepSegment::kNormQuantize);
+  const int n = config_.hidden_size;
+  const auto one = [&](int row, int) {
+    float* added = scratch_.sublayer + int64_t{row} * n;
+    kernels_->rms_norm(added, norm.data(), n, static_cast<float>(config_.rms_epsilon), added);
+    kernels_->add(added, n, scratch_.hidden + int64_t{row} * n);
+  };
+  if (num_rows >= kRowsWorthSharing)
+    return pool_->Run(num_rows, std::max(1, num_rows / (8 * pool_->num_threads())), one);
+  for (int row = 0; row < num_rows; ++row) one(row, 0);
 }
 
 void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits, std::span<RowMaximum> maxima) {
@@ -319,8 +357,11 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits, std
     float* columns = logits.data + int64_t{first} * matrix.strip_rows;
     MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()), columns,
                    logits.stride, false, scratch_.threads[static_cast<size_t>(thread)].strip);
-    if (maxima.empty()) return;
     const int count = std::min(unit_columns, config_.vocab_size - unit * unit_columns);
+    if (config_.logit_soft_cap > 0)
+      for (int row = 0; row < num_rows; ++row)
+        kernels_->soft_cap(columns + row * logits.stride, count, config_.logit_soft_cap);
+    if (maxima.empty()) return;
     for (int row = 0; row < num_rows; ++row)
       maxima_of_units[int64_t{row} * units + unit] = kernels_->maximum(columns + row * logits.stride, count);
   });

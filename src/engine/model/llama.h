@@ -1,6 +1,7 @@
-// The llama architecture: RMSNorm, rotary positions, grouped-query attention, SiLU feed-forward.
+// The decoder of the llama architecture and of those that differ from it by parts that come and go (model_config.h): RMSNorm,
+// rotary positions, grouped-query attention, gated feed-forward.
 //
-// Shapes    as Model; rotary pairs are neighbours (2i, 2i+1), as GGUF stores q and k
+// Shapes    as Model
 // Requires  weights packed with `kernels`
 // Owns      weights, scratch, threads
 // Threads   as Model
@@ -56,15 +57,21 @@ class LlamaModel final : public Model {
   void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm, bool tiles_suffice,
                        unsigned char* residual_tiles = nullptr, float threshold = 0);
   void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index);
-  void FinishQueryHead(int head, RowRange rows);
+  // Bias, norm and position of one head of q or k.
+  void FinishHead(float* x, int row, int head, int rope, const std::vector<float>& bias,
+                  const std::vector<float>& norm) const;
+  void FinishQueryHead(const LayerWeights& layer, int rope, int head, RowRange rows);
   // `keys` and `values` begin with the first of the rows.
-  void StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, RowRange rows, float* keys,
-                    int stride);
-  void StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head, RowRange rows,
-                      const float* values, int stride);
+  void StoreKeyHead(const Batch& batch, KvStorage& kv, const LayerWeights& layer, int layer_index, int head,
+                    RowRange rows, float* keys, int stride);
+  void StoreValueHead(const Batch& batch, KvStorage& kv, const LayerWeights& layer, int layer_index, int head,
+                      RowRange rows, float* values, int stride);
   void Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer);
   void FeedForward(const LayerWeights& layer, int num_rows);
-  void AddProduct(const PackedMatrix& matrix, const Activations& input);
+  // Adds to the residual stream, through `norm` unless it is empty.
+  void AddProduct(const PackedMatrix& matrix, const Activations& input, const std::vector<float>& norm);
+  void AddNormed(const std::vector<float>& norm, int num_rows);
+  const LayerKind& KindOf(int layer) const { return config_.layers[static_cast<size_t>(layer)]; }
   void ComputeLogits(const Batch& batch, MatrixView<float> logits, std::span<RowMaximum> maxima);
 
   ModelConfig config_;
@@ -72,7 +79,8 @@ class LlamaModel final : public Model {
   const KernelTable* kernels_ = nullptr;
   std::unique_ptr<ThreadPool> pool_;
   Weights weights_;
-  RopeTable rope_;
+  std::vector<RopeTable> ropes_;
+  bool plain_attention_ = true;  // without windows and caps
   Scratch scratch_;
   int num_prompt_rows_ = 0;  // of the running pass, where prompts have kernels of their own
   std::vector<RowRange> row_ranges_;

@@ -1,6 +1,5 @@
 // What a layer of the llama architecture does with heads: rotation, the KV cache, attention.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "engine/model/llama.h"
@@ -32,24 +31,33 @@ float StoreCodes(const KernelTable& kernels, const float* x, int head_dim, unsig
 
 }  // namespace
 
-void LlamaModel::FinishQueryHead(int head, RowRange rows) {
-  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+void LlamaModel::FinishHead(float* x, int row, int head, int rope, const std::vector<float>& bias,
+                            const std::vector<float>& norm) const {
+  const int dim = config_.head_dim;
+  if (!bias.empty()) kernels_->add(bias.data() + int64_t{head} * dim, dim, x);
+  if (!norm.empty()) kernels_->rms_norm(x, norm.data(), dim, static_cast<float>(config_.rms_epsilon), x);
+  if (rope < 0) return;
+  const int dims = config_.rope_dims;
+  const float* table = scratch_.rope[static_cast<size_t>(rope * scratch_.max_rows + row)];
+  (config_.rope_pairs == RopePairs::kNeighbours ? kernels_->rope : kernels_->rope_halves)(x, table,
+                                                                                          table + dims, dims);
+}
+
+void LlamaModel::FinishQueryHead(const LayerWeights& layer, int rope, int head, RowRange rows) {
   const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
   for (int row = rows.first; row < rows.first + rows.count; ++row) {
     float* q = scratch_.queries + row * stride + int64_t{head} * config_.head_dim;
-    const float* rope = scratch_.rope[static_cast<size_t>(row)];
-    kernels_->rope(q, rope, rope + config_.rope_dims, config_.rope_dims);
-    kernels_->scale(q, config_.head_dim, scale);
+    FinishHead(q, row, head, rope, layer.q_bias, layer.q_norm);
+    kernels_->scale(q, config_.head_dim, config_.attention_scale);
   }
 }
 
-void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index, int head, RowRange rows,
-                              float* keys, int stride) {
+void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, const LayerWeights& layer, int layer_index,
+                              int head, RowRange rows, float* keys, int stride) {
   unsigned char* blocks = kv.blocks(layer_index, head);
   for (int row = rows.first; row < rows.first + rows.count; ++row) {
     float* key = keys + int64_t{row - rows.first} * stride;
-    const float* rope = scratch_.rope[static_cast<size_t>(row)];
-    kernels_->rope(key, rope, rope + config_.rope_dims, config_.rope_dims);
+    FinishHead(key, row, head, KindOf(layer_index).rope, layer.k_bias, layer.k_norm);
     const int64_t slot = batch.slots[static_cast<size_t>(row)];
     unsigned char* block = blocks + slot / kBlockSize * kv.block_stride();
     const int64_t token = slot % kBlockSize;
@@ -62,12 +70,14 @@ void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, int layer_index
   }
 }
 
-void LlamaModel::StoreValueHead(const Batch& batch, KvStorage& kv, int layer_index, int head, RowRange rows,
-                                const float* values, int stride) {
+void LlamaModel::StoreValueHead(const Batch& batch, KvStorage& kv, const LayerWeights& layer, int layer_index,
+                                int head, RowRange rows, float* values, int stride) {
   unsigned char* blocks = kv.blocks(layer_index, head);
   const int64_t row_bytes = kv.shape().value_row_bytes();
   for (int row = rows.first; row < rows.first + rows.count; ++row) {
-    const float* value = values + int64_t{row - rows.first} * stride;
+    float* value = values + int64_t{row - rows.first} * stride;
+    if (!layer.v_bias.empty())
+      kernels_->add(layer.v_bias.data() + int64_t{head} * config_.head_dim, config_.head_dim, value);
     const int64_t slot = batch.slots[static_cast<size_t>(row)];
     unsigned char* block = blocks + slot / kBlockSize * kv.block_stride();
     const int64_t token = slot % kBlockSize;
@@ -126,6 +136,8 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     args.last_chunk = task.last_chunk;
     args.partials = tile.partials;
     args.scratch = scratch_.threads[static_cast<size_t>(thread)].attention;
+    args.window = KindOf(layer_index).window;
+    args.soft_cap = config_.attention_soft_cap;
     (tile.is_prompt ? kernels_->prompts->attention : kernels_->attention)(&args);
     if (tile.partials != nullptr) {
       if (!attention_.FinishTask(tile)) return;

@@ -6,20 +6,6 @@
 #include "engine/model/llama.h"
 
 namespace weir {
-namespace {
-
-struct Architecture {
-  std::string_view name;
-  Result<std::unique_ptr<Model>> (*load)(const ModelFile&, const ModelConfig&, const KernelTable&,
-                                         const ModelOptions&);
-};
-
-constexpr Architecture kArchitectures[] = {
-    {"llama", LlamaModel::Load},
-};
-
-}  // namespace
-
 Result<std::unique_ptr<Model>> Model::Load(const ModelFile& file, const ModelOptions& options) {
   WEIR_ASSIGN_OR_RETURN(const KernelTable* kernels, SelectKernels(options.isa));
   WEIR_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
@@ -31,10 +17,7 @@ Result<std::unique_ptr<Model>> Model::Load(const ModelFile& file, const ModelOpt
                     "--kv-cache-dtype fp16",
                     file.path(), int{kMaxInt8HeadDim}, config.head_dim));
   }
-  for (const Architecture& architecture : kArchitectures)
-    if (architecture.name == config.architecture) return architecture.load(file, config, *kernels, options);
-  return Unimplemented(
-      fmt::format("{}: architecture {} has no forward pass", file.path(), config.architecture));
+  return LlamaModel::Load(file, config, *kernels, options);
 }
 
 }  // namespace weir

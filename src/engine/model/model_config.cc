@@ -4,6 +4,10 @@
 
 #include <cmath>
 
+#include "base/utf8.h"
+#include "engine/model/architecture.h"
+#include "engine/model/model_tensors.h"
+
 namespace weir {
 namespace {
 
@@ -28,66 +32,6 @@ Result<int> ReadSizeOr(const ModelFile& file, const std::string& key, int fallba
   return ReadSize(file, key);
 }
 
-Status CheckTensor(const ModelFile& file, const std::string& name, uint64_t columns, uint64_t rows,
-                   const char* keys) {
-  const TensorInfo* tensor = file.FindTensor(name);
-  if (tensor == nullptr) return Contradiction(file, fmt::format("tensor {} is missing", name));
-  if (tensor->row_length() != columns || tensor->num_rows() != rows)
-    return Contradiction(file, fmt::format("tensor {}: {} call for {} x {}, found {} x {}", name, keys,
-                                           columns, rows, tensor->row_length(), tensor->num_rows()));
-  return OkStatus();
-}
-
-Status CheckLayer(const ModelFile& file, const ModelConfig& config, int layer) {
-  const auto name = [layer](const char* part) { return fmt::format("blk.{}.{}.weight", layer, part); };
-  const uint64_t hidden = static_cast<uint64_t>(config.hidden_size);
-  const uint64_t ffn = static_cast<uint64_t>(config.ffn_size);
-  const uint64_t q = static_cast<uint64_t>(config.num_heads) * static_cast<uint64_t>(config.head_dim);
-  const uint64_t kv = static_cast<uint64_t>(config.num_kv_heads) * static_cast<uint64_t>(config.head_dim);
-  const char* width = "embedding_length";
-  const char* heads = "embedding_length and head counts";
-  const char* feed_forward = "embedding_length and feed_forward_length";
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, name("attn_norm"), hidden, 1, width));
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, name("attn_q"), hidden, q, heads));
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, name("attn_k"), hidden, kv, heads));
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, name("attn_v"), hidden, kv, heads));
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, name("attn_output"), q, hidden, heads));
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, name("ffn_norm"), hidden, 1, width));
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, name("ffn_gate"), hidden, ffn, feed_forward));
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, name("ffn_up"), hidden, ffn, feed_forward));
-  return CheckTensor(file, name("ffn_down"), ffn, hidden, feed_forward);
-}
-
-// A tensor that the forward pass would leave out changes the results: refuse it by name.
-Status CheckNothingUnknown(const ModelFile& file, const ModelConfig& config) {
-  const uint64_t known = 9 * static_cast<uint64_t>(config.num_layers) + 2 + (config.tied_embeddings ? 0 : 1) +
-                         (file.FindTensor("rope_freqs.weight") != nullptr ? 1 : 0);
-  if (file.tensors().size() == known) return OkStatus();
-  static constexpr std::string_view kParts[] = {"attn_norm", "attn_q",   "attn_k", "attn_v",  "attn_output",
-                                                "ffn_norm",  "ffn_gate", "ffn_up", "ffn_down"};
-  for (const TensorInfo& tensor : file.tensors()) {
-    bool found = tensor.name == "token_embd.weight" || tensor.name == "output_norm.weight" ||
-                 tensor.name == "output.weight" || tensor.name == "rope_freqs.weight";
-    const size_t dot = tensor.name.find('.', 4);
-    if (!found && tensor.name.starts_with("blk.") && dot != std::string::npos) {
-      const std::string layer = tensor.name.substr(4, dot - 4);
-      for (const std::string_view part : kParts)
-        found |= tensor.name.substr(dot) == fmt::format(".{}.weight", part);
-      for (int i = 0; found && i <= config.num_layers; ++i) {
-        if (i == config.num_layers)
-          return Contradiction(file,
-                               fmt::format("tensor {}: block_count is {}", tensor.name, config.num_layers));
-        if (layer == std::to_string(i)) break;
-      }
-    }
-    if (!found)
-      return Unimplemented(
-          fmt::format("{}: tensor {} is not part of the {} models that weir computes; use another file",
-                      file.path(), tensor.name, config.architecture));
-  }
-  return OkStatus();
-}
-
 Status CheckHeads(const ModelFile& file, const ModelConfig& config, bool has_key_length) {
   if (config.num_heads % config.num_kv_heads != 0)
     return Contradiction(file,
@@ -100,23 +44,21 @@ Status CheckHeads(const ModelFile& file, const ModelConfig& config, bool has_key
     return Contradiction(
         file, fmt::format("rope.dimension_count {}: expected an even number up to the head size {}",
                           config.rope_dims, config.head_dim));
-  if (!std::isfinite(config.rope_theta) || config.rope_theta <= 0)
-    return Contradiction(
-        file, fmt::format("rope.freq_base: expected a positive number, found {}", config.rope_theta));
   if (!std::isfinite(config.rms_epsilon) || config.rms_epsilon < 0 || config.rms_epsilon > 1)
     return Contradiction(
         file, fmt::format("attention.layer_norm_rms_epsilon: expected 0 to 1, found {}", config.rms_epsilon));
   return OkStatus();
 }
 
-Status CheckRopeScaling(const ModelFile& file, const std::string& prefix) {
-  if (file.FindMetadata(prefix + "rope.scaling.type") == nullptr) return OkStatus();
-  WEIR_ASSIGN_OR_RETURN(const std::string_view type, file.GetString(prefix + "rope.scaling.type"));
-  if (type == "none") return OkStatus();
+Status UnknownArchitecture(const ModelFile& file, std::string_view name) {
+  std::string known;
+  for (const Architecture& architecture : KnownArchitectures()) {
+    known += known.empty() ? "" : ", ";
+    known += architecture.name;
+  }
   return Unimplemented(
-      fmt::format("{}: key {}rope.scaling.type is \"{}\"; weir computes unscaled positions and those with "
-                  "rope_freqs.weight only",
-                  file.path(), prefix, type));
+      fmt::format("{}: architecture \"{}\" is not one that weir computes ({}); use another model",
+                  file.path(), QuoteForMessage(name), known));
 }
 
 }  // namespace
@@ -124,10 +66,8 @@ Status CheckRopeScaling(const ModelFile& file, const std::string& prefix) {
 Result<ModelConfig> ReadModelConfig(const ModelFile& file) {
   ModelConfig config;
   WEIR_ASSIGN_OR_RETURN(const std::string_view architecture, file.GetString("general.architecture"));
-  if (architecture != "llama")
-    return Unimplemented(
-        fmt::format("{}: architecture \"{}\" is not one that weir computes (llama); use another model",
-                    file.path(), architecture));
+  const Architecture* known = FindArchitecture(architecture);
+  if (known == nullptr) return UnknownArchitecture(file, architecture);
   config.architecture = architecture;
   const std::string prefix = config.architecture + ".";
   if (file.FindMetadata("general.name") != nullptr) {
@@ -154,9 +94,10 @@ Result<ModelConfig> ReadModelConfig(const ModelFile& file) {
         fmt::format("{}: attention.value_length {} differs from key_length {}; weir needs them equal",
                     file.path(), value_length, config.head_dim));
   WEIR_ASSIGN_OR_RETURN(config.rope_dims, ReadSizeOr(file, prefix + "rope.dimension_count", config.head_dim));
-  WEIR_ASSIGN_OR_RETURN(config.rope_theta, file.GetFloatOr(prefix + "rope.freq_base", 10000.0));
   WEIR_ASSIGN_OR_RETURN(config.rms_epsilon, file.GetFloat(prefix + "attention.layer_norm_rms_epsilon"));
-  WEIR_RETURN_IF_ERROR(CheckRopeScaling(file, prefix));
+  WEIR_ASSIGN_OR_RETURN(const RopeSpec rope, ReadRopeSpec(file, prefix));
+  config.ropes.push_back(rope);
+  config.attention_scale = 1.0f / std::sqrt(static_cast<float>(config.head_dim));
   WEIR_RETURN_IF_ERROR(CheckHeads(file, config, has_key_length));
 
   const TensorInfo* embedding = file.FindTensor("token_embd.weight");
@@ -165,24 +106,18 @@ Result<ModelConfig> ReadModelConfig(const ModelFile& file) {
     return Contradiction(file, fmt::format("tensor token_embd.weight: expected 1 to {} rows, found {}",
                                            kMaxSize, embedding->num_rows()));
   config.vocab_size = static_cast<int>(embedding->num_rows());
-  const uint64_t hidden = static_cast<uint64_t>(config.hidden_size);
   const uint64_t vocab = static_cast<uint64_t>(config.vocab_size);
   WEIR_ASSIGN_OR_RETURN(const uint64_t stated_vocab, file.GetUintOr(prefix + "vocab_size", vocab));
   if (stated_vocab != vocab)
     return Contradiction(file, fmt::format("key {}vocab_size says {}, tensor token_embd.weight has {} rows",
                                            prefix, stated_vocab, vocab));
   config.tied_embeddings = file.FindTensor("output.weight") == nullptr;
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, "token_embd.weight", hidden, vocab, "embedding_length"));
-  WEIR_RETURN_IF_ERROR(CheckTensor(file, "output_norm.weight", hidden, 1, "embedding_length"));
-  if (!config.tied_embeddings)
-    WEIR_RETURN_IF_ERROR(
-        CheckTensor(file, "output.weight", hidden, vocab, "embedding_length and token_embd"));
-  if (file.FindTensor("rope_freqs.weight") != nullptr)
-    WEIR_RETURN_IF_ERROR(CheckTensor(file, "rope_freqs.weight", static_cast<uint64_t>(config.rope_dims / 2),
-                                     1, "rope.dimension_count"));
-  for (int layer = 0; layer < config.num_layers; ++layer)
-    WEIR_RETURN_IF_ERROR(CheckLayer(file, config, layer));
-  WEIR_RETURN_IF_ERROR(CheckNothingUnknown(file, config));
+  // Of a model whose rows were not put into llama's order.
+  WEIR_ASSIGN_OR_RETURN(const bool halves, file.GetBoolOr(prefix + "rope.pairs_are_halves", false));
+  if (halves) config.rope_pairs = RopePairs::kHalves;
+  config.layers.resize(static_cast<size_t>(config.num_layers));
+  WEIR_RETURN_IF_ERROR(known->configure(file, prefix, &config));
+  WEIR_RETURN_IF_ERROR(CheckTensors(file, config));
   return config;
 }
 

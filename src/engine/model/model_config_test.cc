@@ -94,11 +94,11 @@ TEST(ModelConfigTest, RefusesAMissingTensorByName) {
 
 TEST(ModelConfigTest, RefusesWhatWouldBeLeftOut) {
   GgufWriter file = TinyModelFile();
-  file.AddTensor("blk.0.attn_q.bias", {64}, DType::kF32, std::string(256, '\0'));
-  ExpectRefused(file, StatusCode::kUnimplemented, {"blk.0.attn_q.bias"});
+  file.AddTensor("blk.0.attn_output.bias", {64}, DType::kF32, std::string(256, '\0'));
+  ExpectRefused(file, StatusCode::kUnimplemented, {"blk.0.attn_output.bias"});
   file = TinyModelFile();
-  file.SetString("llama.rope.scaling.type", "yarn");
-  ExpectRefused(file, StatusCode::kUnimplemented, {"rope.scaling.type", "yarn"});
+  file.SetString("llama.rope.scaling.type", "dynamic");
+  ExpectRefused(file, StatusCode::kUnimplemented, {"rope.scaling.type", "dynamic"});
   file = TinyModelFile();
   file.SetString("general.architecture", "mamba");
   ExpectRefused(file, StatusCode::kUnimplemented, {"mamba"});

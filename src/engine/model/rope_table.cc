@@ -11,15 +11,14 @@ constexpr int kMaxTablePositions = 32768;
 
 }  // namespace
 
-Result<RopeTable> RopeTable::Create(int dims, double theta, std::span<const float> factors,
-                                    int max_positions) {
+Result<RopeTable> RopeTable::Create(int dims, const RopeSpec& spec, RopePairs pairs,
+                                    std::span<const float> divisors, int max_positions) {
   RopeTable table;
   table.dims_ = dims;
   table.num_positions_ = std::min(max_positions, kMaxTablePositions);
-  for (int i = 0; i < dims / 2; ++i) {
-    const double factor = factors.empty() ? 1.0 : static_cast<double>(factors[static_cast<size_t>(i)]);
-    table.frequencies_.push_back(std::pow(theta, -2.0 * i / dims) / factor);
-  }
+  table.pairs_ = pairs;
+  table.factor_ = spec.attention_factor;
+  table.frequencies_ = RopeFrequencies(spec, dims, divisors);
   const size_t row_bytes = static_cast<size_t>(table.row_floats()) * sizeof(float);
   WEIR_ASSIGN_OR_RETURN(table.rows_, AlignedBuffer::Allocate(std::max<size_t>(
                                          64, row_bytes * static_cast<size_t>(table.num_positions_))));
@@ -31,8 +30,13 @@ Result<RopeTable> RopeTable::Create(int dims, double theta, std::span<const floa
 void RopeTable::Fill(int position, float* row) const {
   for (int i = 0; i < dims_ / 2; ++i) {
     const double angle = position * frequencies_[static_cast<size_t>(i)];
-    const float cosine = static_cast<float>(std::cos(angle));
-    const float sine = static_cast<float>(std::sin(angle));
+    const float cosine = static_cast<float>(factor_ * std::cos(angle));
+    const float sine = static_cast<float>(factor_ * std::sin(angle));
+    if (pairs_ == RopePairs::kHalves) {
+      row[i] = cosine;
+      row[dims_ + i] = sine;
+      continue;
+    }
     row[2 * i] = cosine;
     row[2 * i + 1] = cosine;
     row[dims_ + 2 * i] = -sine;

@@ -33,6 +33,7 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.normed, rows * config.hidden_size);
   carver.Take(scratch.attended, rows * q);
   carver.Take(scratch.ffn, rows * config.ffn_size);
+  if (config.post_norms) carver.Take(scratch.sublayer, rows * config.hidden_size);
   // What a layer has done with lends its memory to what comes next: the less there is, the more of it stays in the caches.
   carver.Take(scratch.normed_tiles, MixedTileBytes(rows, std::max<int64_t>(config.hidden_size, q)));
   scratch.attended_tiles = scratch.normed_tiles;
@@ -42,7 +43,7 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.normed_residual_tiles, ActivationTileBytes(rows, config.hidden_size));
   carver.Take(scratch.ffn_residual_tiles, ActivationTileBytes(rows, config.ffn_size));
   carver.Take(scratch.partials, partial_floats);
-  carver.Take(scratch.rope_rows, rows * 2 * config.rope_dims);
+  carver.Take(scratch.rope_rows, static_cast<int64_t>(config.ropes.size()) * rows * 2 * config.rope_dims);
   for (ThreadScratch& thread : scratch.threads) {
     carver.Take(thread.columns, 2 * rows * unit_columns);
     carver.Take(thread.row, config.hidden_size);
@@ -60,7 +61,8 @@ Result<Scratch> Scratch::Create(const ModelConfig& config, int max_rows, int num
                                 int64_t partial_floats, int64_t strip_bytes) {
   Scratch scratch;
   scratch.threads.resize(static_cast<size_t>(num_threads));
-  scratch.rope.resize(static_cast<size_t>(max_rows));
+  scratch.max_rows = max_rows;
+  scratch.rope.resize(config.ropes.size() * static_cast<size_t>(max_rows));
   scratch.row_rms.resize(static_cast<size_t>(max_rows));
   const int64_t bytes = Carve(scratch, nullptr, config, max_rows, unit_columns, partial_floats, strip_bytes);
   WEIR_ASSIGN_OR_RETURN(scratch.buffer, AlignedBuffer::Allocate(static_cast<size_t>(bytes)));

@@ -29,16 +29,18 @@ struct Scratch {
   float* queries = nullptr;   // [rows, heads * head_dim]; in the memory of ffn_tiles
   float* attended = nullptr;  // [rows, heads * head_dim]
   float* ffn = nullptr;       // [rows, ffn]
+  float* sublayer = nullptr;  // [rows, hidden]: what a half of a layer adds, where it is normed first
   unsigned char* normed_tiles = nullptr;
   unsigned char* attended_tiles = nullptr;  // in the memory of normed_tiles
   unsigned char* ffn_tiles = nullptr;
   unsigned char* normed_residual_tiles = nullptr;  // before the lm-head
   unsigned char* ffn_residual_tiles = nullptr;     // before `down`
   float* partials = nullptr;                       // states of attention chunks, AttentionPlan's
-  float* rope_rows = nullptr;                      // [rows, 2 * rope_dims] for positions beyond the table
-  std::vector<float> logit_maxima;                 // [logit rows, units of the lm-head]
-  std::vector<float> row_rms;                      // [rows], of the residual stream at the last norm
-  std::vector<const float*> rope;                  // [rows]
+  float* rope_rows = nullptr;       // [ropes, rows, 2 * rope_dims] for positions beyond the table
+  std::vector<float> logit_maxima;  // [logit rows, units of the lm-head]
+  std::vector<float> row_rms;       // [rows], of the residual stream at the last norm
+  std::vector<const float*> rope;   // [ropes, max_rows]
+  int max_rows = 0;
   std::vector<ThreadScratch> threads;
   AlignedBuffer buffer;
 

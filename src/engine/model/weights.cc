@@ -21,6 +21,7 @@ constexpr int kUnitsAhead = 8;
 struct PendingMatrix {
   const TensorInfo* tensor;
   PackedMatrix* matrix;
+  uint64_t first_row;  // of the tensor
 };
 
 class Loader {
@@ -29,36 +30,68 @@ class Loader {
       : file_(file), kernels_(kernels), pool_(pool) {}
 
   Status LayOut(const std::string& name, PackedMatrix& matrix) {
-    const TensorInfo* tensor = file_.FindTensor(name);
-    CHECK(tensor != nullptr);  // ReadModelConfig saw it
+    return LayOut(name, 0, Find(name).num_rows(), matrix);
+  }
+
+  // Rows [first, first + count) of a tensor that holds several matrices.
+  Status LayOut(const std::string& name, uint64_t first, uint64_t count, PackedMatrix& matrix) {
+    const TensorInfo& tensor = Find(name);
     WEIR_ASSIGN_OR_RETURN(matrix,
-                          LayOutMatrix(kernels_, tensor->dtype, static_cast<int64_t>(tensor->row_length()),
-                                       static_cast<int64_t>(tensor->num_rows()), name));
-    matrix.file_rows = tensor->data.data();
+                          LayOutMatrix(kernels_, tensor.dtype, static_cast<int64_t>(tensor.row_length()),
+                                       static_cast<int64_t>(count), name));
+    if (!tensor.data.empty()) matrix.file_rows = tensor.data.data() + first * tensor.row_bytes();
     bytes_ += (matrix.bytes() + kAlignment - 1) / kAlignment * kAlignment;
-    pending_.push_back({tensor, &matrix});
+    pending_.push_back({&tensor, &matrix, first});
     return OkStatus();
   }
 
-  Status LayOutLayer(int layer, LayerWeights& weights) {
-    const auto name = [layer](const char* part) { return fmt::format("blk.{}.{}.weight", layer, part); };
-    WEIR_ASSIGN_OR_RETURN(weights.attention_norm, ReadVector(name("attn_norm")));
-    WEIR_ASSIGN_OR_RETURN(weights.ffn_norm, ReadVector(name("ffn_norm")));
-    WEIR_RETURN_IF_ERROR(LayOut(name("attn_q"), weights.q));
-    WEIR_RETURN_IF_ERROR(LayOut(name("attn_k"), weights.k));
-    WEIR_RETURN_IF_ERROR(LayOut(name("attn_v"), weights.v));
-    WEIR_RETURN_IF_ERROR(LayOut(name("attn_output"), weights.o));
-    WEIR_RETURN_IF_ERROR(LayOut(name("ffn_gate"), weights.gate));
-    WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up"), weights.up));
-    return LayOut(name("ffn_down"), weights.down);
+  Status LayOutLayer(const ModelConfig& config, int layer, LayerWeights& weights) {
+    const auto name = [layer](const char* part) { return fmt::format("blk.{}.{}", layer, part); };
+    WEIR_ASSIGN_OR_RETURN(weights.attention_norm, ReadVector(name("attn_norm.weight")));
+    WEIR_ASSIGN_OR_RETURN(weights.ffn_norm, ReadVector(name("ffn_norm.weight")));
+    WEIR_RETURN_IF_ERROR(ReadVectors(config, layer, weights));
+    if (config.fused_qkv) {
+      const auto q = static_cast<uint64_t>(config.num_heads) * static_cast<uint64_t>(config.head_dim);
+      const auto kv = static_cast<uint64_t>(config.num_kv_heads) * static_cast<uint64_t>(config.head_dim);
+      const auto ffn = static_cast<uint64_t>(config.ffn_size);
+      WEIR_RETURN_IF_ERROR(LayOut(name("attn_qkv.weight"), 0, q, weights.q));
+      WEIR_RETURN_IF_ERROR(LayOut(name("attn_qkv.weight"), q, kv, weights.k));
+      WEIR_RETURN_IF_ERROR(LayOut(name("attn_qkv.weight"), q + kv, kv, weights.v));
+      WEIR_RETURN_IF_ERROR(LayOut(name("attn_output.weight"), weights.o));
+      WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), 0, ffn, weights.gate));
+      WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), ffn, ffn, weights.up));
+    } else {
+      WEIR_RETURN_IF_ERROR(LayOut(name("attn_q.weight"), weights.q));
+      WEIR_RETURN_IF_ERROR(LayOut(name("attn_k.weight"), weights.k));
+      WEIR_RETURN_IF_ERROR(LayOut(name("attn_v.weight"), weights.v));
+      WEIR_RETURN_IF_ERROR(LayOut(name("attn_output.weight"), weights.o));
+      WEIR_RETURN_IF_ERROR(LayOut(name("ffn_gate.weight"), weights.gate));
+      WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), weights.up));
+    }
+    return LayOut(name("ffn_down.weight"), weights.down);
+  }
+
+  // What some architectures have beside llama's.
+  Status ReadVectors(const ModelConfig& config, int layer, LayerWeights& weights) {
+    const auto read = [&](bool wanted, const char* part, std::vector<float>* into) {
+      if (!wanted) return OkStatus();
+      WEIR_ASSIGN_OR_RETURN(*into, ReadVector(fmt::format("blk.{}.{}", layer, part)));
+      return OkStatus();
+    };
+    WEIR_RETURN_IF_ERROR(read(config.attention_biases, "attn_q.bias", &weights.q_bias));
+    WEIR_RETURN_IF_ERROR(read(config.attention_biases, "attn_k.bias", &weights.k_bias));
+    WEIR_RETURN_IF_ERROR(read(config.attention_biases, "attn_v.bias", &weights.v_bias));
+    WEIR_RETURN_IF_ERROR(read(config.head_norms, "attn_q_norm.weight", &weights.q_norm));
+    WEIR_RETURN_IF_ERROR(read(config.head_norms, "attn_k_norm.weight", &weights.k_norm));
+    WEIR_RETURN_IF_ERROR(read(config.post_norms, "post_attention_norm.weight", &weights.post_attention_norm));
+    return read(config.post_norms, "post_ffw_norm.weight", &weights.post_ffn_norm);
   }
 
   Result<std::vector<float>> ReadVector(const std::string& name) {
-    const TensorInfo* tensor = file_.FindTensor(name);
-    CHECK(tensor != nullptr);
+    const TensorInfo& tensor = Find(name);
     std::vector<std::byte> buffer;
-    std::vector<float> values = DequantizeAll(
-        tensor->dtype, file_.Rows(*tensor, 0, tensor->num_rows(), &buffer), tensor->num_elements());
+    std::vector<float> values =
+        DequantizeAll(tensor.dtype, file_.Rows(tensor, 0, tensor.num_rows(), &buffer), tensor.num_elements());
     for (size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i]))
         return DataLoss(fmt::format(
@@ -68,7 +101,8 @@ class Loader {
 
   int64_t mapped_bytes() const {
     int64_t bytes = 0;
-    for (const PendingMatrix& pending : pending_) bytes += static_cast<int64_t>(pending.tensor->num_bytes());
+    for (const PendingMatrix& pending : pending_)
+      bytes += static_cast<int64_t>(pending.tensor->row_bytes()) * pending.matrix->out;
     return bytes;
   }
 
@@ -92,8 +126,9 @@ class Loader {
     // The first damage in the file's order is the one reported, whichever thread comes first.
     std::vector<Status> results(units.size());
     std::atomic<int> first_bad{num_units};
-    pool_.Run(num_units, [&](int i, int thread) {
-      if (i > first_bad.load(std::memory_order_relaxed)) return;
+    // Counted here, because the pool's threads take units from both ends.
+    std::atomic<int> next{0};
+    const auto pack = [&](int i, int thread) {
       if (i + kUnitsAhead < num_units) ReadAhead(units[static_cast<size_t>(i + kUnitsAhead)]);
       const Unit& unit = units[static_cast<size_t>(i)];
       Status& result = results[static_cast<size_t>(i)];
@@ -104,12 +139,23 @@ class Loader {
         }
       }
       if (thread == 0 && on_progress) on_progress(static_cast<double>(i + 1) / num_units);
+    };
+    pool_.Run(pool_.num_threads(), [&](int, int thread) {
+      for (int i = next.fetch_add(1); i < num_units && i < first_bad.load(std::memory_order_relaxed);
+           i = next.fetch_add(1))
+        pack(i, thread);
     });
     for (Status& result : results) WEIR_RETURN_IF_ERROR(std::move(result));
     return OkStatus();
   }
 
  private:
+  const TensorInfo& Find(const std::string& name) const {
+    const TensorInfo* tensor = file_.FindTensor(name);
+    CHECK(tensor != nullptr);  // ReadModelConfig saw it
+    return *tensor;
+  }
+
   // Strips that one thread packs at a time.
   struct Unit {
     const PendingMatrix* pending;
@@ -122,7 +168,7 @@ class Loader {
     std::vector<const PendingMatrix*> order;
     for (const PendingMatrix& pending : pending_) order.push_back(&pending);
     std::sort(order.begin(), order.end(), [](const PendingMatrix* a, const PendingMatrix* b) {
-      return a->tensor->offset < b->tensor->offset;
+      return std::pair(a->tensor->offset, a->first_row) < std::pair(b->tensor->offset, b->first_row);
     });
     std::vector<Unit> units;
     for (const PendingMatrix* pending : order) {
@@ -148,8 +194,10 @@ class Loader {
   static RowRange RowsOf(const Unit& unit) {
     const PackedMatrix& matrix = *unit.pending->matrix;
     const auto strip_rows = static_cast<uint64_t>(matrix.strip_rows);
-    return {static_cast<uint64_t>(unit.first_strip) * strip_rows,
-            std::min(static_cast<uint64_t>(unit.last_strip) * strip_rows, static_cast<uint64_t>(matrix.out))};
+    const uint64_t before = unit.pending->first_row;
+    return {before + static_cast<uint64_t>(unit.first_strip) * strip_rows,
+            before + std::min(static_cast<uint64_t>(unit.last_strip) * strip_rows,
+                              static_cast<uint64_t>(matrix.out))};
   }
 
   void ReadAhead(const Unit& unit) const {
@@ -215,15 +263,16 @@ Result<Weights> Weights::Load(const ModelFile& file, const ModelConfig& config, 
   Loader loader(file, kernels, pool);
   weights.layers.resize(static_cast<size_t>(config.num_layers));
   for (int layer = 0; layer < config.num_layers; ++layer)
-    WEIR_RETURN_IF_ERROR(loader.LayOutLayer(layer, weights.layers[static_cast<size_t>(layer)]));
+    WEIR_RETURN_IF_ERROR(loader.LayOutLayer(config, layer, weights.layers[static_cast<size_t>(layer)]));
   WEIR_RETURN_IF_ERROR(loader.LayOut("token_embd.weight", weights.embedding));
   if (!config.tied_embeddings) WEIR_RETURN_IF_ERROR(loader.LayOut("output.weight", weights.lm_head));
   WEIR_ASSIGN_OR_RETURN(weights.output_norm, loader.ReadVector("output_norm.weight"));
-  if (file.FindTensor("rope_freqs.weight") != nullptr) {
-    WEIR_ASSIGN_OR_RETURN(weights.rope_factors, loader.ReadVector("rope_freqs.weight"));
-    for (const float factor : weights.rope_factors)
-      if (factor == 0.0f)
-        return DataLoss("tensor rope_freqs.weight: a factor of 0; the file is damaged, fetch it again");
+  if (file.FindTensor(config.rope_divisors) != nullptr) {
+    WEIR_ASSIGN_OR_RETURN(weights.rope_divisors, loader.ReadVector(config.rope_divisors));
+    for (const float divisor : weights.rope_divisors)
+      if (divisor == 0.0f)
+        return DataLoss(fmt::format("tensor {}: a factor of 0; the file is damaged, fetch it again",
+                                    config.rope_divisors));
   }
   if (storage == WeightStorage::kRepack) {
     WEIR_ASSIGN_OR_RETURN(weights.buffer, loader.Allocate());
@@ -255,9 +304,12 @@ ModelCost CostOf(const Weights& weights, const ModelConfig& config) {
     for (const PackedMatrix* matrix :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down})
       AddMatrix(cost, *matrix, false);
-    const int64_t norms = static_cast<int64_t>(layer.attention_norm.size() + layer.ffn_norm.size());
-    cost.parameters += norms;
-    cost.weight_bytes += norms * 4;
+    for (const std::vector<float>* vector :
+         {&layer.attention_norm, &layer.ffn_norm, &layer.q_bias, &layer.k_bias, &layer.v_bias, &layer.q_norm,
+          &layer.k_norm, &layer.post_attention_norm, &layer.post_ffn_norm}) {
+      cost.parameters += static_cast<int64_t>(vector->size());
+      cost.weight_bytes += static_cast<int64_t>(vector->size()) * 4;
+    }
   }
   AddMatrix(cost, weights.lm_head, true);
   cost.parameters += static_cast<int64_t>(weights.output_norm.size());

@@ -1,4 +1,4 @@
-// All weights of a llama-architecture model, packed for one kernel table.
+// All weights of a model, packed for one kernel table.
 //
 // Owns      one buffer for all matrices, unless they stay in the file; norms as floats
 // Errors    Load: DATA_LOSS (damaged, not finite, changed while read) · UNIMPLEMENTED type · RESOURCE_EXHAUSTED
@@ -21,6 +21,10 @@ namespace weir {
 struct LayerWeights {
   std::vector<float> attention_norm;
   std::vector<float> ffn_norm;
+  // Empty unless the architecture has them.
+  std::vector<float> q_bias, k_bias, v_bias;
+  std::vector<float> q_norm, k_norm;  // of one head
+  std::vector<float> post_attention_norm, post_ffn_norm;
   PackedMatrix q;
   PackedMatrix k;
   PackedMatrix v;
@@ -35,8 +39,8 @@ struct Weights {
   PackedMatrix embedding;
   PackedMatrix lm_head;  // the embedding when tied
   std::vector<float> output_norm;
-  std::vector<float> rope_factors;  // divides the frequency of each pair; empty: 1
-  AlignedBuffer buffer;             // empty when they stay in the file
+  std::vector<float> rope_divisors;  // of the frequency of each pair; empty: 1
+  AlignedBuffer buffer;              // empty when they stay in the file
   WeightFacts facts;
 
   static Result<Weights> Load(const ModelFile& file, const ModelConfig& config, const KernelTable& kernels,

@@ -12,12 +12,14 @@
 #include "base/clock.h"
 #include "engine/grammar/grammar.h"
 #include "engine/request/ledger.h"
+#include "engine/request/request_owner.h"
 #include "engine/sampling/sampling_params.h"
 
 namespace weir {
 
 struct Request {
   std::string id;
+  RequestOwner owner;
   std::vector<int32_t> prompt;
   SamplingParams sampling;
   int max_tokens = 16;
@@ -28,7 +30,7 @@ struct Request {
   int num_prompt_top = 0;               // and of the most likely ones in its place
   // The output is a text of it, and ends with it: over min_tokens, ignore_eos and bad_words. Null: free text.
   std::shared_ptr<Grammar> grammar;
-  int priority = 0;                               // lower goes first
+  RequestClass service_class = RequestClass::kDefault;
   std::optional<TimePoint> deadline;              // whole request
   std::optional<TimePoint> first_token_deadline;  // refused while still queued after this
   Ledger ledger;                                  // begun by whoever received it; the engine continues it

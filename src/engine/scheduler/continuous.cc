@@ -14,11 +14,21 @@ constexpr int kMinPrefill = 16;
 // a wait.
 constexpr int kReservedShare = 50;
 
+// Least served first; of equals the heavier, then whose sequence is before in waiting_.
+bool GoesBefore(const ServedFlow& a, const ServedFlow& b) {
+  if (a.counter != b.counter) return a.counter < b.counter;
+  if (a.weight != b.weight) return a.weight > b.weight;
+  return a.waiting[a.next_waiting] < b.waiting[b.next_waiting];
+}
+
 }  // namespace
 
 void ContinuousScheduler::Schedule(TimePoint, StepPlan* plan) {
   plan->Clear();
   prompt_rows_left_ = limits_.max_prompt_logit_rows;
+  const auto num_decodes =
+      std::count_if(running_.begin(), running_.end(), [](const auto& s) { return s->is_decode(); });
+  decode_price_ = cost_->DecodePrice(static_cast<int>(num_decodes), limits_.max_num_batched_tokens);
   ScheduleRunning(plan);
   if (plan->preempted.empty()) {
     ScheduleWaiting(plan);
@@ -50,6 +60,8 @@ int ContinuousScheduler::Chunk(const Sequence& sequence, int wanted, const StepP
 
 void ContinuousScheduler::AddToPlan(Sequence* sequence, int count, bool is_first, StepPlan* plan) {
   if (sequence->request.prompt_logprobs && !sequence->is_decode()) prompt_rows_left_ -= count;
+  // What a preemption threw away was paid for once.
+  if (!sequence->was_preempted) shares_.Charge(sequence->flow, sequence->is_decode() ? decode_price_ : count);
   plan->Add(sequence, count, is_first);
 }
 
@@ -95,51 +107,89 @@ Sequence* ContinuousScheduler::FindVictim(const StepPlan& plan) const {
       victim = candidate;
       continue;
     }
-    const int class_difference = candidate->request.priority - victim->request.priority;
+    const int class_difference =
+        static_cast<int>(candidate->request.service_class) - static_cast<int>(victim->request.service_class);
     const int computed_difference = candidate->num_computed_tokens - victim->num_computed_tokens;
     if (class_difference > 0 || (class_difference == 0 && computed_difference <= 0)) victim = candidate;
   }
   return victim;
 }
 
-// The whole sequence, so that its prefill never stalls half-way.
+// With found_. The whole sequence, so that its prefill never stalls half-way.
 bool ContinuousScheduler::CanStart(const Sequence& sequence) const {
   const int reserved = running_.empty() ? 0 : (pool_->num_blocks() + kReservedShare - 1) / kReservedShare;
-  return pool_->CanAllocate(sequence.table.BlocksMissing(sequence.num_tokens()) + reserved);
+  return pool_->CanAllocate(BlocksToStart(sequence) + reserved);
+}
+
+void ContinuousScheduler::BeginTurns() {
+  turns_.clear();
+  next_privileged_ = 0;
+  num_privileged_ = 0;
+  while (num_privileged_ < waiting_.size() && ServiceRank(*waiting_[num_privileged_]) < kFreshRank)
+    ++num_privileged_;
+  for (size_t i = num_privileged_; i < waiting_.size(); ++i) {
+    ServedFlow* flow = waiting_[i]->flow;
+    if (flow->waiting.empty()) turns_.push_back(flow);
+    flow->waiting.push_back(i);
+  }
+  for (ServedFlow* flow : turns_) flow->next_waiting = 0;
+}
+
+size_t ContinuousScheduler::NextTurn() {
+  if (next_privileged_ < num_privileged_) return next_privileged_++;
+  ServedFlow* next = nullptr;
+  for (ServedFlow* flow : turns_) {
+    if (flow->next_waiting == flow->waiting.size()) continue;
+    if (next == nullptr || GoesBefore(*flow, *next)) next = flow;
+  }
+  return next == nullptr ? kNobody : next->waiting[next->next_waiting++];
+}
+
+// Who is left waits for `cause`, or for the turns of others where one who came later has started.
+void ContinuousScheduler::EndTurns(Stage cause, uint64_t latest_started) {
+  const auto blame = [&](size_t i) {
+    const bool is_passed = cause != Stage::kQueueKv && waiting_[i]->number < latest_started;
+    waiting_[i]->waiting_cause = is_passed ? Stage::kQueueFair : cause;
+  };
+  while (next_privileged_ < num_privileged_) waiting_[next_privileged_++]->waiting_cause = cause;
+  for (ServedFlow* flow : turns_) {
+    while (flow->next_waiting < flow->waiting.size()) blame(flow->waiting[flow->next_waiting++]);
+    flow->waiting.clear();
+  }
 }
 
 void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
-  const auto blame_from = [&](size_t first, Stage cause) {
-    for (size_t i = first; i < waiting_.size(); ++i) {
-      if (waiting_[i] != nullptr) waiting_[i]->waiting_cause = cause;
-    }
-  };
   std::vector<Sequence*> skipped;
   bool someone_aged = false;
-  for (size_t i = 0; i < waiting_.size(); ++i) {
+  uint64_t latest_started = 0;
+  Stage cause = Stage::kQueueSlot;  // of those whose turn does not come
+  BeginTurns();
+  while (running_.size() < static_cast<size_t>(limits_.max_num_seqs)) {
+    const size_t i = NextTurn();
+    if (i == kNobody) break;
     Sequence* sequence = waiting_[i].get();
-    if (running_.size() >= static_cast<size_t>(limits_.max_num_seqs)) {
-      blame_from(i, Stage::kQueueSlot);
-      break;
-    }
     if (sequence->request.prompt_logprobs && prompt_rows_left_ == 0) {
       sequence->waiting_cause = Stage::kQueueBudget;  // those behind it do not need what it lacks
       continue;
     }
+    sequence->num_computed_tokens = FindCached(*sequence);
     const int count = Chunk(*sequence, sequence->num_computable_tokens(), *plan);
+    const bool starts = count > 0 && CanStart(*sequence);
+    if (!starts) sequence->num_computed_tokens = 0;
     if (count == 0) {
-      blame_from(i, Stage::kQueueBudget);
+      sequence->waiting_cause = cause = Stage::kQueueBudget;
       break;
     }
-    if (!CanStart(*sequence)) {
+    if (!starts) {
       sequence->waiting_cause = Stage::kQueueKv;
       if (IsAged(*sequence)) {  // what becomes free is kept for it
-        blame_from(i, Stage::kQueueKv);
+        cause = Stage::kQueueKv;
         break;
       }
       skipped.push_back(sequence);
       continue;
     }
+    latest_started = std::max(latest_started, sequence->number);
     Start(i);
     AddToPlan(sequence, count, /*is_first=*/true, plan);
     for (Sequence* passed : skipped) {
@@ -147,10 +197,11 @@ void ContinuousScheduler::ScheduleWaiting(StepPlan* plan) {
       someone_aged = someone_aged || IsAged(*passed);
     }
     if (someone_aged) {  // in the middle of a step too, nobody passes it any more
-      blame_from(i + 1, Stage::kQueueKv);
+      cause = Stage::kQueueKv;
       break;
     }
   }
+  EndTurns(cause, latest_started);
   CompactWaiting();
   if (someone_aged) std::sort(waiting_.begin(), waiting_.end(), ServedBefore);
 }

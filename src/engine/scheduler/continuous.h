@@ -26,7 +26,18 @@ class ContinuousScheduler final : public Scheduler {
   Sequence* FindVictim(const StepPlan& plan) const;
   bool CanStart(const Sequence& sequence) const;
 
-  int prompt_rows_left_ = 0;         // of this step
+  // Waiting sequences one after another, as their turn comes: first those that go before all others, then always the
+  // first of the flow that has been served least.
+  void BeginTurns();
+  size_t NextTurn();  // its index in waiting_, or kNobody
+  void EndTurns(Stage cause, uint64_t latest_started);
+
+  static constexpr size_t kNobody = static_cast<size_t>(-1);
+  int prompt_rows_left_ = 0;        // of this step
+  double decode_price_ = 1;         // of this step, in prompt tokens
+  std::vector<ServedFlow*> turns_;  // scratch: flows with waiting sequences
+  size_t num_privileged_ = 0;       // at the front of waiting_: they need no turn
+  size_t next_privileged_ = 0;
   std::vector<Sequence*> in_order_;  // scratch: decodes, then prefills
 };
 

@@ -92,6 +92,14 @@ double CostModel::PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read
   }
 }
 
+double CostModel::DecodePrice(int num_decodes, int max_chunk) const {
+  const int count = std::max(1, num_decodes);
+  const int chunk = std::max(1, max_chunk);
+  const double decode = PredictSeconds(count, 0) / count;
+  const double prefill = PredictSeconds(chunk, 0) / chunk;
+  return decode > 0 && prefill > 0 ? std::clamp(decode / prefill, 1.0, 8.0) : 2.0;
+}
+
 bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual) {
   if (num_tokens <= 0 || actual <= Duration::zero()) return true;
   Range& range = ranges_[RangeOf(num_tokens)];

@@ -24,6 +24,9 @@ class CostModel {
   // `kv_tokens_read`; 0 while nothing is known. From the model, not from counting: short prompts would make any count low.
   double PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens,
                                 Duration step_budget) const;
+  // How many prompt tokens, in steps of `max_chunk`, a token of a step of `num_decodes` is worth; held in 1 to 8, and 2
+  // while nothing is known.
+  double DecodePrice(int num_decodes, int max_chunk) const;
   // False: more than 8 times its prediction, so it was an accident (a page fault, another process) and is not
   // learnt.
   bool Observe(int num_tokens, int64_t kv_tokens_read, Duration actual);

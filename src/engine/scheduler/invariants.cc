@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "engine/scheduler/scheduler.h"
@@ -16,12 +17,15 @@ std::string CheckRunning(const Sequence& sequence) {
   if (BlocksFor(sequence.num_computed_tokens) > static_cast<int>(sequence.table.blocks().size())) {
     return "has computed tokens without a block";
   }
+  if (sequence.num_kept_blocks >
+      std::min(sequence.num_computed_tokens, sequence.num_prompt_tokens) / kBlockSize)
+    return fmt::format("shares {} blocks, more than its prompt has computed", sequence.num_kept_blocks);
   return "";
 }
 
 std::string CheckWaiting(const Sequence& sequence) {
   if (sequence.state != SequenceState::kWaiting) return "is in waiting but not in that state";
-  if (sequence.num_computed_tokens != 0) return "waits with computed tokens";
+  if (sequence.num_computed_tokens != 0 || sequence.num_kept_blocks != 0) return "waits with computed tokens";
   if (!sequence.table.blocks().empty()) return "waits with blocks";
   return "";
 }
@@ -34,17 +38,22 @@ std::string Scheduler::CheckInvariants() const {
     return fmt::format("{} sequences run, at most {} may", running_.size(), limits_.max_num_seqs);
   }
   std::unordered_set<const Sequence*> seen;
-  std::vector<bool> held(pool_->num_blocks(), false);
-  int num_held = 0;
+  if (cache_ != nullptr) {
+    if (std::string wrong = cache_->CheckInvariants(); !wrong.empty()) return wrong;
+  }
+  std::vector<int> num_holders(pool_->num_blocks(), 0);
   for (const auto& sequence : running_) {
     if (std::string wrong = CheckRunning(*sequence); !wrong.empty()) {
       return fmt::format("sequence {} {}", sequence->number, wrong);
     }
     if (!seen.insert(sequence.get()).second) return fmt::format("sequence {} runs twice", sequence->number);
-    for (BlockId block : sequence->table.blocks()) {
-      if (held[block]) return fmt::format("block {} is held twice", block);
-      held[block] = true;
-      ++num_held;
+    const auto blocks = sequence->table.blocks();
+    for (int i = 0; i < static_cast<int>(blocks.size()); ++i) {
+      ++num_holders[blocks[i]];
+      // What the cache knows may be anybody's; all else is written by its one holder.
+      if ((i < sequence->num_kept_blocks) != pool_->is_kept(blocks[i]))
+        return fmt::format("block {} of sequence {} is shared and written, or the reverse", blocks[i],
+                           sequence->number);
     }
   }
   for (const auto& sequence : waiting_) {
@@ -54,8 +63,12 @@ std::string Scheduler::CheckInvariants() const {
     if (!seen.insert(sequence.get()).second)
       return fmt::format("sequence {} is held twice", sequence->number);
   }
-  if (num_held != pool_->num_used()) {
-    return fmt::format("{} blocks are used, block tables hold {}", pool_->num_used(), num_held);
+  for (BlockId block = 0; block < pool_->num_blocks(); ++block) {
+    if (num_holders[block] != pool_->num_references(block)) {
+      return fmt::format("block {} has {} references, {} block tables hold it", block,
+                         pool_->num_references(block), num_holders[block]);
+    }
+    if (num_holders[block] > 1 && !pool_->is_kept(block)) return fmt::format("block {} is held twice", block);
   }
   for (size_t i = 1; i < waiting_.size(); ++i) {
     if (ServedBefore(waiting_[i], waiting_[i - 1])) {

@@ -14,8 +14,10 @@
 
 #include "base/clock.h"
 #include "engine/kvcache/block_pool.h"
+#include "engine/kvcache/prefix_cache.h"
 #include "engine/request/sequence.h"
 #include "engine/scheduler/cost_model.h"
+#include "engine/scheduler/fair_shares.h"
 #include "engine/scheduler/step_plan.h"
 
 namespace weir {
@@ -31,7 +33,9 @@ struct SchedulerLimits {
 
 class Scheduler {
  public:
-  Scheduler(const SchedulerLimits& limits, BlockPool* pool, const CostModel* cost);
+  // Without a prefix cache every prompt is computed from its start.
+  Scheduler(const SchedulerLimits& limits, BlockPool* pool, const CostModel* cost,
+            PrefixCache* cache = nullptr);
   virtual ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
@@ -50,6 +54,7 @@ class Scheduler {
   std::span<const std::unique_ptr<Sequence>> waiting() const { return waiting_; }
   bool empty() const { return running_.empty() && waiting_.empty(); }
   const SchedulerLimits& limits() const { return limits_; }
+  const FairShares& shares() const { return shares_; }
   // Empty when sound.
   std::string CheckInvariants() const;
   // The same for a plan that was just made.
@@ -58,15 +63,27 @@ class Scheduler {
  protected:
   // Waiting in the order of service, running in the order of arrival.
   void InsertWaiting(std::unique_ptr<Sequence> sequence);
-  Sequence* Start(size_t waiting_index);  // leaves an empty place behind; CompactWaiting() closes it
+  // Looks up what of a waiting sequence is computed already, into found_. Returns its tokens.
+  int FindCached(const Sequence& sequence);
+  // Free blocks that starting it takes: the missing ones, and those of found_ that nobody holds.
+  int BlocksToStart(const Sequence& sequence) const;
+  // With found_. Leaves an empty place behind; CompactWaiting() closes it.
+  Sequence* Start(size_t waiting_index);
   void CompactWaiting();
   void Preempt(Sequence* sequence, StepPlan* plan);
 
   const SchedulerLimits limits_;
   BlockPool* const pool_;
   const CostModel* const cost_;
+  PrefixCache* const cache_;
+  std::vector<BlockId> found_;
+  FairShares shares_;
   std::vector<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;
+
+ private:
+  // Offers the prompt blocks that are complete now to the prefix cache.
+  void KeepComputed(Sequence& sequence);
 };
 
 }  // namespace weir

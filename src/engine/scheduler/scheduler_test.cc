@@ -26,12 +26,12 @@ class Harness {
     EXPECT_EQ(pool_.num_free(), pool_.num_blocks());
   }
 
-  Sequence* Add(int num_prompt, int priority = 0) {
+  Sequence* Add(int num_prompt, RequestClass service_class = RequestClass::kDefault) {
     auto sequence = std::make_unique<Sequence>();
     sequence->number = next_number_++;
     sequence->num_prompt_tokens = num_prompt;
     sequence->tokens.assign(num_prompt, 1);
-    sequence->request.priority = priority;
+    sequence->request.service_class = service_class;
     return scheduler_.Add(std::move(sequence));
   }
 
@@ -223,8 +223,8 @@ TEST(SchedulerTest, PreemptsLeastComputedWhenNoBlockIsFree) {
 TEST(SchedulerTest, PreemptsTheLowerClassFirst) {
   Continuous h(Limits(8, 256), 7);
   h.Add(2 * 16);
-  Sequence* important = h.Add(16, /*priority=*/0);
-  Sequence* cheap = h.Add(2 * 16, /*priority=*/5);
+  Sequence* important = h.Add(16, RequestClass::kInteractive);
+  Sequence* cheap = h.Add(2 * 16, RequestClass::kSheddable);
   h.Step();
   h.Step();
   EXPECT_EQ(important->state, SequenceState::kRunning);
@@ -234,7 +234,7 @@ TEST(SchedulerTest, PreemptsTheLowerClassFirst) {
 TEST(SchedulerTest, NeverPreemptsTheOldest) {
   Continuous h(Limits(8, 256), 4);
   Sequence* oldest = h.Add(16);
-  Sequence* other = h.Add(16 * 2, /*priority=*/-1);
+  Sequence* other = h.Add(16 * 2, RequestClass::kInteractive);
   for (int i = 0; i < 40; ++i) {
     h.Step();
     ASSERT_EQ(oldest->state, SequenceState::kRunning);
@@ -275,12 +275,12 @@ TEST(SchedulerTest, RecomputesPromptAndOutputAfterPreemption) {
   EXPECT_EQ(victim->num_output_tokens(), 2);
 }
 
-TEST(SchedulerTest, ServesByPriorityThenArrival) {
+TEST(SchedulerTest, OfFlowsThatWereServedTheSameTheHigherClassGoesFirst) {
   Continuous h(Limits(1, 64), 100);
   Sequence* running = h.Add(4);
   h.Step();
-  const Sequence* plain = h.Add(4, 1);
-  const Sequence* urgent = h.Add(4, 0);
+  const Sequence* plain = h.Add(4, RequestClass::kDefault);
+  const Sequence* urgent = h.Add(4, RequestClass::kInteractive);
   h.Finish(running);
   h.Step();
   EXPECT_EQ(urgent->state, SequenceState::kRunning);
@@ -327,8 +327,8 @@ TEST(SchedulerTest, BoundsThePromptRowsThatWantLogits) {
 
 TEST(SchedulerTest, SequentialRunsOneRequestAfterAnotherInArrivalOrder) {
   Sequential h(Limits(8, 64), 100);
-  Sequence* first = h.Add(100, /*priority=*/3);
-  Sequence* second = h.Add(10, /*priority=*/0);
+  Sequence* first = h.Add(100, RequestClass::kBatch);
+  Sequence* second = h.Add(10, RequestClass::kInteractive);
   for (int i = 0; i < 5; ++i) {
     const StepPlan& plan = h.Step();
     ASSERT_EQ(plan.entries.size(), 1u);

@@ -8,7 +8,7 @@ void SequentialScheduler::Schedule(TimePoint, StepPlan* plan) {
   plan->Clear();
   const bool is_first = running_.empty();
   if (is_first && !waiting_.empty()) {
-    // By arrival, whatever the priority.
+    // By arrival, whatever the class.
     const auto oldest = std::min_element(waiting_.begin(), waiting_.end(),
                                          [](const auto& a, const auto& b) { return a->number < b->number; });
     Start(static_cast<size_t>(oldest - waiting_.begin()));

@@ -11,6 +11,10 @@ bool StepPlan::Contains(const Sequence* sequence) const {
 
 void StepPlan::Add(Sequence* sequence, int count, bool is_first) {
   const bool is_decode = sequence->is_decode();
+  if (is_first && sequence->num_preemptions == 0 && sequence->is_looked_up()) {
+    num_queried_tokens += sequence->num_prompt_tokens;
+    num_cached_tokens += sequence->num_cached_tokens;
+  }
   entries.push_back({.sequence = sequence,
                      .num_scheduled_tokens = count,
                      .samples = sequence->num_computed_tokens + count == sequence->num_tokens(),
@@ -36,6 +40,8 @@ void StepPlan::Clear() {
   num_prefill_tokens = 0;
   kv_tokens_read = 0;
   prefill_kv_tokens_read = 0;
+  num_queried_tokens = 0;
+  num_cached_tokens = 0;
 }
 
 }  // namespace weir

@@ -30,6 +30,8 @@ struct StepPlan {
   int num_prefill_tokens = 0;
   int64_t kv_tokens_read = 0;
   int64_t prefill_kv_tokens_read = 0;  // part of it
+  int64_t num_queried_tokens = 0;      // of prompts that begin in this step, looked up in the prefix cache
+  int64_t num_cached_tokens = 0;       // and found there
   std::vector<Sequence*> preempted;
 
   bool empty() const { return entries.empty(); }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "engine/synthetic/metadata_writer.h"
+#include "engine/gguf/metadata_writer.h"
 #include "engine/synthetic/random_rows.h"
 #include "engine/tokenizer/byte_alphabet.h"
 

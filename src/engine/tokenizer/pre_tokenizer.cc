@@ -135,12 +135,14 @@ struct PreTokenizerRow {
   size_t (*piece_end)(std::string_view text, size_t position);
   bool whole_piece_first;
   bool bos_by_default;
+  bool composes = false;
 
   PreTokenizer Make() const {
     PreTokenizer out;
     out.piece_end_ = piece_end;
     out.whole_piece_first_ = whole_piece_first;
     out.bos_by_default_ = bos_by_default;
+    out.composes_ = composes;
     return out;
   }
 };
@@ -149,8 +151,10 @@ namespace {
 
 constexpr PreTokenizerRow kRows[] = {
     {"default", Gpt2PieceEnd<false>, false, false}, {"gpt-2", Gpt2PieceEnd<false>, false, false},
-    {"llama-bpe", Llama3PieceEnd<3>, true, true},   {"qwen2", Llama3PieceEnd<1>, false, false},
-    {"smollm", SmollmPieceEnd, false, false},
+    {"llama-bpe", Llama3PieceEnd<3>, true, true},   {"qwen2", Llama3PieceEnd<1>, false, false, true},
+    {"smollm", SmollmPieceEnd, false, false},       {"llama3", Llama3PieceEnd<3>, true, true},
+    {"llama-v3", Llama3PieceEnd<3>, true, true},    {"dbrx", Llama3PieceEnd<3>, false, false},
+    {"smaug-bpe", Llama3PieceEnd<3>, false, false},
 };
 
 }  // namespace

@@ -25,6 +25,8 @@ class PreTokenizer {
   size_t PieceEnd(std::string_view text, size_t position) const { return piece_end_(text, position); }
   // A whole piece that is a token skips the merges.
   bool whole_piece_first() const { return whole_piece_first_; }
+  // Whether text is brought into NFC first.
+  bool composes() const { return composes_; }
   // Whether models with this pre-tokenizer begin with bos unless the file says otherwise.
   bool bos_by_default() const { return bos_by_default_; }
 
@@ -34,6 +36,7 @@ class PreTokenizer {
   PieceEndFunction piece_end_ = nullptr;
   bool whole_piece_first_ = false;
   bool bos_by_default_ = false;
+  bool composes_ = false;
 
   friend struct PreTokenizerRow;
 };

@@ -2,13 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <unordered_set>
 #include <utility>
 
 #include "base/utf8.h"
+#include "engine/tokenizer/char_class.h"
 #include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/space_spelling.h"
 #include "engine/tokenizer/special_matcher.h"
 #include "engine/tokenizer/tokenizer_parts.h"
+#include "engine/tokenizer/unicode_nfc.h"
 #include "engine/tokenizer/vocabulary.h"
 
 namespace weir {
@@ -41,6 +46,11 @@ struct Tokenizer::State {
   bool add_bos = false;
   SpecialMatcher all_special;   // kParse
   SpecialMatcher user_defined;  // found in any text
+  SpacePrefix space_prefix = SpacePrefix::kNone;
+  bool prefix_unless_there = false;
+  bool composes = false;
+  std::unordered_set<TokenId> strips_left;
+  std::unordered_set<TokenId> strips_right;
 
   void EncodePiece(std::string_view piece, std::vector<TokenId>* scratch, std::vector<TokenId>* ids) const {
     if (pre_tokenizer.whole_piece_first()) {
@@ -64,16 +74,80 @@ struct Tokenizer::State {
     bool parses = false;
   };
 
-  // Cuts the text at the tokens that `matcher` finds and encodes what lies between them.
-  void EncodeBetween(std::string_view text, const SpecialMatcher& matcher, std::vector<TokenId>* ids) const {
+  // Cuts the text at the tokens that `matcher` finds and encodes what lies between them. `begins`: no text is before it.
+  void EncodeBetween(std::string_view text, bool begins, const SpecialMatcher& matcher,
+                     std::vector<TokenId>* ids) const {
     std::vector<TokenId> scratch;
     for (size_t position = 0; position < text.size();) {
       const SpecialMatcher::Match match = matcher.Find(text, position);
       const size_t end = match.bytes > 0 ? match.begin : text.size();
-      EncodePlain(text.substr(position, end - position), &scratch, ids);
+      EncodeStretch(StripLeft(text.substr(position, end - position), match), begins && position == 0,
+                    &scratch, ids);
       if (match.bytes > 0) ids->push_back(match.id);
-      position = end + match.bytes;
+      position = StripRight(text, end + match.bytes, match);
     }
+  }
+
+  // What is left of the text before a token that takes the white space there.
+  std::string_view StripLeft(std::string_view before, const SpecialMatcher::Match& match) const {
+    if (match.bytes == 0 || !strips_left.contains(match.id)) return before;
+    size_t end = 0;
+    for (size_t position = 0; position < before.size();) {
+      const Character character = CharacterAt(before, position);
+      position += character.bytes;
+      if (character.char_class != CharClass::kSpace) end = position;
+    }
+    return before.substr(0, end);
+  }
+
+  // Where the text goes on behind a token.
+  size_t StripRight(std::string_view text, size_t behind, const SpecialMatcher::Match& match) const {
+    if (match.bytes == 0 || !strips_right.contains(match.id)) return behind;
+    while (behind < text.size()) {
+      const Character character = CharacterAt(text, behind);
+      if (character.char_class != CharClass::kSpace) break;
+      behind += character.bytes;
+    }
+    return behind;
+  }
+
+  // A stretch between special tokens.
+  void EncodeStretch(std::string_view text, bool begins, std::vector<TokenId>* scratch,
+                     std::vector<TokenId>* ids) const {
+    if (text.empty()) return;
+    std::string composed;
+    if (composes && !IsAscii(text)) text = composed = ComposeUtf8(text);
+    if (vocabulary.kind() == VocabularyKind::kByteLevel) return EncodePlain(text, scratch, ids);
+    std::string spelled = SpellSpaces(text);
+    const bool wanted =
+        space_prefix == SpacePrefix::kEvery || (space_prefix == SpacePrefix::kFirst && begins);
+    if (wanted && !(prefix_unless_there && spelled.starts_with(kSpelledSpace)))
+      spelled.insert(0, kSpelledSpace);
+    EncodeSpelled(spelled, scratch, ids);
+  }
+
+  void EncodeSpelled(const std::string& spelled, std::vector<TokenId>* scratch,
+                     std::vector<TokenId>* ids) const {
+    scratch->clear();
+    for (size_t position = 0; position < spelled.size();) {
+      const size_t start = position;
+      NextCodePoint(spelled, &position);
+      const std::string character = spelled.substr(start, position - start);
+      if (const TokenId id = vocabulary.FindSpelling(character); id >= 0) {
+        scratch->push_back(id);
+        continue;
+      }
+      for (const char byte : character) {
+        const TokenId id = vocabulary.ByteToken(static_cast<uint8_t>(byte));
+        if (id >= 0) scratch->push_back(id);
+        if (id < 0 && vocabulary.unknown().has_value()) {
+          scratch->push_back(*vocabulary.unknown());
+          break;
+        }
+      }
+    }
+    vocabulary.merges().MergeAll(scratch);
+    ids->insert(ids->end(), scratch->begin(), scratch->end());
   }
 
   void EncodePlain(std::string_view text, std::vector<TokenId>* scratch, std::vector<TokenId>* ids) const {
@@ -96,9 +170,26 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(const ModelFile& file) {
 Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(TokenizerParts parts) {
   WEIR_ASSIGN_OR_RETURN(const PreTokenizer pre_tokenizer, PreTokenizer::Find(parts.pre_tokenizer));
   const std::optional<bool> add_bos = parts.add_bos;
+  const bool sentence_piece = parts.kind == VocabularyKind::kSentencePiece;
+  const SpacePrefix space_prefix = parts.space_prefix;
+  const bool prefix_unless_there = parts.prefix_unless_there;
+  const bool composes = parts.composes || pre_tokenizer.composes();
+  std::unordered_set<TokenId> strips_left(parts.strips_left.begin(), parts.strips_left.end());
+  std::unordered_set<TokenId> strips_right(parts.strips_right.begin(), parts.strips_right.end());
   WEIR_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Create(std::move(parts)));
-  auto state = std::make_unique<State>(State{std::move(vocabulary), pre_tokenizer, false, {}, {}});
-  state->add_bos = state->vocabulary.bos().has_value() && add_bos.value_or(pre_tokenizer.bos_by_default());
+  auto state = std::make_unique<State>(State{.vocabulary = std::move(vocabulary),
+                                             .pre_tokenizer = pre_tokenizer,
+                                             .all_special = {},
+                                             .user_defined = {},
+                                             .strips_left = {},
+                                             .strips_right = {}});
+  state->space_prefix = space_prefix;
+  state->prefix_unless_there = prefix_unless_there;
+  state->composes = composes;
+  state->strips_left = std::move(strips_left);
+  state->strips_right = std::move(strips_right);
+  state->add_bos = state->vocabulary.bos().has_value() &&
+                   add_bos.value_or(sentence_piece || pre_tokenizer.bos_by_default());
   for (TokenId id = 0; id < state->vocabulary.size(); ++id) {
     const bool user_defined = state->vocabulary.type(id) == TokenType::kUserDefined;
     if (user_defined) state->user_defined.Add(state->vocabulary.text(id), id);
@@ -114,8 +205,8 @@ Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, SpecialTok
   WEIR_RETURN_IF_ERROR(CheckText(text));
   std::vector<TokenId> ids;
   if (add_bos && state_->vocabulary.bos().has_value()) ids.push_back(*state_->vocabulary.bos());
-  state_->EncodeBetween(text, special == SpecialTokens::kParse ? state_->all_special : state_->user_defined,
-                        &ids);
+  state_->EncodeBetween(text, true,
+                        special == SpecialTokens::kParse ? state_->all_special : state_->user_defined, &ids);
   return ids;
 }
 
@@ -136,18 +227,19 @@ Result<std::vector<TokenId>> Tokenizer::EncodeParts(std::span<const MarkedText> 
   size_t plain_begin = 0;
   size_t begin = 0;
   for (const State::Region& region : regions) {
-    while (region.parses) {
+    while (region.parses && begin < region.end) {
       const SpecialMatcher::Match match =
           state_->all_special.Find(std::string_view(text).substr(0, region.end), begin);
       if (match.bytes == 0) break;
-      state_->EncodeBetween(std::string_view(text).substr(plain_begin, match.begin - plain_begin),
-                            state_->user_defined, &ids);
+      const std::string_view before = std::string_view(text).substr(plain_begin, match.begin - plain_begin);
+      state_->EncodeBetween(state_->StripLeft(before, match), plain_begin == 0, state_->user_defined, &ids);
       ids.push_back(match.id);
-      begin = plain_begin = match.begin + match.bytes;
+      begin = plain_begin = state_->StripRight(text, match.begin + match.bytes, match);
     }
-    begin = region.end;
+    begin = std::max(begin, region.end);  // white space behind a token may reach into the next region
   }
-  state_->EncodeBetween(std::string_view(text).substr(plain_begin), state_->user_defined, &ids);
+  state_->EncodeBetween(std::string_view(text).substr(plain_begin), plain_begin == 0, state_->user_defined,
+                        &ids);
   return ids;
 }
 
@@ -159,6 +251,8 @@ std::string_view Tokenizer::TokenBytes(TokenId id, bool skip_special) const {
 std::string Tokenizer::Decode(std::span<const TokenId> ids, bool skip_special) const {
   std::string bytes;
   for (const TokenId id : ids) bytes += TokenBytes(id, skip_special);
+  // The space that encoding put there.
+  if (state_->space_prefix != SpacePrefix::kNone && bytes.starts_with(' ')) bytes.erase(0, 1);
   return ReplaceInvalidUtf8(bytes);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <span>
 #include <string_view>
 
@@ -46,16 +47,50 @@ Result<std::optional<uint64_t>> ReadId(const ModelFile& file, std::string_view k
   return std::optional<uint64_t>(id);
 }
 
+Result<std::vector<uint64_t>> ReadIds(const ModelFile& file, std::string_view key, size_t num_tokens) {
+  std::vector<uint64_t> ids;
+  if (file.FindMetadata(key) == nullptr) return ids;
+  WEIR_ASSIGN_OR_RETURN(const std::vector<int64_t> numbers, file.GetIntArray(key));
+  for (const int64_t number : numbers) {
+    if (number < 0 || static_cast<uint64_t>(number) >= num_tokens)
+      return DataLoss(fmt::format("{} names the token {}, but there are {}", key, number, num_tokens));
+    ids.push_back(static_cast<uint64_t>(number));
+  }
+  return ids;
+}
+
+// What is done to a text before it is cut and merged. The keys beyond GGUF's come from tokenizer.json.
+Status ReadRules(const ModelFile& file, TokenizerParts* parts) {
+  if (parts->kind == VocabularyKind::kSentencePiece) {
+    WEIR_ASSIGN_OR_RETURN(const bool prefix, file.GetBoolOr("tokenizer.ggml.add_space_prefix", true));
+    WEIR_ASSIGN_OR_RETURN(const bool only_first,
+                          file.GetBoolOr("tokenizer.weir.space_prefix_only_first", false));
+    WEIR_ASSIGN_OR_RETURN(parts->prefix_unless_there,
+                          file.GetBoolOr("tokenizer.weir.space_prefix_unless_there", false));
+    if (prefix) parts->space_prefix = only_first ? SpacePrefix::kFirst : SpacePrefix::kEvery;
+  }
+  WEIR_ASSIGN_OR_RETURN(parts->composes, file.GetBoolOr("tokenizer.weir.composes", false));
+  const size_t tokens = parts->tokens.size();
+  WEIR_ASSIGN_OR_RETURN(parts->strips_left, ReadIds(file, "tokenizer.weir.strips_left", tokens));
+  WEIR_ASSIGN_OR_RETURN(parts->strips_right, ReadIds(file, "tokenizer.weir.strips_right", tokens));
+  WEIR_ASSIGN_OR_RETURN(parts->other_end_ids, ReadIds(file, "tokenizer.weir.end_ids", tokens));
+  WEIR_ASSIGN_OR_RETURN(parts->unknown, ReadId(file, "tokenizer.ggml.unknown_token_id"));
+  return OkStatus();
+}
+
 }  // namespace
 
 Result<TokenizerParts> TokenizerParts::Read(const ModelFile& file) {
   WEIR_ASSIGN_OR_RETURN(const std::string_view model, file.GetString(kModelKey));
-  if (model != "gpt2") {
+  if (model != "gpt2" && model != "llama") {
     return Unimplemented(
-        fmt::format("{} is \"{}\", which weir lacks; known: gpt2 (byte-level BPE). Use a model with it",
+        fmt::format("{} is \"{}\", which weir lacks; known: gpt2 (byte-level BPE), llama (SentencePiece "
+                    "BPE). Use a model with one "
+                    "of them",
                     kModelKey, QuoteForMessage(model)));
   }
   TokenizerParts parts;
+  if (model == "llama") parts.kind = VocabularyKind::kSentencePiece;
   WEIR_ASSIGN_OR_RETURN(const std::span<const std::string_view> tokens, file.GetStringArray(kTokensKey));
   parts.tokens.assign(tokens.begin(), tokens.end());
   WEIR_ASSIGN_OR_RETURN(parts.types, ReadTypes(file, tokens.size()));
@@ -63,8 +98,17 @@ Result<TokenizerParts> TokenizerParts::Read(const ModelFile& file) {
       scores != nullptr && scores->count != tokens.size()) {
     return CountMismatch(kScoresKey, scores->count, tokens.size());
   }
-  WEIR_ASSIGN_OR_RETURN(const std::span<const std::string_view> merges, file.GetStringArray(kMergesKey));
-  parts.merges.assign(merges.begin(), merges.end());
+  const bool has_merges = file.FindMetadata(kMergesKey) != nullptr;
+  if (has_merges || parts.kind == VocabularyKind::kByteLevel) {
+    WEIR_ASSIGN_OR_RETURN(const std::span<const std::string_view> merges, file.GetStringArray(kMergesKey));
+    parts.merges.assign(merges.begin(), merges.end());
+  } else {
+    WEIR_ASSIGN_OR_RETURN(parts.scores, file.GetFloatArray(kScoresKey));
+    for (size_t i = 0; i < parts.scores.size(); ++i)
+      if (!std::isfinite(parts.scores[i]))
+        return DataLoss(fmt::format("{}[{}] is not a finite number. Fetch the file again", kScoresKey, i));
+  }
+  WEIR_RETURN_IF_ERROR(ReadRules(file, &parts));
   if (file.FindMetadata(kPreKey) != nullptr) {
     WEIR_ASSIGN_OR_RETURN(const std::string_view pre, file.GetString(kPreKey));
     parts.pre_tokenizer = pre;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "engine/tokenizer/byte_alphabet.h"
+#include "engine/tokenizer/space_spelling.h"
 
 namespace weir {
 namespace {
@@ -43,13 +44,48 @@ bool IsLiteral(TokenType type) {
 
 Result<Vocabulary> Vocabulary::Create(TokenizerParts parts) {
   Vocabulary out;
+  out.kind_ = parts.kind;
   WEIR_RETURN_IF_ERROR(out.AddTokens(&parts));
   WEIR_RETURN_IF_ERROR(out.AddMerges(parts.merges));
+  if (parts.kind == VocabularyKind::kSentencePiece && parts.merges.empty()) {
+    if (parts.scores.size() != out.texts_.size())
+      return DataLoss(fmt::format("tokenizer.ggml.scores has {} entries but tokenizer.ggml.tokens has {}",
+                                  parts.scores.size(), out.texts_.size()));
+    out.DeriveMerges(parts.scores);
+  }
   WEIR_RETURN_IF_ERROR(out.AddSpecialIds(parts));
   return out;
 }
 
+int32_t Vocabulary::FindSpelling(const std::string& text) const {
+  const auto found = plain_by_text_.find(text);
+  return found == plain_by_text_.end() ? -1 : found->second;
+}
+
+// A token of the vocabulary arises from every two that it can be cut into, the one with the highest score first.
+void Vocabulary::DeriveMerges(const std::vector<float>& scores) {
+  using Token = std::pair<std::string_view, int32_t>;
+  std::unordered_map<std::string_view, int32_t> ids(plain_by_text_.begin(), plain_by_text_.end());
+  std::vector<Token> order(ids.begin(), ids.end());
+  const auto score = [&](const Token& token) { return scores[static_cast<size_t>(token.second)]; };
+  std::sort(order.begin(), order.end(), [&](const Token& a, const Token& b) {
+    return score(a) != score(b) ? score(a) > score(b) : a.second < b.second;
+  });
+  int32_t rank = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    const auto& [text, id] = order[i];
+    if (i > 0 && score(order[i - 1]) != score(order[i])) ++rank;
+    for (size_t cut = 0; NextCodePoint(text, &cut) >= 0 && cut < text.size();) {
+      const auto left = ids.find(text.substr(0, cut));
+      if (left == ids.end()) continue;
+      const auto right = ids.find(text.substr(cut));
+      if (right != ids.end()) merges_.Add(left->second, right->second, {rank, id});
+    }
+  }
+}
+
 int32_t Vocabulary::FindBytes(std::string_view bytes) const {
+  if (kind_ == VocabularyKind::kSentencePiece) return FindSpelling(SpellSpaces(bytes));
   const auto found = plain_by_text_.find(SpellBytes(bytes));
   return found == plain_by_text_.end() ? -1 : found->second;
 }
@@ -91,12 +127,21 @@ Status Vocabulary::AddTokens(TokenizerParts* parts) {
                       text.size(), kMaxSpecialBytes));
     }
     num_empty += text.empty() ? 1 : 0;
-    bytes_.push_back(IsLiteral(types_[i]) ? text : BytesOfSpelling(text));
+    bytes_.push_back(IsLiteral(types_[i])                      ? text
+                     : kind_ == VocabularyKind::kSentencePiece ? SpacesOfSpelling(text)
+                                                               : BytesOfSpelling(text));
     max_token_bytes_ = std::max(max_token_bytes_, static_cast<int>(bytes_.back().size()));
     // A text named twice keeps its lowest id.
     if (!IsLiteral(types_[i])) plain_by_text_.emplace(text, id);
+    // SentencePiece merges may make a user-defined token too: it is found before, but not in every stretch.
+    if (kind_ == VocabularyKind::kSentencePiece && types_[i] == TokenType::kUserDefined)
+      plain_by_text_.emplace(SpellSpaces(text), id);
   }
   if (num_empty > 0) LogWarning("{} tokens of the vocabulary are empty; they are never encoded", num_empty);
+  if (kind_ == VocabularyKind::kSentencePiece) {
+    byte_tokens_ = typed_bytes;
+    return OkStatus();
+  }
   for (int byte = 0; byte < 256; ++byte) {
     const int32_t plain = FindBytes(std::string(1, static_cast<char>(byte)));
     byte_tokens_[byte] = plain >= 0 ? plain : typed_bytes[byte];
@@ -143,6 +188,7 @@ Status Vocabulary::AddSpecialIds(const TokenizerParts& parts) {
   };
   WEIR_ASSIGN_OR_RETURN(bos_, check("bos", parts.bos));
   WEIR_ASSIGN_OR_RETURN(eos_, check("eos", parts.eos));
+  WEIR_ASSIGN_OR_RETURN(unknown_, check("unknown", parts.unknown));
   const auto add_end = [&](int32_t id) {
     if (std::find(end_ids_.begin(), end_ids_.end(), id) == end_ids_.end()) end_ids_.push_back(id);
   };

@@ -34,6 +34,11 @@ class Vocabulary {
   }
   int max_token_bytes() const { return max_token_bytes_; }
 
+  VocabularyKind kind() const { return kind_; }
+  // Of a SentencePiece vocabulary: the plain token with this spelling, -1 if none.
+  int32_t FindSpelling(const std::string& text) const;
+  std::optional<int32_t> unknown() const { return unknown_; }
+
   // The plain token with exactly these bytes, -1 if none.
   int32_t FindBytes(std::string_view bytes) const;
   // The token of one byte, -1 if the vocabulary has none.
@@ -47,8 +52,10 @@ class Vocabulary {
  private:
   Status AddTokens(TokenizerParts* parts);
   Status AddMerges(const std::vector<std::string>& merges);
+  void DeriveMerges(const std::vector<float>& scores);
   Status AddSpecialIds(const TokenizerParts& parts);
 
+  VocabularyKind kind_ = VocabularyKind::kByteLevel;
   std::vector<std::string> texts_;
   std::vector<std::string> bytes_;
   std::vector<TokenType> types_;
@@ -58,6 +65,7 @@ class Vocabulary {
   int max_token_bytes_ = 1;
   std::optional<int32_t> bos_;
   std::optional<int32_t> eos_;
+  std::optional<int32_t> unknown_;
   std::vector<int32_t> end_ids_;
 };
 

@@ -36,6 +36,17 @@ Connection::Connection(boost::asio::ip::tcp::socket socket, ConnectionOwner* own
 }
 
 void Connection::Start() {
+  if (std::shared_ptr<const TlsContext> tls = owner_->tls()) {
+    tls_ = std::make_unique<TlsStream>(std::move(tls), socket_.native_handle());
+    state_ = State::kHandshake;
+    SetDeadline(MonotonicClock::Get().Now() + owner_->options().handshake_timeout);
+    Guarded([this] { Handshake(); });
+    return;
+  }
+  BeginRequests();
+}
+
+void Connection::BeginRequests() {
   SetDeadline(MonotonicClock::Get().Now() + owner_->options().head_timeout);
   Read();
 }
@@ -45,6 +56,10 @@ void Connection::CloseIfIdle() {
 }
 
 void Connection::Read() {
+  if (tls_ != nullptr) {
+    ReadTls();
+    return;
+  }
   socket_.async_read_some(boost::asio::buffer(read_buffer_),
                           [self = shared_from_this()](const boost::system::error_code& error, size_t count) {
                             self->Guarded([&] {
@@ -73,6 +88,7 @@ void Connection::OnRead(size_t count) {
 void Connection::OnReadEnded(bool reset) {
   read_ended_ = true;
   switch (state_) {
+    case State::kHandshake:
     case State::kIdle:
     case State::kHead:
     case State::kLingering:
@@ -125,6 +141,7 @@ void Connection::Process() {
         }
         more = false;
         break;
+      case State::kHandshake:
       case State::kLingering:
       case State::kClosed:
         input_.clear();

@@ -1,6 +1,6 @@
 // One connection of the server: reads requests one after the other, and writes each answer.
 //
-// Owns      the socket, at most 16 KiB of unread input besides the current body, and the unsent output
+// Owns      the socket and its TLS, at most 16 KiB of unread input besides the current body, and the unsent output
 // Errors    none to the caller: what goes wrong ends in one answer, a close or OnDisconnect
 // Threads   its io thread only
 //
@@ -20,6 +20,7 @@
 #include "net/http/io_thread.h"
 #include "net/http/request_parser.h"
 #include "net/http/server.h"
+#include "net/http/tls_stream.h"
 
 namespace weir {
 
@@ -32,6 +33,7 @@ class ConnectionOwner {
   virtual const HttpServerOptions& options() const = 0;
   virtual HttpHandler& handler() = 0;
   virtual IoThread& io() = 0;
+  virtual std::shared_ptr<const TlsContext> tls() const = 0;  // null: plain
   virtual bool draining() const = 0;
   // True: a new client waits for a place, so the connection should close instead of idling.
   virtual bool OnIdle(Connection& connection) = 0;
@@ -65,9 +67,16 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   bool response_started() const { return response_started_; }
 
  private:
-  enum class State { kIdle, kHead, kBody, kDiscard, kResponding, kLingering, kClosed };
+  enum class State { kHandshake, kIdle, kHead, kBody, kDiscard, kResponding, kLingering, kClosed };
+
+  // connection_tls.cc: what differs under TLS
+  void Handshake();
+  void ReadTls();
+  void TakeTls();
+  size_t WriteTls(const char* data, size_t size, boost::system::error_code* error);
 
   // connection.cc: input
+  void BeginRequests();
   void Read();
   void OnRead(size_t count);
   void OnReadEnded(bool reset);
@@ -103,6 +112,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   boost::asio::ip::tcp::socket socket_;
   ConnectionOwner* owner_;
+  std::unique_ptr<TlsStream> tls_;  // null: plain
   State state_ = State::kIdle;
   std::string remote_address_;
 

@@ -129,8 +129,10 @@ bool Connection::DrainOutput() {
   const size_t before = output_sent_;
   boost::system::error_code error;
   while (output_sent_ < output_.size()) {
-    const size_t count = socket_.write_some(
-        boost::asio::buffer(output_.data() + output_sent_, output_.size() - output_sent_), error);
+    const char* const rest = output_.data() + output_sent_;
+    const size_t size = output_.size() - output_sent_;
+    const size_t count = tls_ != nullptr ? WriteTls(rest, size, &error)
+                                         : socket_.write_some(boost::asio::buffer(rest, size), error);
     if (error) break;
     output_sent_ += count;
   }
@@ -219,6 +221,7 @@ void Connection::Linger() {
     Close(false);
     return;
   }
+  if (tls_ != nullptr) tls_->SendEnd();
   boost::system::error_code ignored;
   socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
   SetDeadline(MonotonicClock::Get().Now() + kLingerTimeout);
@@ -321,6 +324,7 @@ void Connection::OnDeadline() {
       state_ = State::kResponding;
       if (!request_open_) Linger();
       return;
+    case State::kHandshake:
     case State::kIdle:
     case State::kLingering:
       Close(false);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/mutex.h"
 #include "net/http/connection.h"
 #include "net/http/field_syntax.h"
 #include "net/http/io_thread.h"
@@ -24,12 +25,15 @@ namespace {
 
 // What all io threads of one server share.
 struct ServerShared {
-  HttpServerOptions options;
+  HttpServerOptions options;  // but for tls, which SetTls() replaces
   HttpHandler* handler = nullptr;
   std::atomic<int> num_connections{0};
   std::atomic<bool> draining{false};
   std::atomic<bool> client_waits{false};  // at the connection limit
   std::function<void()> room_appeared;    // any thread
+
+  Mutex mutex;
+  std::shared_ptr<const TlsContext> tls GUARDED_BY(mutex);
 };
 
 // The connections of one io thread.
@@ -40,6 +44,10 @@ class IoSlot final : public ConnectionOwner {
   const HttpServerOptions& options() const override { return shared_->options; }
   HttpHandler& handler() override { return *shared_->handler; }
   IoThread& io() override { return io_; }
+  std::shared_ptr<const TlsContext> tls() const override {
+    MutexLock lock(shared_->mutex);
+    return shared_->tls;
+  }
   bool draining() const override { return shared_->draining.load(std::memory_order_relaxed); }
 
   void Add(boost::asio::ip::tcp::socket socket) {
@@ -117,6 +125,7 @@ class Server final : public HttpServer {
       : slots_(MakeSlots(options.num_io_threads, &shared_)), listener_(first_io(), ListenerCallbacks()) {
     shared_.options = options;
     shared_.handler = handler;
+    SetTls(options.tls);
     shared_.room_appeared = [this] { first_io().Post([this] { listener_.RoomAppeared(); }); };
   }
 
@@ -131,6 +140,11 @@ class Server final : public HttpServer {
 
   int port() const override { return listener_.port(); }
   int num_connections() const override { return shared_.num_connections.load(); }
+
+  void SetTls(std::shared_ptr<const TlsContext> tls) override {
+    MutexLock lock(shared_.mutex);
+    shared_.tls = std::move(tls);
+  }
 
   void BeginDrain() override {
     shared_.draining.store(true);

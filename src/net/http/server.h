@@ -101,13 +101,17 @@ class HttpHandler {
   virtual std::string GateErrorBody(int status, std::string_view code, std::string_view message) = 0;
 };
 
+class TlsContext;
+
 struct HttpServerOptions {
   std::string host = "127.0.0.1";
   int port = 8000;  // 0: any free port
   int num_io_threads = 1;
   int max_connections = 1024;
   uint64_t max_body_bytes = 4 << 20;
-  uint64_t max_unsent_bytes = 256 << 10;  // of one stream; above it the client counts as gone
+  uint64_t max_unsent_bytes = 256 << 10;    // of one stream; above it the client counts as gone
+  std::shared_ptr<const TlsContext> tls{};  // null: plain
+  Duration handshake_timeout = std::chrono::seconds(5);
   Duration head_timeout = std::chrono::seconds(10);
   Duration body_idle_timeout = std::chrono::seconds(10);
   Duration write_stall_timeout = std::chrono::seconds(30);
@@ -122,6 +126,8 @@ class HttpServer {
 
   virtual int port() const = 0;
   virtual int num_connections() const = 0;
+  // The certificate of new connections. Requires HttpServerOptions::tls and a context.
+  virtual void SetTls(std::shared_ptr<const TlsContext> tls) = 0;
   // No new connections; open ones close after their current response.
   virtual void BeginDrain() = 0;
   // Closes everything and joins the threads.

@@ -98,11 +98,13 @@ Status ReadStreamOptions(const FieldReader& reader, GenerationFields* out) {
   return OkStatus();
 }
 
-Status ReadServiceTier(const FieldReader& reader) {
+Status ReadServiceTier(const FieldReader& reader, std::string* out) {
   if (reader.Find("service_tier") == nullptr) return OkStatus();
   const std::string tier = reader.String("service_tier");
   for (std::string_view known : {"auto", "default", "priority", "flex"}) {
-    if (tier == known) return OkStatus();
+    if (tier != known) continue;
+    *out = tier;
+    return OkStatus();
   }
   return InvalidValue(
       fmt::format("service_tier is \"{}\", expected auto, default, priority or flex", QuoteForMessage(tier)),
@@ -131,7 +133,7 @@ Status ReadGenerationFields(const FieldReader& reader, GenerationFields* out) {
   out->n = static_cast<int>(reader.Integer("n", 1));
   out->stream = reader.Bool("stream", false);
   WEIR_RETURN_IF_ERROR(ReadStreamOptions(reader, out));
-  WEIR_RETURN_IF_ERROR(ReadServiceTier(reader));
+  WEIR_RETURN_IF_ERROR(ReadServiceTier(reader, &out->service_tier));
   out->num_prompt_logprobs = static_cast<int>(reader.Integer("prompt_logprobs", -1));
   if (out->stream && out->num_prompt_logprobs >= 0) {
     return InvalidValue("prompt_logprobs is only allowed without \"stream\": true", "prompt_logprobs");

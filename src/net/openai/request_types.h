@@ -21,6 +21,7 @@ struct GenerationFields {
   std::optional<int64_t> max_tokens;  // max_completion_tokens or max_tokens
   int64_t min_tokens = 0;
   bool ignore_eos = false;
+  std::string service_tier;  // auto, default, priority, flex; empty: not given
   double temperature = 1.0;
   double top_p = 1.0;
   double min_p = 0.0;

@@ -8,7 +8,9 @@
 #include "perf/driver/bench_matrix.h"
 #include "perf/driver/bench_repeat.h"
 #include "perf/driver/bench_spec.h"
+#include "perf/recorder/machine_activity.h"
 #include "perf/statistics/bench_row.h"
+#include "perf/statistics/machine_checks.h"
 #include "perf/statistics/validity.h"
 
 namespace weir {
@@ -180,6 +182,7 @@ Result<Json> RunBenchmark(const BenchSpec& spec, const ProgressFunction& show) {
   const CpuTime cpu_before = ReadCpuTime();
   progress(0, "probing the machine's limits");
   environment.probed_before = bench->Probe();
+  const MachineActivity machine_before = ReadMachineActivity();
   Validity validity;
   Json results = Json::array(), matrix = nullptr;
   if (spec.mode == BenchMode::kMatrix) {
@@ -198,6 +201,7 @@ Result<Json> RunBenchmark(const BenchSpec& spec, const ProgressFunction& show) {
   // Matrix mode exists to compare with the limits, so it is stricter about them.
   CheckProbes(*environment.probed_before, *environment.probed_after,
               spec.mode == BenchMode::kMatrix ? 0.10 : 0.25, &validity);
+  CheckMachine(machine_before, ReadMachineActivity(), 0.0, &validity);
   environment.huge_page_ratio = HugePageRatio();
   environment.stolen_ratio = StolenRatio(cpu_before, ReadCpuTime());
   document["environment"] = ToJson(environment);

@@ -58,6 +58,7 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   EngineOptions options;
   options.model_path = spec.model_path;
   options.synthetic = spec.synthetic;
+  options.quantization = spec.quantization;
   options.weights = spec.weights;
   options.num_threads = spec.threads;
   options.max_num_seqs = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
@@ -65,6 +66,7 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   options.max_model_len = spec.max_model_len;
   options.memory_utilization = spec.memory_utilization;
   options.bounded_queue = false;  // the driver decides what is in flight
+  options.prefix_cache = false;   // every prompt is computed, also one that another repeat has sent
   options.kv_dtype = spec.kv_dtype;
   options.isa = spec.isa;
   if (spec.mode == BenchMode::kMatrix) {

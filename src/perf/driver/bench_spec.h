@@ -30,6 +30,7 @@ enum class BenchMode { kStudy, kMatrix };
 struct BenchSpec {
   std::string model_path;                  // of synthetic weights, their name
   std::optional<SyntheticSpec> synthetic;  // instead of a file; prompts are then random token ids
+  LoadQuantization quantization = LoadQuantization::kNone;  // of a Hugging Face directory
   WeightStorage weights = WeightStorage::kRepack;
   BenchMode mode = BenchMode::kStudy;
   std::vector<int> batch_sizes = {1, 2, 4, 8};

@@ -68,11 +68,13 @@ bool EngineTarget::Drain(Running& running) {
       record.last_token_ms = at;
       record.token_times_ms.push_back(at);
       record.chunk_sizes.push_back(1);
+      running.tokens.push_back(event.token);
     }
     if (event.finish == FinishReason::kNone) continue;
     record.done_ms = at;
     record.output_tokens = static_cast<int>(record.token_times_ms.size());
     record.output_tokens_local = record.output_tokens;
+    record.output_hash = HashTokenIds(running.tokens);
     record.finish_reason = FinishReasonName(event.finish);
     record.cached_tokens = running.stream->ledger().num_cached_tokens;
     record.server = ServerFields(running.stream->ledger());

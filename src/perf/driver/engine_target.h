@@ -33,6 +33,7 @@ class EngineTarget final : public Target {
   struct Running {
     std::shared_ptr<RequestStream> stream;
     RequestRecord record;
+    std::vector<int32_t> tokens = {};
     TimePoint run_start{};
     bool ignore_eos = true;
     std::function<void(RequestRecord)> on_done;

@@ -63,6 +63,7 @@ HttpExchangeRecord::HttpExchangeRecord(const TargetRequest& request, TimePoint r
   record_.id = request.id;
   record_.seq = request.seq;
   record_.prompt_id = request.prompt_id;
+  record_.prompt_tokens_target = request.prompt_tokens_target;
   record_.max_tokens = request.max_tokens;
   record_.intended_ms = Ms(request.intended);
 }
@@ -118,7 +119,11 @@ void HttpExchangeRecord::TakeChunk(const Json& chunk, double at_ms) {
                        HasText(FindJson(choice, {"text"})) ||
                        HasText(FindJson(choice, {"delta", "reasoning_content"})) ||
                        HasItems(FindJson(choice, {"delta", "tool_calls"})) || HasItems(ids);
-  if (content) chunks_.push_back({at_ms, HasItems(ids) ? static_cast<int>(ids->size()) : 0});
+  if (!content) return;
+  chunks_.push_back({at_ms, HasItems(ids) ? static_cast<int>(ids->size()) : 0});
+  if (HasItems(ids)) {
+    for (const Json& id : *ids) token_ids_.push_back(static_cast<int32_t>(JsonNumber(&id).value_or(-1)));
+  }
 }
 
 void HttpExchangeRecord::TakeUsage(const Json& document) {
@@ -163,7 +168,10 @@ void HttpExchangeRecord::SpreadTokens() {
   for (const ContentChunk& chunk : chunks_) claimed += chunk.token_ids;
   const int64_t total = usage_tokens_ ? *usage_tokens_ : exact ? claimed : static_cast<int64_t>(n);
   record_.output_tokens = static_cast<int>(std::max<int64_t>(0, total));
-  if (exact && n > 0) record_.output_tokens_local = static_cast<int>(claimed);
+  if (exact && n > 0) {
+    record_.output_tokens_local = static_cast<int>(claimed);
+    record_.output_hash = HashTokenIds(token_ids_);
+  }
   for (size_t i = 0; i < n; ++i) {
     const int64_t size = exact && claimed == total
                              ? chunks_[i].token_ids

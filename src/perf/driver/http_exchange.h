@@ -53,6 +53,7 @@ class HttpExchangeRecord {
   std::string malformed_;   // why the stream is no stream of chunks; empty while it is
   std::string event_code_;  // of an error event
   std::vector<ContentChunk> chunks_;
+  std::vector<int32_t> token_ids_;  // as far as chunks tell them
   std::optional<int> usage_tokens_;
   std::string body_;
 };

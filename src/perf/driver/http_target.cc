@@ -8,16 +8,21 @@
 namespace weir {
 namespace {
 
-std::string RequestBody(const TargetRequest& request, const std::string& model) {
+std::string RequestBody(const TargetRequest& request, const HttpTargetOptions& options) {
   Json body;
-  body["model"] = model;
+  body["model"] = options.model;
   body["messages"] = Json::array({{{"role", "user"}, {"content", request.prompt}}});
+  if (!request.messages.empty()) {
+    // Written by us from a file that was read: it parses.
+    if (Result<Json> messages = ParseJson(request.messages)) body["messages"] = std::move(*messages);
+  }
   body["max_tokens"] = request.max_tokens;
   body["temperature"] = request.temperature;
   body["seed"] = request.seed;
   body["stream"] = request.stream;
   if (request.stream) body["stream_options"] = {{"include_usage", true}};
   if (request.ignore_eos) body["ignore_eos"] = true;
+  if (options.return_token_ids) body["return_token_ids"] = true;
   return DumpJson(body);
 }
 
@@ -27,7 +32,7 @@ void HttpTarget::Send(TargetRequest request, TimePoint run_start,
                       std::function<void(RequestRecord)> on_done) {
   ClientRequest http;
   http.path = options_.base_path + "/v1/chat/completions";
-  http.body = RequestBody(request, options_.model);
+  http.body = RequestBody(request, options_);
   http.timeout = request.timeout;
   http.headers = {{"Content-Type", "application/json"},
                   {"Accept", request.stream ? "text/event-stream" : "application/json"},

@@ -20,6 +20,8 @@ struct HttpTargetOptions {
   bool send_deadline = true;  // x-request-timeout-ms
   // The server is known to honour ignore_eos: another number of tokens is then an error, not a natural end.
   bool knows_ignore_eos = false;
+  // Ask for the ids of the output's tokens: exact counts and times per token, from a server that knows how.
+  bool return_token_ids = false;
 };
 
 class HttpTarget final : public Target {

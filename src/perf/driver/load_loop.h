@@ -10,9 +10,11 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "net/http/client.h"
 #include "perf/driver/target.h"
 #include "perf/statistics/window.h"
@@ -23,32 +25,44 @@ namespace weir {
 struct LoadLoopOptions {
   std::string id_prefix;
   int requests = 50;
-  double duration_s = 0;  // 0: no limit
-  int concurrency = 5;    // closed loop
+  double duration_s = 0;        // 0: no limit
+  int at_least_requests = 0;    // the duration ends nothing before
+  double latency_multiple = 0;  // nor before this many median latencies
+  int concurrency = 5;          // closed loop
   double ramp_up_s = 0;
   std::vector<double> arrivals_s;  // not empty: open loop
   int max_in_flight = 0;           // open loop; 0: no limit
   bool wait_when_shed = true;
   TargetRequest request;  // what all requests share
   std::function<Prompt(int64_t)> prompt;
+  int load_stage = 0;
+  int64_t first_seq = 0;  // of the first request: seq and prompts go on where the last stage ended
   std::function<void(RequestRecord&)> on_record;  // on the io thread, before it is kept; may be empty
+};
+
+// How a loop is doing, while it runs.
+struct LiveLoad {
+  int ok = 0, shed = 0, failed = 0;
+  double requests_per_s = 0;
+  std::optional<double> p50_ms, p95_ms;  // of the last successes
 };
 
 class LoadLoop {
  public:
   LoadLoop(LoadLoopOptions options, HttpClient* client, Target* target);
 
-  void Start();
+  void Start(TimePoint start = MonotonicClock::Get().Now());
   // Sends nothing more; what is in flight goes on.
   void RequestStop() { stopping_.store(true, std::memory_order_relaxed); }
   bool done() const { return done_.load(std::memory_order_acquire); }
   int num_ended() const { return num_ended_.load(std::memory_order_relaxed); }
   int num_planned() const;
+  LiveLoad live() const;
 
   std::vector<RequestRecord>& records() { return records_; }
   std::vector<InFlightSample>& in_flight_samples() { return samples_; }
   std::vector<double>& loop_lag_ms() { return lag_ms_; }
-  int64_t num_sent() const { return next_; }
+  int64_t num_sent() const { return next_ - options_.first_seq; }
   TimePoint run_start() const { return start_; }
   // Requests whose end the run did not wait for become records with the outcome `cancelled`. Only once the client is gone.
   void CancelRemaining();
@@ -57,6 +71,8 @@ class LoadLoop {
   bool is_open() const { return !options_.arrivals_s.empty(); }
   double NowMs() const { return ToMilliseconds(MonotonicClock::Get().Now() - start_); }
   bool MayStart() const;
+  bool DurationIsOver() const;
+  void Note(const RequestRecord& record);
   // Closed loop: the next request of one worker, or its end.
   void WorkerNext(TimePoint intended);
   // Open loop: sets the timer of arrival `index`.
@@ -80,6 +96,10 @@ class LoadLoop {
   std::vector<RequestRecord> records_;
   std::vector<InFlightSample> samples_;
   std::vector<double> lag_ms_;
+  std::vector<double> ok_latencies_ms_;  // only where a duration depends on them
+  mutable Mutex live_mutex_;
+  LiveLoad live_ GUARDED_BY(live_mutex_);
+  std::deque<double> recent_ms_ GUARDED_BY(live_mutex_);
   std::atomic<bool> stopping_{false};
   std::atomic<bool> done_{false};
   std::atomic<int> num_ended_{0};

@@ -15,16 +15,27 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "perf/driver/load_stage.h"
 #include "perf/driver/progress.h"
 #include "perf/recorder/request_record.h"
 #include "perf/statistics/slo.h"
 #include "perf/workload/arrivals.h"
+#include "perf/workload/dataset.h"
 
 namespace weir {
 
 enum class OnShed { kDefault, kWait, kNext };  // default: wait in a closed loop, next in an open one
 
 using SloSpec = Slo;
+
+// Search for the highest load that keeps the bounds.
+struct LoadSearch {
+  bool by_rate = false;  // else by concurrency
+  double share = 0.95;   // of all requests that must keep them (GOOD-2)
+  double probe_s = 30;   // a probe lasts at least so long, at least so many requests, and 10 median latencies
+  int probe_requests = 100;
+  int confirmations = 3;
+};
 
 struct LoadSpec {
   std::string url = "http://localhost:8000";
@@ -50,6 +61,10 @@ struct LoadSpec {
   std::string control_url;  // of the server's ledgers; empty: found through /version
   std::string api_key;
   int prompt_offset = 0;  // first prompt of the built-in list to use, so that runs do not repeat prompts
+  DatasetSpec dataset;
+  std::vector<LoadStage> stages;  // not empty: these, instead of the one that the flags above describe
+  bool rate_sweep = false;        // stages follow from the measured capacity
+  std::optional<LoadSearch> search;
 
   std::string records_path;                 // one JSON object a line, flushed as they come; empty: none
   std::vector<std::string> command;         // stored in the file

@@ -6,10 +6,42 @@
 #include <map>
 #include <utility>
 
+#include "base/file.h"
+
 namespace weir {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(5);
+
+const std::string& LocalBootId() {
+  static const std::string id = [] {
+    std::string text = ReadFile("/proc/sys/kernel/random/boot_id").has_value()
+                           ? *ReadFile("/proc/sys/kernel/random/boot_id")
+                           : std::string();
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text;
+  }();
+  return id;
+}
+
+// When the server did what, in ms from the run's start; null for a server that does not say.
+Json ClockOf(const Json& ledger, TimePoint run_start) {
+  const auto boot = JsonString(FindJson(ledger, {"boot_id"}));
+  const auto started = JsonNumber(FindJson(ledger, {"started_ns"}));
+  if (!boot || !started) return nullptr;
+  const double zero = static_cast<double>(run_start.time_since_epoch().count());
+  const double started_ms = (*started - zero) / 1e6;
+  Json out = {{"same_boot", *boot == LocalBootId()}, {"started_ms", started_ms}};
+  for (const auto& [name, mark] : {std::pair{"first_token_ms", "first_token"},
+                                   {"last_token_ms", "last_token"},
+                                   {"written_ms", "written"}}) {
+    const auto ms = JsonNumber(FindJson(ledger, {"marks_ms", mark}));
+    out[name] = ms ? Json(started_ms + *ms) : Json(nullptr);
+  }
+  const auto closed = JsonNumber(FindJson(ledger, {"closed_ns"}));
+  out["closed_ms"] = closed ? Json((*closed - zero) / 1e6) : Json(nullptr);
+  return out;
+}
 
 }  // namespace
 
@@ -115,7 +147,35 @@ std::optional<ServerGauges> ServerSide::ReadGauges() {
   return gauges;
 }
 
-int ServerSide::JoinLedgers(std::vector<RequestRecord>* records) {
+Result<int> ServerSide::CountTokens(const std::string& model, const std::string& text) {
+  ClientRequest request;
+  request.path = base_path_ + "/tokenize";
+  // `content` is what llama.cpp calls the prompt.
+  Json body = {{"model", model}, {"prompt", text}, {"add_special_tokens", false}};
+  if (!is_weir_) body["content"] = text;
+  request.body = DumpJson(body);
+  request.timeout = kPatience;
+  request.headers = {{"Content-Type", "application/json"}};
+  if (!api_key_.empty()) request.headers.push_back({"Authorization", "Bearer " + api_key_});
+  const ClientResponse response = client_.Call(std::move(request));
+  if (response.failure == ClientFailure::kNone && response.status == 200) {
+    if (const Result<Json> answer = ParseJson(response.body)) {
+      if (const auto count = JsonNumber(FindJson(*answer, {"count"}))) return static_cast<int>(*count);
+      if (const Json* tokens = FindJson(*answer, {"tokens"}); tokens != nullptr && tokens->is_array())
+        return static_cast<int>(tokens->size());
+    }
+  }
+  return Unavailable(
+      fmt::format("the server's /tokenize does not count tokens (HTTP {}), and this dataset needs prompts or "
+                  "answers of a known length; use builtin or jsonl",
+                  response.status));
+}
+
+bool ServerSide::is_local() const {
+  return url_.host == "localhost" || url_.host == "::1" || url_.host.starts_with("127.");
+}
+
+int ServerSide::JoinLedgers(TimePoint run_start, std::vector<RequestRecord>* records) {
   if (control_ == nullptr) return 0;
   const ClientResponse response = Get(*control_, "/debug/requests?limit=65536", std::chrono::seconds(30));
   if (response.failure != ClientFailure::kNone || response.status != 200) return 0;
@@ -140,6 +200,7 @@ int ServerSide::JoinLedgers(std::vector<RequestRecord>* records) {
       const Json* value = FindJson(ledger->second, {key});
       server[key] = value != nullptr ? *value : Json(nullptr);
     }
+    server["clock"] = ClockOf(ledger->second, run_start);
     record.server = std::move(server);
     ++found;
   }

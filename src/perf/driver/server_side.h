@@ -33,8 +33,13 @@ class ServerSide {
   const Json& version() const { return version_; }
 
   std::optional<ServerGauges> ReadGauges();
-  // Puts the server's ledgers into the records of the same id. Returns how many were found.
-  int JoinLedgers(std::vector<RequestRecord>* records);
+  // By the server's own /tokenize, without the chat template. UNAVAILABLE when it has none.
+  Result<int> CountTokens(const std::string& model, const std::string& text);
+  // Puts the server's ledgers into the records of the same id, with its stamps in the run's time. Returns how many were
+  // found.
+  int JoinLedgers(TimePoint run_start, std::vector<RequestRecord>* records);
+  // The server runs on this machine.
+  bool is_local() const;
 
  private:
   ClientResponse Get(HttpClient& client, const std::string& path, Duration timeout);

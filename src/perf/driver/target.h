@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,10 @@ struct TargetRequest {
   std::string id;
   int64_t seq = 0;
   std::string prompt_id;
-  std::string prompt;  // chat content; one of prompt and prompt_ids is set
+  std::string prompt;    // chat content; one of prompt, messages and prompt_ids is set
+  std::string messages;  // a conversation as a JSON array, instead of `prompt`
   std::vector<int32_t> prompt_ids;
+  std::optional<int> prompt_tokens_target;  // of a prompt made to a length
   int max_tokens = 100;
   bool ignore_eos = true;
   bool stream = true;

@@ -152,6 +152,21 @@ TEST_F(RecorderTest, RunIndexListsNewestFirstAndKeepsRunsApart) {
   EXPECT_EQ((*runs)[1].verdict, "INVALID");
 }
 
+TEST_F(RecorderTest, RunIndexFindsByTheBeginningOfAnIdAndForgets) {
+  const RunIndex index(Path("runs.db"));
+  ASSERT_TRUE(index.Add({"20260101T000000Z-aa", "benchmark", "2026-01-01T00:00:00Z", "/a", "VALID"}).ok());
+  ASSERT_TRUE(index.Add({"20260102T000000Z-b'b", "load_test", "2026-01-02T00:00:00Z", "/b", "WARN"}).ok());
+  EXPECT_EQ(index.Find("20260101")->size(), 1u);
+  EXPECT_EQ(index.Find("2026")->size(), 2u);
+  EXPECT_EQ(index.Find("latest")->front().file, "/b");
+  // Neither an empty text nor a pattern of SQL finds anything.
+  for (const char* nothing : {"", "%", "2026_", "x' OR '1'='1"}) EXPECT_TRUE(index.Find(nothing)->empty());
+  EXPECT_TRUE(*index.Remove("20260102T000000Z-b'b"));
+  EXPECT_FALSE(*index.Remove("20260102T000000Z-b'b"));
+  EXPECT_FALSE(*index.Remove("2026"));
+  EXPECT_EQ(index.List()->size(), 1u);
+}
+
 TEST_F(RecorderTest, RunIndexReportsAFileThatIsNoDatabase) {
   std::ofstream(Path("runs.db")) << "this is not a database, but it is long enough to be looked at as one...";
   const Status status = RunIndex(Path("runs.db")).Add({"a", "b", "c", "d", "e"});

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "base/sha256.h"
+
 namespace weir {
 namespace {
 
@@ -29,6 +31,12 @@ std::string TextOf(const Json& json, std::string_view key) {
   return JsonString(FindJson(json, {key})).value_or("");
 }
 
+std::optional<int> OptionalInt(const Json& json, std::string_view key) {
+  if (!NumberOf(json, key)) return std::nullopt;
+  return IntOf(json, key, 0);
+}
+Json IntOrNull(const std::optional<int>& number) { return number ? Json(*number) : Json(nullptr); }
+
 Json ErrorToJson(const RecordError& error) {
   return {{"class", error.error_class},
           {"http_status", error.http_status == 0 ? Json(nullptr) : Json(error.http_status)},
@@ -43,11 +51,32 @@ RecordError ErrorFromJson(const Json& json) {
 
 }  // namespace
 
+std::string HashTokenIds(const std::vector<int32_t>& ids) {
+  // 64 bits tell outputs apart; this is no secret.
+  const std::string_view bytes(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t));
+  return Sha256(bytes).substr(0, 16);
+}
+
 std::string_view OutcomeName(Outcome outcome) {
   for (const auto& [value, name] : kOutcomes) {
     if (value == outcome) return name;
   }
   return "";
+}
+
+void ShiftTimes(double by_ms, RequestRecord* record) {
+  record->intended_ms += by_ms;
+  record->sent_ms += by_ms;
+  record->done_ms += by_ms;
+  for (std::optional<double>* at :
+       {&record->first_byte_ms, &record->first_token_ms, &record->last_token_ms}) {
+    if (*at) **at += by_ms;
+  }
+  for (double& at : record->token_times_ms) at += by_ms;
+  if (!record->server.is_object() || !record->server.contains("clock")) return;
+  for (auto& [name, value] : record->server["clock"].items()) {
+    if (value.is_number()) value = value.get<double>() + by_ms;
+  }
 }
 
 Json ToJson(const RequestRecord& record) {
@@ -58,11 +87,11 @@ Json ToJson(const RequestRecord& record) {
   json["attempt"] = record.attempt;
   json["prompt_id"] = record.prompt_id;
   json["prompt_tokens"] = record.prompt_tokens;
-  json["cached_tokens"] = record.cached_tokens;
+  json["prompt_tokens_target"] = IntOrNull(record.prompt_tokens_target);
+  json["cached_tokens"] = IntOrNull(record.cached_tokens);
   json["max_tokens"] = record.max_tokens;
   json["output_tokens"] = record.output_tokens;
-  json["output_tokens_local"] =
-      record.output_tokens_local ? Json(*record.output_tokens_local) : Json(nullptr);
+  json["output_tokens_local"] = IntOrNull(record.output_tokens_local);
   json["intended_ms"] = Milliseconds(record.intended_ms);
   json["sent_ms"] = Milliseconds(record.sent_ms);
   json["first_byte_ms"] = Milliseconds(record.first_byte_ms);
@@ -79,6 +108,7 @@ Json ToJson(const RequestRecord& record) {
   json["retry_after_s"] = record.retry_after_s ? Json(*record.retry_after_s) : Json(nullptr);
   json["finish_reason"] = record.finish_reason.empty() ? Json(nullptr) : Json(record.finish_reason);
   json["slo_met"] = record.slo_met ? Json(*record.slo_met) : Json(nullptr);
+  json["output_hash"] = record.output_hash.empty() ? Json(nullptr) : Json(record.output_hash);
   json["server"] = record.server;
   return json;
 }
@@ -106,11 +136,12 @@ Result<RequestRecord> RequestRecordFromJson(const Json& json) {
   record.attempt = IntOf(json, "attempt", 1);
   record.prompt_id = TextOf(json, "prompt_id");
   record.prompt_tokens = IntOf(json, "prompt_tokens", 0);
-  record.cached_tokens = IntOf(json, "cached_tokens", 0);
+  record.prompt_tokens_target = OptionalInt(json, "prompt_tokens_target");
+  record.cached_tokens = OptionalInt(json, "cached_tokens");
   record.max_tokens = IntOf(json, "max_tokens", 0);
   record.output_tokens = IntOf(json, "output_tokens", 0);
-  if (NumberOf(json, "output_tokens_local"))
-    record.output_tokens_local = IntOf(json, "output_tokens_local", 0);
+  record.output_tokens_local = OptionalInt(json, "output_tokens_local");
+  record.output_hash = TextOf(json, "output_hash");
   record.intended_ms = *NumberOf(json, "intended_ms");
   record.sent_ms = *NumberOf(json, "sent_ms");
   record.first_byte_ms = NumberOf(json, "first_byte_ms");

@@ -33,7 +33,8 @@ struct RequestRecord {
   int attempt = 1;
   std::string prompt_id;
   int prompt_tokens = 0;
-  int cached_tokens = 0;
+  std::optional<int> prompt_tokens_target;  // of a prompt made to a length
+  std::optional<int> cached_tokens;         // of the prompt; empty: the server does not say
   int max_tokens = 0;
   int output_tokens = 0;
   std::optional<int> output_tokens_local;
@@ -51,8 +52,15 @@ struct RequestRecord {
   std::optional<double> retry_after_s;
   std::string finish_reason;
   std::optional<bool> slo_met;
-  Json server;  // ledger_ms{} num_steps batch_mean predicted_ttft_ms, or null
+  std::string output_hash;  // of the output's token ids; empty: they are not known
+  Json server;              // ledger_ms{} num_steps batch_mean predicted_ttft_ms clock{}, or null
 };
+
+// What `output_hash` holds.
+std::string HashTokenIds(const std::vector<int32_t>& ids);
+
+// Moves all its times, the server's too: from the time of a stage to that of the run.
+void ShiftTimes(double by_ms, RequestRecord* record);
 
 Json ToJson(const RequestRecord& record);
 Result<RequestRecord> RequestRecordFromJson(const Json& json);

@@ -56,6 +56,18 @@ std::string Column(sqlite3_stmt* statement, int column) {
   return text == nullptr ? "" : reinterpret_cast<const char*>(text);
 }
 
+Result<std::vector<RunEntry>> ReadEntries(const std::string& path, sqlite3* database,
+                                          sqlite3_stmt* statement) {
+  std::vector<RunEntry> entries;
+  int code = 0;
+  while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    entries.push_back({Column(statement, 0), Column(statement, 1), Column(statement, 2), Column(statement, 3),
+                       Column(statement, 4)});
+  }
+  if (code != SQLITE_DONE) return Failure(path, database);
+  return entries;
+}
+
 }  // namespace
 
 std::string RunIndex::DefaultPath() {
@@ -87,14 +99,28 @@ Result<std::vector<RunEntry>> RunIndex::List(int limit) const {
                                 "SELECT run_id, kind, created_at, file, verdict FROM runs "
                                 "ORDER BY created_at DESC, run_id DESC LIMIT ?1"));
   sqlite3_bind_int(statement.get(), 1, limit);
-  std::vector<RunEntry> entries;
-  int code = 0;
-  while ((code = sqlite3_step(statement.get())) == SQLITE_ROW) {
-    entries.push_back({Column(statement.get(), 0), Column(statement.get(), 1), Column(statement.get(), 2),
-                       Column(statement.get(), 3), Column(statement.get(), 4)});
-  }
-  if (code != SQLITE_DONE) return Failure(path_, database.get());
-  return entries;
+  return ReadEntries(path_, database.get(), statement.get());
+}
+
+Result<std::vector<RunEntry>> RunIndex::Find(const std::string& prefix) const {
+  if (prefix == "latest") return List(1);
+  WEIR_ASSIGN_OR_RETURN(const Database database, Open(path_));
+  WEIR_ASSIGN_OR_RETURN(const Statement statement,
+                        Prepare(path_, database.get(),
+                                "SELECT run_id, kind, created_at, file, verdict FROM runs "
+                                "WHERE substr(run_id, 1, length(?1)) = ?1 AND length(?1) > 0 "
+                                "ORDER BY created_at DESC, run_id DESC"));
+  sqlite3_bind_text(statement.get(), 1, prefix.data(), static_cast<int>(prefix.size()), SQLITE_STATIC);
+  return ReadEntries(path_, database.get(), statement.get());
+}
+
+Result<bool> RunIndex::Remove(const std::string& run_id) const {
+  WEIR_ASSIGN_OR_RETURN(const Database database, Open(path_));
+  WEIR_ASSIGN_OR_RETURN(const Statement statement,
+                        Prepare(path_, database.get(), "DELETE FROM runs WHERE run_id = ?1"));
+  sqlite3_bind_text(statement.get(), 1, run_id.data(), static_cast<int>(run_id.size()), SQLITE_STATIC);
+  if (sqlite3_step(statement.get()) != SQLITE_DONE) return Failure(path_, database.get());
+  return sqlite3_changes(database.get()) > 0;
 }
 
 }  // namespace weir

@@ -24,6 +24,10 @@ class RunIndex {
   Status Add(const RunEntry& entry) const;
   // Newest first.
   Result<std::vector<RunEntry>> List(int limit = 100) const;
+  // Newest first: runs whose id begins with `prefix`; "latest" finds the newest of all.
+  Result<std::vector<RunEntry>> Find(const std::string& prefix) const;
+  // Forgets the run; its files stay. False when there was none of that id.
+  Result<bool> Remove(const std::string& run_id) const;
 
  private:
   std::string path_;

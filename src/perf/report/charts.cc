@@ -135,7 +135,7 @@ Json LadderChart(const ReportInput& input) {
 Json SlotTimeChart(const ReportInput& input) {
   // The same parts in every row, so that colours mean the same; small ones go together.
   const std::vector<std::pair<const char*, const char*>> groups = {
-      {"engine", "computing tokens that counted"},
+      {"decode", "computing tokens that counted"},
       {"failed.", "requests that failed"},
       {"queue_", "waiting in the queue"},
       {"server", "served, stages unknown"},
@@ -150,7 +150,8 @@ Json SlotTimeChart(const ReportInput& input) {
     if (!balance || balance->total_ms <= 0) continue;
     ++rows;
     std::vector<double> sums(groups.size(), 0.0);
-    for (const auto& [cause, ms] : balance->parts_ms) {
+    for (const auto& [part, ms] : balance->parts_ms) {
+      const std::string cause = part == "own prefill" ? "decode" : part;
       size_t group = 0;
       while (!cause.starts_with(groups[group].first)) ++group;
       sums[group] += std::max(0.0, ms) / balance->total_ms;
@@ -169,36 +170,78 @@ Json SlotTimeChart(const ReportInput& input) {
           {"series", series}};
 }
 
-Json WaterfallChart(const Json& report) {
-  const Json* attribution = FindJson(report, {"attribution", "before"});
+// From the engine at its best to the API: every bar begins where the one above ends.
+Json WaterfallChart(const Json& report, const std::string& which) {
+  const Json* attribution = FindJson(report, {"attribution", which});
   if (attribution == nullptr || attribution->is_null()) return nullptr;
   Json bars = Json::array();
-  const auto add = [&](const std::string& name, std::optional<double> tps) {
-    if (tps) bars.push_back({name, std::fabs(*tps), FormatNumber(*tps) + " tok/s"});
+  double level = 0;
+  const auto total = [&](const std::string& name, double tps) {
+    bars.push_back({name, tps, FormatNumber(tps) + " tok/s", 0.0});
+    level = tps;
+  };
+  const auto change = [&](const std::string& name, double tps) {
+    bars.push_back({name, level + tps,
+                    fmt::format("{}{} tok/s", tps < 0 ? "−" : "+", FormatNumber(std::fabs(tps))), level});
+    level += tps;
   };
   const auto best = NumberAt(*attribution, "/direct_best_tps");
-  const auto direct = NumberAt(*attribution, "/direct_tps");
-  add("engine, best batch", best);
-  if (best && direct) add("fewer in flight", *direct - *best);
-  double others = 0;
+  const double direct = NumberAt(*attribution, "/direct_tps").value_or(0);
+  const std::string in_flight = FormatNumber(NumberAt(*attribution, "/concurrency"));
+  if (best) {
+    total("engine, best batch", *best);
+    change(in_flight + " in flight instead", direct - *best);
+  }
+  total("engine, " + in_flight + " in flight", direct);
+  double others = 0, unattributed = 0;
   for (const Json& cause : (*attribution)["causes"]) {
     const double tps = NumberAt(cause, "/tps").value_or(0);
     const std::string name = StringAt(cause, "/cause").value_or("");
-    if (name != "unattributed" && std::fabs(NumberAt(cause, "/share_ratio").value_or(0)) < 0.01) {
-      others -= tps;
+    if (name == "unattributed") {
+      unattributed = tps;
+    } else if (std::fabs(NumberAt(cause, "/share_ratio").value_or(0)) < 0.01) {
+      others += tps;
     } else {
-      add(name, -tps);
+      change(name, -tps);
     }
   }
-  if (others != 0) add("others", others);
-  add("API, before", NumberAt(*attribution, "/api_tps"));
-  return {{"id", "waterfall"},
-          {"title", "Why the gap: from engine to API throughput (before)"},
-          {"kind", "bars"},
+  if (others != 0) change("others, below 1 % each", -others);
+  change("unattributed", -unattributed);
+  total("API", NumberAt(*attribution, "/api_tps").value_or(0));
+  return {{"id", "waterfall_" + which},
+          {"title",
+           fmt::format("Why the gap: from engine to API throughput ({}{})", which,
+                       StringAt(*attribution, "/verdict") == "VALID" ? "" : "; void, see V-15, V-16, V-21")},
+          {"kind", "waterfall"},
           {"x", "cause"},
-          {"y", "tok/s gained or lost"},
+          {"y", "output tok/s"},
           {"formula", "ATT-2"},
           {"series", Json::array({Series("tok/s", "bars", bars)})}};
+}
+
+// A point per level of a load test with several.
+Json ThroughputLatencyChart(const ReportInput& input) {
+  Json median = Json::array(), tail = Json::array();
+  for (const LadderStep& step : input.steps) {
+    const Json* rows = FindJson(step.document, {"results"});
+    if (rows == nullptr || rows->size() < 2) continue;
+    for (const Json& row : *rows) {
+      const std::string metric = StringAt(row, "/mode") == "open" ? "/e2el_from_intended_ms" : "/e2el_ms";
+      const auto tps = NumberAt(row, "/output_tps");
+      const auto p50 = NumberAt(row, metric + "/p50"), p95 = NumberAt(row, metric + "/p95");
+      if (!tps || !p50 || !p95) continue;
+      median.push_back({*tps, *p50 / 1000});
+      tail.push_back({*tps, *p95 / 1000});
+    }
+  }
+  if (median.size() < 2) return nullptr;
+  return {{"id", "throughput_latency"},
+          {"title", "Latency against throughput, a point per level of load"},
+          {"kind", "xy"},
+          {"x", "output tok/s"},
+          {"y", "latency, s"},
+          {"formula", "THR-OUT-1; E2EL-1, of rates E2EL-2"},
+          {"series", Json::array({Series("p50", "dots", median), Series("p95", "crosses", tail)})}};
 }
 
 }  // namespace
@@ -215,7 +258,9 @@ Json BuildCharts(const ReportInput& input, const Json& report) {
   if (before != nullptr) add(OverTimeChart(*before));
   if (after != nullptr && after != before) add(OverTimeChart(*after));
   add(LadderChart(input));
-  add(WaterfallChart(report));
+  add(WaterfallChart(report, "before"));
+  add(WaterfallChart(report, "after"));
+  add(ThroughputLatencyChart(input));
   add(SlotTimeChart(input));
   return charts;
 }

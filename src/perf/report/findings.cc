@@ -124,6 +124,70 @@ void BenchmarkRules(const Facts& f, Rules& rules) {
   }
 }
 
+// OBS-14: what succeeded shows no wait, although there were fewer places than clients.
+void StarvationRule(const Facts& f, const LadderStep& step, const char* section, Rules& rules) {
+  const auto value = [&](const std::string& pointer) {
+    return NumberAt(step.document, "/results/0" + pointer);
+  };
+  double timeouts = 0;
+  const Json* errors = FindJson(step.document["results"][0], {"errors"});
+  for (size_t i = 0; errors != nullptr && i < errors->size(); ++i) {
+    if (StringAt((*errors)[i], "/class") == "timeout")
+      timeouts += NumberAt((*errors)[i], "/count").value_or(0);
+  }
+  const auto alone = f.first.empty() ? std::nullopt : f.Bench(f.first + "/e2el_ms/p50");
+  const auto p95 = value("/e2el_ms/p95"), concurrency = value("/concurrency");
+  const auto places = NumberAt(step.document, "/server_version/max_num_seqs");
+  if (timeouts <= 0) return;
+  if (!alone || !p95 || !concurrency || !places) {
+    rules.Silent("OBS-14",
+                 "the latency alone, the number of places or the latency of successes is not known");
+    return;
+  }
+  if (*p95 > 1.2 * *alone || *concurrency <= *places) return;
+  rules.Add(
+      "OBS-14", "observation", section,
+      fmt::format("Successes show no queue wait (p95 {}, alone {}): requests were starved or lost; plain "
+                  "waiting would lengthen successes too.",
+                  FormatMilliseconds(p95), FormatMilliseconds(alone)),
+      rules.FromStep(step, {"/e2el_ms/p95", "/errors"}));
+}
+
+// OBS-18: outputs of another length than asked for, where a natural end does not explain it.
+void OutputLengthRule(const LadderStep& step, const char* section, Rules& rules) {
+  const auto value = [&](const std::string& pointer) {
+    return NumberAt(step.document, "/results/0" + pointer);
+  };
+  const auto ok = value("/counts/ok"), asked = NumberAt(step.document, "/parameters/max_tokens");
+  auto tokens = value("/output_tokens");
+  const auto tps = value("/output_tps"), wall = value("/wall_s");
+  if (!tokens && tps && wall) tokens = *tps * *wall;
+  if (!ok || *ok <= 0 || !asked || *asked <= 0 || !tokens) {
+    rules.Silent("OBS-18", "the number of output tokens, of successes or of tokens asked for is not known");
+    return;
+  }
+  const double each = *tokens / *ok;
+  const auto mean = value("/e2el_ms/mean"), deviation = value("/e2el_ms/std");
+  const bool tight = mean && deviation && *mean > 0 && *deviation / *mean < 0.05;
+  const Json* forced = FindJson(step.document, {"parameters", "ignore_eos"});
+  if (std::fabs(each - *asked) <= 0.02 * *asked || !(tight || (forced != nullptr && *forced == true))) return;
+  rules.Add("OBS-18", "observation", section,
+            fmt::format("Outputs are short or miscounted: {:.1f} tokens per request instead of {}.", each,
+                        FormatNumber(*asked)),
+            rules.FromStep(step, {"/counts/ok", "/output_tps", "/wall_s"}));
+}
+
+// OBS-16: V-06 of the row.
+void BacklogRule(const LadderStep& step, const char* section, Rules& rules) {
+  const Json* saturated = FindJson(step.document["results"][0], {"backlog", "saturated"});
+  if (saturated == nullptr || *saturated != true) return;
+  rules.Add("OBS-16", "observation", section,
+            fmt::format("The backlog grows by {} requests/s: the rate is above the capacity, {} requests/s.",
+                        FormatNumber(NumberAt(step.document, "/results/0/backlog/requests_per_s")),
+                        FormatNumber(NumberAt(step.document, "/results/0/requests_per_s"))),
+            rules.FromStep(step, {"/backlog/requests_per_s", "/requests_per_s"}));
+}
+
 void LoadRules(const Facts& f, const LadderStep& step, const char* section, Rules& rules) {
   const auto value = [&](const std::string& pointer) {
     return NumberAt(step.document, "/results/0" + pointer);
@@ -177,6 +241,9 @@ void LoadRules(const Facts& f, const LadderStep& step, const char* section, Rule
                 rules.FromStep(step, {"/e2el_ms", "/e2el_with_failed_ms/p95"}));
     }
   }
+  StarvationRule(f, step, section, rules);
+  OutputLengthRule(step, section, rules);
+  BacklogRule(step, section, rules);
   if (shed && sent && *shed > 0) {
     rules.Add("OBS-11", "observation", section,
               fmt::format("{} of {} were refused with Retry-After, p99 in {}: control, not failure.",

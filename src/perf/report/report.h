@@ -29,7 +29,8 @@ struct LadderStep {
 };
 
 struct ReportInput {
-  Json benchmark;                 // null when there is none
+  Json benchmark;  // null when there is none
+  std::vector<RequestRecord> benchmark_records = {};
   std::vector<LadderStep> steps;  // in ladder order; the last normal-mode step stands for "the API"
   Json sources = Json::array();   // {file, sha256, kind}
   std::vector<std::string> command;
@@ -38,6 +39,8 @@ struct ReportInput {
 Result<Json> BuildReport(const ReportInput& input);
 std::string RenderMarkdown(const Json& report);
 std::string RenderHtml(const Json& report);
+// Every number of the report, one a line: table,row,metric,formula,unit,value.
+std::string RenderCsv(const Json& report);
 // At most 25 lines for the terminal.
 std::string RenderSummary(const Json& report);
 

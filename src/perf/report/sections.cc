@@ -266,7 +266,8 @@ ReportSection Comparison(const Json& report) {
   out.blocks.push_back(Table({"Server", "Metric", "Formula", "Direct", "API", "Ratio"}, std::move(rows)));
   out.blocks.push_back(Paragraph("Why the gap?"));
   out.blocks.push_back(Chart("slot_time"));
-  out.blocks.push_back(Chart("waterfall"));
+  out.blocks.push_back(Chart("waterfall_before"));
+  out.blocks.push_back(Chart("waterfall_after"));
   AddFindings(report, "before", "cause", &out);
   AddFindings(report, "after", "cause", &out);
   for (const char* which : {"before", "after"}) {
@@ -279,6 +280,19 @@ ReportSection Comparison(const Json& report) {
                               Number(*attribution, "/direct_tps"), Number(*attribution, "/concurrency"),
                               Number(*attribution, "/api_tps"), Percent(*attribution, "/residual_ratio"),
                               Percent(*attribution, "/bound_ratio"), Text(*attribution, "/verdict"))));
+    std::vector<Row> rows_of_causes;
+    double sum = 0;
+    for (const Json& cause : (*attribution)["causes"]) {
+      const double tps = NumberAt(cause, "/tps").value_or(0);
+      sum += tps;
+      rows_of_causes.push_back({Text(cause, "/cause") + (cause["modelled"] == true ? " (modelled)" : ""),
+                                fmt::format("{:.3f}", NumberAt(cause, "/slot_ms_per_token").value_or(0)),
+                                FormatNumber(tps), Percent(cause, "/share_ratio")});
+    }
+    rows_of_causes.push_back({"sum", "", FormatNumber(sum), ""});
+    out.blocks.push_back(
+        Table({"Cause", "ms of slot time per token (ATT-1)", "tok/s (ATT-2)", "Share of the gap"},
+              std::move(rows_of_causes)));
   }
   return out;
 }
@@ -375,6 +389,7 @@ ReportSection Appendix(const Json& report) {
   };
   if (!report["benchmark"].is_null()) add_checks("benchmark", report["benchmark"]);
   for (const Json& load : report["load_tests"]) add_checks(Text(load, "/step"), load["document"]);
+  add_checks("attribution", report);
   if (!checks.empty()) out.blocks.push_back(Table({"Run", "Check", "Verdict", "Reason"}, std::move(checks)));
   std::vector<Row> silent;
   for (const Json& rule : report["silent_rules"]) silent.push_back({Text(rule, "/rule"), Text(rule, "/why")});

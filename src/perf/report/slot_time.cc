@@ -6,41 +6,61 @@
 #include <cmath>
 
 #include "perf/report/evidence.h"
+#include "perf/statistics/stage_causes.h"
 
 namespace weir {
 namespace {
 
-// Server stage -> cause of the report.
-std::string CauseOf(const std::string& stage) {
-  if (stage.starts_with("queue_")) return stage;
-  if (stage == "prefill" || stage == "decode") return "engine";
-  if (stage == "stall_prefill") return "stalled by others' prefill";
-  if (stage == "preempted" || stage == "recompute") return "preemption";
-  if (stage == "schedule" || stage == "sample" || stage == "grammar") return "scheduling and sampling";
-  if (stage == "recv" || stage == "parse") return "HTTP and JSON";
-  if (stage == "template" || stage == "tokenize") return "template and tokenise";
-  if (stage == "admit" || stage == "handoff") return "admission wait";
-  if (stage == "detokenize") return "detokenise";
-  if (stage == "serialize" || stage == "send" || stage == "output_blocked") return "socket write";
-  return "unattributed";
-}
-
 void AddServed(const RequestRecord& record, SlotTime* balance) {
-  const double residence = record.done_ms - record.intended_ms;
-  const Json* ledger = FindJson(record.server, {"ledger_ms"});
-  if (ledger == nullptr || !ledger->is_object()) {
-    balance->parts_ms["server"] += residence;
+  const auto parts = CutResidence(record);
+  if (!parts) {
+    balance->parts_ms["server"] += record.done_ms - record.intended_ms;
     return;
   }
   balance->has_ledgers = true;
-  double known = 0;
-  for (const auto& [stage, value] : ledger->items()) {
-    const std::optional<double> ms = JsonNumber(&value);
-    if (!ms || stage.starts_with("overlap_")) continue;
-    balance->parts_ms[CauseOf(stage)] += *ms;
-    known += *ms;
+  for (const auto& [cause, ms] : *parts) balance->parts_ms[cause] += ms;
+  // These run on the io thread, beside the engine.
+  for (const char* cause : {"HTTP and JSON", "template and tokenise", "detokenise", "socket write"}) {
+    const auto part = parts->find(cause);
+    if (part != parts->end()) balance->other_cpu_ms += std::max(0.0, part->second);
   }
-  balance->parts_ms["transport and client"] += residence - known;
+  const Json* ledger = FindJson(record.server, {"ledger_ms"});
+  for (const auto& [stage, ms] : ledger->items()) {
+    if (stage.starts_with("overlap_")) balance->other_cpu_ms += JsonNumber(&ms).value_or(0);
+  }
+}
+
+// Linear between the measured batch sizes, flat beyond them. The curve is not empty.
+double DecodeAt(const std::map<double, double>& curve, double batch) {
+  const auto above = curve.lower_bound(batch);
+  if (above == curve.begin()) return above->second;
+  const auto below = std::prev(above);
+  if (above == curve.end()) return below->second;
+  const double share = (batch - below->first) / (above->first - below->first);
+  return below->second + share * (above->second - below->second);
+}
+
+struct Cause {
+  std::string name;
+  double ms;
+  bool modelled;
+};
+
+// Decoding takes longer when more sequences share a step (batch shape), and when others use the cores (contention, no more
+// than they used). What exceeds both is nobody's.
+void SplitDecode(const SlotTime& api, const DirectSlots& direct, double difference,
+                 std::vector<Cause>* causes, double* unattributed) {
+  double rest = difference;
+  if (api.batch_mean && direct.batch_mean && !direct.decode_curve.empty()) {
+    const double shape =
+        DecodeAt(direct.decode_curve, *api.batch_mean) - DecodeAt(direct.decode_curve, *direct.batch_mean);
+    causes->push_back({"decode: batch shape", shape, false});
+    rest -= shape;
+  }
+  const double cap = api.other_cpu_ms * api.batch_mean.value_or(1) / api.good_tokens;
+  const double contention = std::clamp(rest, 0.0, std::max(0.0, cap));
+  if (contention > 0) causes->push_back({"decode: contention for the cores", contention, true});
+  *unattributed += rest - contention;
 }
 
 }  // namespace
@@ -48,12 +68,22 @@ void AddServed(const RequestRecord& record, SlotTime* balance) {
 std::optional<SlotTime> BalanceSlotTime(const Json& load_row, const std::vector<RequestRecord>& records) {
   const std::optional<double> concurrency = NumberAt(load_row, "/concurrency");
   const std::optional<double> wall = NumberAt(load_row, "/wall_s");
-  if (StringAt(load_row, "/mode") != "closed" || !concurrency || !wall || records.empty())
-    return std::nullopt;
+  const double stage = NumberAt(load_row, "/load_stage").value_or(0);
+  if (StringAt(load_row, "/mode") != "closed" || !concurrency || !wall) return std::nullopt;
+  std::vector<RequestRecord> own;
+  for (const RequestRecord& record : records) {
+    if (record.load_stage == static_cast<int>(stage)) own.push_back(record);
+  }
+  if (own.empty()) return std::nullopt;
   SlotTime balance;
   balance.total_ms = *concurrency * *wall * 1000;
+  balance.batch_mean = MeanBatch(own);
+  const double wall_ms = *wall * 1000;
+  balance.other_cpu_ms = NumberAt(load_row, "/client/cpu_ratio").value_or(0) * wall_ms +
+                         NumberAt(load_row, "/machine/stolen_s").value_or(0) * 1000 +
+                         NumberAt(load_row, "/machine/foreign_cpu_s").value_or(0) * 1000;
   double claimed = 0;
-  for (const RequestRecord& record : records) {
+  for (const RequestRecord& record : own) {
     const double residence = record.done_ms - record.intended_ms;
     claimed += residence;
     switch (record.outcome) {
@@ -77,42 +107,63 @@ std::optional<SlotTime> BalanceSlotTime(const Json& load_row, const std::vector<
   return balance;
 }
 
-Json AttributeGap(const SlotTime& api, int concurrency, std::optional<double> direct_best_tps,
-                  std::optional<double> direct_tps, double api_tps) {
-  if (!direct_tps || api.good_tokens <= 0 || api_tps <= 0 || *direct_tps <= 0 || !api.has_ledgers)
-    return nullptr;
-  const double slots_ms = concurrency * 1000.0;
-  const double total = slots_ms / api_tps - slots_ms / *direct_tps;  // sum of all differences, ms per token
-  std::vector<std::pair<std::string, double>> causes;
+std::optional<DirectSlots> ReadDirectSlots(const Json& benchmark, int concurrency) {
+  const std::string row = RowOfBatch(benchmark, concurrency);
+  if (row.empty()) return std::nullopt;
+  const auto total = NumberAt(benchmark, row + "/slot/total_ms_per_token");
+  const Json* causes = FindJson(benchmark.at(Json::json_pointer(row)), {"slot", "ms_per_token"});
+  if (!total || *total <= 0 || causes == nullptr || !causes->is_object()) return std::nullopt;
+  DirectSlots out;
+  out.concurrency = concurrency;
+  out.best_tps = NumberAt(benchmark, BestRow(benchmark) + "/output_tps_steady");
+  out.tps = concurrency * 1000.0 / *total;
+  for (const auto& [cause, ms] : causes->items()) out.ms_per_token[cause] = JsonNumber(&ms).value_or(0);
+  out.batch_mean = NumberAt(benchmark, row + "/slot/batch_mean");
+  for (const Json& other : benchmark["results"]) {
+    const auto batch = NumberAt(other, "/slot/batch_mean"),
+               decode = NumberAt(other, "/slot/ms_per_token/decode");
+    if (batch && decode) out.decode_curve[*batch] = *decode;
+  }
+  return out;
+}
+
+Json AttributeGap(const SlotTime& api, const DirectSlots& direct, double api_tps) {
+  if (api.good_tokens <= 0 || !(api_tps > 0) || !(direct.tps > 0) || !api.has_ledgers) return nullptr;
+  const double slots_ms = direct.concurrency * 1000.0;
+  const double total = slots_ms / api_tps - slots_ms / direct.tps;  // sum of all differences, ms per token
+  std::map<std::string, double> differences;
+  for (const auto& [cause, ms] : api.parts_ms) differences[cause] += ms / api.good_tokens;
+  for (const auto& [cause, ms] : direct.ms_per_token) differences[cause] -= ms;
+  std::vector<Cause> causes;
   double unattributed = 0;
-  for (const auto& [cause, ms] : api.parts_ms) {
-    double difference = ms / api.good_tokens;
-    // The direct run spends all its slot time in the engine.
-    if (cause == "engine") difference -= slots_ms / *direct_tps;
-    if (cause == "unattributed" || cause == "server") {
-      unattributed += difference;
+  for (const auto& [cause, ms] : differences) {
+    if (cause == kUnattributed || cause == "server") {
+      unattributed += ms;
+    } else if (cause == "decode") {
+      SplitDecode(api, direct, ms, &causes, &unattributed);
     } else {
-      causes.emplace_back(cause, difference);
+      causes.push_back({cause, ms, cause == "stalled by others' prefill"});
     }
   }
-  std::sort(causes.begin(), causes.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
-  causes.emplace_back("unattributed", unattributed);
-  const double gap_tps = *direct_tps - api_tps;
+  std::stable_sort(causes.begin(), causes.end(), [](const Cause& a, const Cause& b) { return a.ms > b.ms; });
+  causes.push_back({kUnattributed, unattributed, false});
+  const double gap_tps = direct.tps - api_tps;
   Json list = Json::array();
-  for (const auto& [cause, ms] : causes) {
-    list.push_back({{"cause", cause},
-                    {"slot_ms_per_token", ms},
-                    {"tps", total == 0 ? 0.0 : ms / total * gap_tps},
-                    {"share_ratio", total == 0 ? 0.0 : ms / total},
-                    {"modelled", cause == "stalled by others' prefill"}});
+  for (const Cause& cause : causes) {
+    list.push_back({{"cause", cause.name},
+                    {"slot_ms_per_token", cause.ms},
+                    {"tps", total == 0 ? 0.0 : cause.ms / total * gap_tps},
+                    {"share_ratio", total == 0 ? 0.0 : cause.ms / total},
+                    {"modelled", cause.modelled}});
   }
   const double bound = std::max(0.05 * std::fabs(total), 0.01 * slots_ms / api_tps);
   const double scale = slots_ms / api_tps;
-  return {{"concurrency", concurrency},
-          {"direct_best_tps", NumberOrNull(direct_best_tps)},
-          {"direct_tps", *direct_tps},
+  return {{"concurrency", direct.concurrency},
+          {"direct_best_tps", NumberOrNull(direct.best_tps)},
+          {"direct_tps", direct.tps},
           {"api_tps", api_tps},
           {"causes", list},
+          {"slot_ms_per_token", {{"direct", slots_ms / direct.tps}, {"api", slots_ms / api_tps}}},
           {"residual_ratio", std::fabs(unattributed) / scale},
           {"bound_ratio", bound / scale},
           {"verdict", std::fabs(unattributed) <= bound ? "VALID" : "INVALID"}};

@@ -1,6 +1,6 @@
 // Where the time of a closed loop's workers went: an exact balance, so nothing can hide.
 //
-// Units     shares of C workers x WIN-1; they add up to 1
+// Units     ms; tokens per second
 // Source    docs/MEASUREMENT.md, "Gap attribution" (ATT-1 to ATT-3)
 //
 // C workers exist for W seconds. Every moment of a worker is spent in a request's stage, in a failed or shed
@@ -23,14 +23,28 @@ struct SlotTime {
   double good_tokens = 0;                  // output tokens of ok requests
   std::map<std::string, double> parts_ms;  // cause -> ms; sums to total_ms
   bool has_ledgers = false;  // the server told its stages; without them its time is one part, "server"
+  std::optional<double> batch_mean;  // sequences that ran together
+  double other_cpu_ms =
+      0;  // of the client, of the server's other threads and of strangers, while the engine computed
 };
 
-// Empty for an open loop, or without records.
+// Of the records of this row's stage. Empty for an open loop, or without records.
 std::optional<SlotTime> BalanceSlotTime(const Json& load_row, const std::vector<RequestRecord>& records);
 
-// The causes between direct and API throughput at the same number in flight; null when `direct_tps` is not
-// known.
-Json AttributeGap(const SlotTime& api, int concurrency, std::optional<double> direct_best_tps,
-                  std::optional<double> direct_tps, double api_tps);
+// What the direct benchmark says about the same number in flight.
+struct DirectSlots {
+  int concurrency = 0;
+  std::optional<double> best_tps;  // its best row
+  double tps = 0;                  // C over the slot time of a token
+  std::map<std::string, double> ms_per_token;
+  std::optional<double> batch_mean;
+  std::map<double, double> decode_curve;  // sequences that run together -> decode ms of a token
+};
+// Empty when the benchmark has no row of that batch size, or one from before rows had a slot{}.
+std::optional<DirectSlots> ReadDirectSlots(const Json& benchmark, int concurrency);
+
+// The causes between direct and API throughput at the same number in flight, largest first, "unattributed" last; null when
+// the server told no stages. The verdict is that of V-16 alone.
+Json AttributeGap(const SlotTime& api, const DirectSlots& direct, double api_tps);
 
 }  // namespace weir

@@ -167,6 +167,42 @@ std::string RenderBars(const Json& chart) {
   return out + Text((190 + kWidth) / 2, kHeight - 8, "middle", chart.value("y", "")) + "</svg>";
 }
 
+// Floating bars: a point is {name, end, label, begin}.
+std::string RenderWaterfall(const Json& chart) {
+  const Json& points = chart["series"][0]["points"];
+  double low = 0, high = 0;
+  for (const Json& point : points) {
+    for (const int side : {1, 3}) {
+      low = std::min(low, point[static_cast<size_t>(side)].get<double>());
+      high = std::max(high, point[static_cast<size_t>(side)].get<double>());
+    }
+  }
+  if (high <= low) high = low + 1;
+  const double left = 232, right = kWidth - 116;
+  const Range x{low, high};
+  const double row = (kHeight - kTop - 24) / static_cast<double>(std::max<size_t>(1, points.size()));
+  std::string out = Open(chart);
+  double top = kTop;
+  for (const Json& point : points) {
+    const double end = x.Place(point[1].get<double>(), left, right);
+    const double begin = x.Place(point[3].get<double>(), left, right);
+    const bool is_total = point[3].get<double>() == 0 &&
+                          point[2].get<std::string>().find("−") == std::string::npos &&
+                          !point[2].get<std::string>().starts_with("+");
+    // Gains and losses differ in lightness too.
+    const char* color = is_total ? kColors[0] : end < begin ? kColors[1] : kColors[2];
+    out += Text(left - 6, top + row / 2 + 4, "end", point[0].get<std::string>());
+    out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\"/>",
+                       std::min(begin, end), top + row * 0.15, std::max(1.0, std::fabs(end - begin)),
+                       row * 0.7, color);
+    out +=
+        fmt::format("<path class=\"grid\" d=\"M{:.1f} {:.1f}v{:.1f}\"/>", end, top + row * 0.85, row * 0.3);
+    out += Text(std::max(begin, end) + 6, top + row / 2 + 4, "start", point[2].get<std::string>());
+    top += row;
+  }
+  return out + Text((left + right) / 2, kHeight - 8, "middle", chart.value("y", "")) + "</svg>";
+}
+
 std::string RenderStack(const Json& chart) {
   const Json& series = chart["series"];
   const size_t rows = series.empty() ? 0 : series[0]["points"].size();
@@ -223,6 +259,7 @@ std::string EscapeHtml(std::string_view text) {
 std::string RenderSvg(const Json& chart) {
   const std::string kind = chart.value("kind", "xy");
   if (kind == "bars") return RenderBars(chart);
+  if (kind == "waterfall") return RenderWaterfall(chart);
   if (kind == "stack") return RenderStack(chart);
   return RenderXy(chart);
 }

@@ -7,7 +7,9 @@
 #include <numeric>
 
 #include "perf/statistics/distribution.h"
+#include "perf/statistics/prompt_checks.h"
 #include "perf/statistics/request_metrics.h"
+#include "perf/statistics/stage_causes.h"
 
 namespace weir {
 namespace {
@@ -216,6 +218,7 @@ Json BenchRow(const BenchRowInput& input) {
   row["step"] = steps.breakdown.ToJson();
   row["utilization"] = UtilizationJson(input, steps);
   row["memory"] = input.memory;
+  row["slot"] = SlotJson(all);
   row["limit"] = LimitJson(input, steps, row["output_tps_steady"]);
   return row;
 }
@@ -231,6 +234,7 @@ void AddProfilingCheck(const Json& step, const std::string& prefix, Validity* va
 void CheckBenchRow(const BenchRowInput& input, const Json& row, Validity* validity) {
   const std::string batch = fmt::format("batch {}: ", input.batch_size);
   std::vector<double> headlines;
+  std::vector<RequestRecord> all;
   int64_t failed = 0, ok = 0;
   for (const BenchRun& run : input.runs) {
     if (const auto tps = HeadlineOutputTps(run, input.is_static)) headlines.push_back(*tps);
@@ -254,6 +258,8 @@ void CheckBenchRow(const BenchRowInput& input, const Json& row, Validity* validi
                        batch + fmt::format("share of the physical limit is {:.0f} %", *share * 100));
   }
   AddProfilingCheck(row["step"], batch, validity);
+  for (const BenchRun& run : input.runs) all.insert(all.end(), run.measured.begin(), run.measured.end());
+  CheckPrompts(all, {.template_tokens = 0, .dataset_ratio = 0}, batch, validity);
   if (failed > 0) {
     validity->AddAbove("V-17", "latency", static_cast<double>(failed), 0, std::nullopt,
                        batch + fmt::format("{} requests failed", failed));

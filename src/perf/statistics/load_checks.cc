@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "perf/statistics/backlog.h"
 #include "perf/statistics/distribution.h"
 #include "perf/statistics/load_row.h"
 #include "perf/statistics/request_metrics.h"
@@ -122,6 +123,12 @@ void CheckLoadRow(const LoadRowInput& input, const Json& row, Validity* validity
         fmt::format("little: requests in flight and records disagree by {:.1f} %, limit 5 %", *error * 100));
   }
   CheckDrift(input, validity);
+  if (const auto growth = At(row, {"backlog", "growth_ratio"})) {
+    validity->AddAbove("V-06", "latency", *growth, 0.20, Backlog::kSaturated,
+                       fmt::format("saturated: requests in flight grow by {:.0f} % of their mean, limit 50 %",
+                                   *growth * 100));
+  }
+  CheckPrompts(input.records, input.cache, "", validity);
   CheckFirstRequest(input, validity);
   if (const auto size = At(row, {"chunks", "tokens_per_chunk"})) {
     validity->AddAbove("V-12", "itl", *size, 1.05, 2,

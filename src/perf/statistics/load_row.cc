@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 
+#include "perf/statistics/backlog.h"
 #include "perf/statistics/distribution.h"
 #include "perf/statistics/request_metrics.h"
 
@@ -99,6 +100,17 @@ Json Goodput(const LoadRowInput& input, const std::optional<Window>& whole, int6
           {"output_tps", Rate(tokens, whole)}};
 }
 
+// null in a closed loop, whose number in flight is the client's own choice.
+Json BacklogJson(const LoadRowInput& input) {
+  if (!input.open_loop) return nullptr;
+  const std::optional<Window> window = ArrivalWindow(input.records);
+  const std::optional<Backlog> backlog = window ? MeasureBacklog(input.in_flight, *window) : std::nullopt;
+  if (!backlog) return nullptr;
+  return {{"growth_ratio", backlog->growth_ratio},
+          {"requests_per_s", backlog->requests_per_s},
+          {"saturated", backlog->is_saturated()}};
+}
+
 void AddDistributions(const LoadRowInput& input, Json* row) {
   const auto ok = [&](std::optional<double> (*formula)(const RequestRecord&)) {
     return Distribute(Collect(input.records, Outcome::kOk, formula));
@@ -191,6 +203,7 @@ Json LoadRow(const LoadRowInput& input) {
                                 {"residence_mean_s", little->residence_mean_s},
                                 {"error_ratio", little->error_ratio}}
                          : Json(nullptr);
+  row["backlog"] = BacklogJson(input);
   row["attribution"] = nullptr;
   return row;
 }

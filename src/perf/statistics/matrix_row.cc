@@ -74,9 +74,15 @@ Json MatrixRow(const MatrixCell& cell, const LimitInput& limit) {
   row["share_int8_pp_ratio"] = on_tiles ? Json(nullptr) : RatioOrNull(mac_pp, limit.int8_mac_per_s);
   row["share_tile_pp_ratio"] = RatioOrNull(mac_pp, limit.tile_mac_per_s);
   row["share_int8_tg_ratio"] = RatioOrNull(mac_tg, limit.int8_mac_per_s);
-  Json list = Json::array();
-  for (const MatrixSample& sample : cell.samples) list.push_back((sample.prefill + sample.decode).count());
-  row["samples_ns"] = std::move(list);
+  Json both = Json::array(), prompts = Json::array(), decodes = Json::array();
+  for (const MatrixSample& sample : cell.samples) {
+    both.push_back((sample.prefill + sample.decode).count());
+    prompts.push_back(sample.prefill.count());
+    decodes.push_back(sample.decode.count());
+  }
+  row["samples_ns"] = std::move(both);
+  row["samples_pp_ns"] = std::move(prompts);
+  row["samples_tg_ns"] = std::move(decodes);
   if (cell.breakdown != nullptr) row["step"] = cell.breakdown->ToJson();
   return row;
 }

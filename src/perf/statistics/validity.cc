@@ -34,6 +34,17 @@ std::vector<std::string_view> MembersOf(std::string_view scope, bool in_matrix) 
   return {};
 }
 
+// Which stage a check judges, when there are several.
+std::string RowName(const Json& checks, const Json& check) {
+  const auto row = JsonNumber(FindJson(check, {"row"}));
+  if (!row) return "";
+  for (const Json& other : checks) {
+    if (const auto its = JsonNumber(FindJson(other, {"row"})); its && *its != *row)
+      return fmt::format("stage {:.0f}: ", *row + 1);
+  }
+  return "";
+}
+
 Json NumberOrNull(const std::optional<double>& number) { return number ? Json(*number) : Json(nullptr); }
 
 }  // namespace
@@ -55,7 +66,8 @@ void Validity::AddAbove(std::string id, std::string scope, double value, std::op
   const Verdict verdict = invalid && value > *invalid ? Verdict::kInvalid
                           : warn && value > *warn     ? Verdict::kWarn
                                                       : Verdict::kValid;
-  checks_.push_back({std::move(id), std::move(scope), value, warn, invalid, verdict, std::move(reason)});
+  checks_.push_back(
+      {std::move(id), std::move(scope), value, warn, invalid, verdict, std::move(reason), row_});
 }
 
 void Validity::AddBelow(std::string id, std::string scope, double value, std::optional<double> warn,
@@ -63,7 +75,8 @@ void Validity::AddBelow(std::string id, std::string scope, double value, std::op
   const Verdict verdict = invalid && value < *invalid ? Verdict::kInvalid
                           : warn && value < *warn     ? Verdict::kWarn
                                                       : Verdict::kValid;
-  checks_.push_back({std::move(id), std::move(scope), value, warn, invalid, verdict, std::move(reason)});
+  checks_.push_back(
+      {std::move(id), std::move(scope), value, warn, invalid, verdict, std::move(reason), row_});
 }
 
 Verdict Validity::verdict() const {
@@ -85,22 +98,24 @@ Json Validity::ToJson() const {
                       {"verdict", VerdictName(check.verdict)},
                       {"scope", check.scope},
                       {"reason", check.reason}});
+    if (check.row >= 0) checks.back()["row"] = check.row;
   }
   return {{"verdict", VerdictName(verdict())}, {"checks", std::move(checks)}};
 }
 
 Json Validity::VoidPointers(size_t num_results, size_t num_matrix_rows) const {
   Json pointers = Json::array();
-  std::vector<std::string> scopes;
+  const auto add = [&](const std::string& pointer) {
+    if (std::find(pointers.begin(), pointers.end(), pointer) == pointers.end()) pointers.push_back(pointer);
+  };
   for (const ValidityCheck& check : checks_) {
     if (check.verdict != Verdict::kInvalid) continue;
-    if (std::find(scopes.begin(), scopes.end(), check.scope) != scopes.end()) continue;
-    scopes.push_back(check.scope);
-    if (check.scope == "run") pointers.push_back("/results");
+    if (check.scope == "run") add("/results");
     for (const auto& [list, rows] : {std::pair{"results", num_results}, {"matrix", num_matrix_rows}}) {
       for (size_t row = 0; row < rows; ++row) {
+        if (check.row >= 0 && check.row != static_cast<int>(row)) continue;
         for (const std::string_view member : MembersOf(check.scope, list == std::string_view("matrix"))) {
-          pointers.push_back(fmt::format("/{}/{}/{}", list, row, member));
+          add(fmt::format("/{}/{}/{}", list, row, member));
         }
       }
     }
@@ -125,9 +140,9 @@ std::string Validity::Line(const Json& validity) {
   std::string reasons;
   for (const Json& check : *checks) {
     if (JsonString(FindJson(check, {"verdict"})).value_or("") != "INVALID") continue;
-    reasons +=
-        fmt::format("{}{} {}", reasons.empty() ? "" : "; ", JsonString(FindJson(check, {"id"})).value_or(""),
-                    JsonString(FindJson(check, {"reason"})).value_or(""));
+    reasons += fmt::format("{}{} {}{}", reasons.empty() ? "" : "; ",
+                           JsonString(FindJson(check, {"id"})).value_or(""), RowName(*checks, check),
+                           JsonString(FindJson(check, {"reason"})).value_or(""));
   }
   return fmt::format("{}({})", word, reasons);
 }
@@ -142,7 +157,7 @@ std::vector<std::string> Validity::Warnings(const Json& validity) {
     // What made the run INVALID stands in the verdict's own line already.
     if (its == "VALID" || (its == "INVALID" && invalid)) continue;
     lines.push_back(fmt::format(
-        "{} {}: {}{}", its, JsonString(FindJson(check, {"id"})).value_or(""),
+        "{} {}: {}{}{}", its, JsonString(FindJson(check, {"id"})).value_or(""), RowName(*checks, check),
         JsonString(FindJson(check, {"reason"})).value_or(""),
         its == "INVALID" ? fmt::format(" (voids {})", JsonString(FindJson(check, {"scope"})).value_or(""))
                          : ""));

@@ -22,6 +22,7 @@ struct ValidityCheck {
   std::optional<double> warn_limit, invalid_limit;
   Verdict verdict = Verdict::kValid;
   std::string reason;  // what was measured, in words
+  int row = -1;        // of results[], when the check judges one of them
 };
 
 class Validity {
@@ -32,6 +33,9 @@ class Validity {
   // The same with "below".
   void AddBelow(std::string id, std::string scope, double value, std::optional<double> warn,
                 std::optional<double> invalid, std::string reason);
+
+  // Checks added from now on judge this row of results[]; -1: the whole run.
+  void set_row(int row) { row_ = row; }
 
   const std::vector<ValidityCheck>& checks() const { return checks_; }
   Verdict verdict() const;
@@ -48,6 +52,7 @@ class Validity {
 
  private:
   std::vector<ValidityCheck> checks_;
+  int row_ = -1;
 };
 
 }  // namespace weir

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ namespace weir {
 struct Prompt {
   std::string id;  // names the text, whatever the seed
   std::string text;
+  std::string messages = {};           // a conversation as a JSON array, instead of text
+  std::optional<int> num_tokens = {};  // of a text made to a length, without the chat template
+  int max_tokens = 0;                  // of its answer; 0: what the run asks for
 };
 
 class BuiltinPrompts {

@@ -15,6 +15,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_variant_rows.h"
+
 #include "engine/kernels/isa_attention_tiles.h"
 
 #include "engine/kernels/isa_attention.h"
@@ -207,9 +209,9 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 }  // namespace
 
 extern const KernelTable kAvx512VnniKernels;
-const KernelTable kAvx512VnniKernels = {"avx512vnni", kStripRows,   128,          MatMul,    Quantize,
-                                        RmsNorm,      SiluMultiply, Rope,         Scale,     ExpArray,
-                                        Maximum,      ToHalf,       QuantizeHead, Attention, MergeAttention,
-                                        ProbeInt8,    ProbeFp32,    ProbeRead,    nullptr};
+const KernelTable kAvx512VnniKernels = {
+    "avx512vnni", kStripRows, 128,     MatMul, Quantize,     RmsNorm,   SiluMultiply,   Rope,
+    Scale,        ExpArray,   Maximum, ToHalf, QuantizeHead, Attention, MergeAttention, ProbeInt8,
+    ProbeFp32,    ProbeRead,  nullptr, AddRow, GeluMultiply, SoftCap,   RopeHalves};
 
 }  // namespace weir

@@ -13,6 +13,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_variant_rows.h"
+
 #include "engine/kernels/isa_attention_tiles.h"
 
 #include "engine/kernels/isa_attention.h"
@@ -155,8 +157,8 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 
 extern const KernelTable kGenericKernels;
 const KernelTable kGenericKernels = {
-    "generic",      kStripRows, 0,         MatMul,    Quantize, RmsNorm,      SiluMultiply,
-    Rope,           Scale,      ExpArray,  Maximum,   ToHalf,   QuantizeHead, Attention,
-    MergeAttention, ProbeInt8,  ProbeFp32, ProbeRead, nullptr};
+    "generic", kStripRows, 0,       MatMul, Quantize,     RmsNorm,   SiluMultiply,   Rope,
+    Scale,     ExpArray,   Maximum, ToHalf, QuantizeHead, Attention, MergeAttention, ProbeInt8,
+    ProbeFp32, ProbeRead,  nullptr, AddRow, GeluMultiply, SoftCap,   RopeHalves};
 
 }  // namespace weir

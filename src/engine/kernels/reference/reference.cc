@@ -78,13 +78,31 @@ std::vector<double> Rope(std::span<const float> x, int position, double theta) {
   return out;
 }
 
+double GeluMultiply(double gate, double up) {
+  const double u = std::sqrt(2.0 / 3.14159265358979323846) * (gate + 0.044715 * gate * gate * gate);
+  return 0.5 * gate * (1.0 + std::tanh(u)) * up;
+}
+
+std::vector<double> RopeHalves(std::span<const float> x, int position, double theta) {
+  const size_t half = x.size() / 2;
+  std::vector<double> out(x.size());
+  for (size_t i = 0; i < half; ++i) {
+    const double angle =
+        position * std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(x.size()));
+    out[i] = x[i] * std::cos(angle) - x[half + i] * std::sin(angle);
+    out[half + i] = x[half + i] * std::cos(angle) + x[i] * std::sin(angle);
+  }
+  return out;
+}
+
 std::vector<double> Attention(std::span<const float> query, std::span<const float> keys,
-                              std::span<const float> values, int num_keys) {
+                              std::span<const float> values, int num_keys, double soft_cap) {
   const size_t dim = query.size();
   std::vector<double> scores;
   double largest = -1e300;
   for (size_t k = 0; k < static_cast<size_t>(num_keys); ++k) {
-    scores.push_back(DotProduct(query, keys.subspan(k * dim, dim)).sum);
+    const double score = DotProduct(query, keys.subspan(k * dim, dim)).sum;
+    scores.push_back(soft_cap > 0 ? soft_cap * std::tanh(score / soft_cap) : score);
     largest = std::max(largest, scores.back());
   }
   double total = 0;

@@ -35,8 +35,13 @@ double SiluMultiply(double gate, double up);
 // Pairs (2i, 2i+1) of one head at a position.
 std::vector<double> Rope(std::span<const float> x, int position, double theta);
 
-// One query over keys and values [num_keys][head_dim].
+// By its tanh form.
+double GeluMultiply(double gate, double up);
+// Pairs (i, i + n/2).
+std::vector<double> RopeHalves(std::span<const float> x, int position, double theta);
+
+// One query over keys and values [num_keys][head_dim]; scores go through soft_cap * tanh(score / soft_cap) unless it is 0.
 std::vector<double> Attention(std::span<const float> query, std::span<const float> keys,
-                              std::span<const float> values, int num_keys);
+                              std::span<const float> values, int num_keys, double soft_cap = 0);
 
 }  // namespace weir::reference

@@ -1,0 +1,121 @@
+#include "engine/model/model_tensors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+namespace weir {
+namespace {
+
+constexpr const char* kWidth = "embedding_length";
+constexpr const char* kHeads = "embedding_length and head counts";
+constexpr const char* kFeedForward = "embedding_length and feed_forward_length";
+
+Status Contradiction(const ModelFile& file, std::string message) {
+  return DataLoss(
+      fmt::format("{}: {}; the file is damaged or of another kind, fetch it again", file.path(), message));
+}
+
+Status CheckTensor(const ModelFile& file, const ExpectedTensor& expected) {
+  const TensorInfo* tensor = file.FindTensor(expected.name);
+  if (tensor == nullptr) return Contradiction(file, fmt::format("tensor {} is missing", expected.name));
+  if (tensor->row_length() != expected.columns || tensor->num_rows() != expected.rows)
+    return Contradiction(
+        file, fmt::format("tensor {}: {} call for {} x {}, found {} x {}", expected.name, expected.keys,
+                          expected.columns, expected.rows, tensor->row_length(), tensor->num_rows()));
+  return OkStatus();
+}
+
+std::vector<ExpectedTensor> TensorsBesideLayers(const ModelFile& file, const ModelConfig& config) {
+  const auto hidden = static_cast<uint64_t>(config.hidden_size);
+  const auto vocab = static_cast<uint64_t>(config.vocab_size);
+  std::vector<ExpectedTensor> list = {{"token_embd.weight", hidden, vocab, kWidth},
+                                      {"output_norm.weight", hidden, 1, kWidth}};
+  if (!config.tied_embeddings)
+    list.push_back({"output.weight", hidden, vocab, "embedding_length and token_embd"});
+  // Phi's other set of divisors is known too, though not used.
+  for (const std::string& name : {config.rope_divisors, std::string("rope_factors_long.weight")})
+    if (file.FindTensor(name) != nullptr)
+      list.push_back({name, static_cast<uint64_t>(config.rope_dims / 2), 1, "rope.dimension_count"});
+  return list;
+}
+
+// "attn_q.weight" of "blk.7.attn_q.weight"; empty when it is no layer's.
+std::string_view PartOfLayer(std::string_view name) {
+  if (!name.starts_with("blk.")) return {};
+  const size_t dot = name.find('.', 4);
+  return dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
+}
+
+Status RefuseUnknown(const ModelFile& file, const ModelConfig& config, const std::set<std::string>& known) {
+  std::set<std::string, std::less<>> parts;
+  for (const ExpectedTensor& expected : LayerTensors(config, 0)) parts.emplace(PartOfLayer(expected.name));
+  for (const TensorInfo& tensor : file.tensors()) {
+    if (known.contains(tensor.name)) continue;
+    if (parts.contains(PartOfLayer(tensor.name)))
+      return Contradiction(file, fmt::format("tensor {}: block_count is {}", tensor.name, config.num_layers));
+    return Unimplemented(
+        fmt::format("{}: tensor {} is not part of the {} models that weir computes; use another file",
+                    file.path(), tensor.name, config.architecture));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+std::vector<ExpectedTensor> LayerTensors(const ModelConfig& config, int layer) {
+  const auto name = [layer](const char* part) { return fmt::format("blk.{}.{}", layer, part); };
+  const auto hidden = static_cast<uint64_t>(config.hidden_size);
+  const auto ffn = static_cast<uint64_t>(config.ffn_size);
+  const auto dim = static_cast<uint64_t>(config.head_dim);
+  const uint64_t q = static_cast<uint64_t>(config.num_heads) * dim;
+  const uint64_t kv = static_cast<uint64_t>(config.num_kv_heads) * dim;
+  std::vector<ExpectedTensor> list = {{name("attn_norm.weight"), hidden, 1, kWidth},
+                                      {name("attn_output.weight"), q, hidden, kHeads},
+                                      {name("ffn_norm.weight"), hidden, 1, kWidth}};
+  if (config.fused_qkv) {
+    list.push_back({name("attn_qkv.weight"), hidden, q + 2 * kv, kHeads});
+    list.push_back({name("ffn_up.weight"), hidden, 2 * ffn, kFeedForward});
+  } else {
+    list.push_back({name("attn_q.weight"), hidden, q, kHeads});
+    list.push_back({name("attn_k.weight"), hidden, kv, kHeads});
+    list.push_back({name("attn_v.weight"), hidden, kv, kHeads});
+    list.push_back({name("ffn_gate.weight"), hidden, ffn, kFeedForward});
+    list.push_back({name("ffn_up.weight"), hidden, ffn, kFeedForward});
+  }
+  list.push_back({name("ffn_down.weight"), ffn, hidden, kFeedForward});
+  if (config.attention_biases) {
+    list.push_back({name("attn_q.bias"), q, 1, kHeads});
+    list.push_back({name("attn_k.bias"), kv, 1, kHeads});
+    list.push_back({name("attn_v.bias"), kv, 1, kHeads});
+  }
+  if (config.head_norms) {
+    list.push_back({name("attn_q_norm.weight"), dim, 1, "head sizes"});
+    list.push_back({name("attn_k_norm.weight"), dim, 1, "head sizes"});
+  }
+  if (config.post_norms) {
+    list.push_back({name("post_attention_norm.weight"), hidden, 1, kWidth});
+    list.push_back({name("post_ffw_norm.weight"), hidden, 1, kWidth});
+  }
+  return list;
+}
+
+Status CheckTensors(const ModelFile& file, const ModelConfig& config) {
+  std::set<std::string> known;
+  const auto check = [&](const std::vector<ExpectedTensor>& list) {
+    for (const ExpectedTensor& expected : list) {
+      WEIR_RETURN_IF_ERROR(CheckTensor(file, expected));
+      known.insert(expected.name);
+    }
+    return OkStatus();
+  };
+  WEIR_RETURN_IF_ERROR(check(TensorsBesideLayers(file, config)));
+  for (int layer = 0; layer < config.num_layers; ++layer)
+    WEIR_RETURN_IF_ERROR(check(LayerTensors(config, layer)));
+  if (file.tensors().size() == known.size()) return OkStatus();
+  return RefuseUnknown(file, config, known);
+}
+
+}  // namespace weir

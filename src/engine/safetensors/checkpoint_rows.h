@@ -1,0 +1,43 @@
+// Rows of a checkpoint's tensors as the model wants them: as they lie in the file, or made into something else on the way.
+//
+// Owns      the checkpoint
+// Threads   immutable once filled; any thread
+#pragma once
+
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/gguf/model_file.h"
+#include "engine/safetensors/checkpoint.h"
+
+namespace weir {
+
+class CheckpointRows final : public TensorRows {
+ public:
+  explicit CheckpointRows(Checkpoint checkpoint) : checkpoint_(std::move(checkpoint)) {}
+
+  // Under `tensor.name`, the numbers of `stored`, each plus `added`, in the type of `tensor`.
+  void Add(const TensorInfo& tensor, const StoredTensor& stored, float added);
+  // Numbers that lie in no file.
+  void Add(const TensorInfo& tensor, std::vector<float> values);
+
+  std::span<const std::byte> Rows(const TensorInfo& tensor, uint64_t first, uint64_t last,
+                                  std::vector<std::byte>* buffer) const override;
+  Status CheckUnchanged() const override { return checkpoint_.CheckUnchanged(); }
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+
+ private:
+  struct Source {
+    std::span<const std::byte> data;
+    DType dtype;
+    float added;
+  };
+
+  Checkpoint checkpoint_;
+  std::unordered_map<std::string, Source> sources_;
+  std::vector<std::vector<float>> values_;
+};
+
+}  // namespace weir

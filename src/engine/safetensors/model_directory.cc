@@ -1,0 +1,120 @@
+#include "engine/safetensors/model_directory.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/utf8.h"
+#include "engine/safetensors/checkpoint_rows.h"
+#include "engine/safetensors/hugging_face_config.h"
+#include "engine/safetensors/tensor_names.h"
+#include "engine/safetensors/tokenizer_json.h"
+
+namespace weir {
+namespace {
+
+class Assembler {
+ public:
+  Assembler(const std::string& directory, const HuggingFaceConfig& config, LoadQuantization quantization,
+            Checkpoint checkpoint)
+      : directory_(directory),
+        config_(config),
+        quantization_(quantization),
+        rows_(std::make_unique<CheckpointRows>(std::move(checkpoint))) {}
+
+  Status AddTensors() {
+    const bool tied =
+        config_.states_tie ? config_.tied_embeddings : rows_->checkpoint().Find("lm_head.weight") == nullptr;
+    for (const StoredTensor* stored : rows_->checkpoint().tensors()) {
+      const std::optional<std::string> name = GgufNameOf(stored->name, config_.architecture->is_gemma);
+      if (!name.has_value())
+        return Unimplemented(
+            fmt::format("{}: tensor \"{}\" is not part of the {} models that weir computes; use another "
+                        "model",
+                        directory_, QuoteForMessage(stored->name), config_.architecture->class_name));
+      if (name->empty() || (tied && *name == "output.weight")) continue;
+      WEIR_RETURN_IF_ERROR(Add(*name, *stored));
+    }
+    if (config_.short_factors.empty()) return OkStatus();
+    TensorInfo factors = Info("rope_factors_short.weight", DType::kF32, {config_.short_factors.size()});
+    rows_->Add(factors, config_.short_factors);
+    tensors_.push_back(std::move(factors));
+    return OkStatus();
+  }
+
+  std::vector<TensorInfo> tensors() && { return std::move(tensors_); }
+  std::unique_ptr<CheckpointRows> rows() && { return std::move(rows_); }
+
+ private:
+  TensorInfo Info(std::string name, DType dtype, std::vector<uint64_t> dims) {
+    TensorInfo tensor;
+    tensor.name = std::move(name);
+    tensor.dtype = dtype;
+    tensor.dims = std::move(dims);
+    tensor.offset = next_offset_;
+    next_offset_ += tensor.num_bytes();
+    return tensor;
+  }
+
+  Status Add(const std::string& name, const StoredTensor& stored) {
+    if (stored.shape.empty() || stored.shape.size() > 2)
+      return DataLoss(
+          fmt::format("{}: tensor \"{}\" has {} dimensions, expected 1 or 2; the file is of another kind",
+                      directory_, QuoteForMessage(stored.name), stored.shape.size()));
+    const std::vector<uint64_t> dims(stored.shape.rbegin(), stored.shape.rend());
+    const bool is_norm = name.find("norm.") != std::string::npos;
+    const float added = is_norm && config_.architecture->is_gemma ? 1.0f : 0.0f;
+    const DType dtype = added != 0.0f      ? DType::kF32
+                        : dims.size() == 1 ? stored.dtype
+                                           : TypeOf(name, dims[0], stored);
+    TensorInfo tensor = Info(name, dtype, dims);
+    rows_->Add(tensor, stored, added);
+    tensors_.push_back(std::move(tensor));
+    return OkStatus();
+  }
+
+  // Of a matrix. Four bits cost the embedding and the lm-head more than they save.
+  DType TypeOf(const std::string& name, uint64_t row_length, const StoredTensor& stored) const {
+    if (quantization_ == LoadQuantization::kNone || row_length % 32 != 0) return stored.dtype;
+    const bool is_head = name == "token_embd.weight" || name == "output.weight";
+    return quantization_ == LoadQuantization::kQ4_0 && !is_head ? DType::kQ4_0 : DType::kQ8_0;
+  }
+
+  const std::string& directory_;
+  const HuggingFaceConfig& config_;
+  const LoadQuantization quantization_;
+  std::unique_ptr<CheckpointRows> rows_;
+  std::vector<TensorInfo> tensors_;
+  uint64_t next_offset_ = 0;
+};
+
+}  // namespace
+
+bool IsModelDirectory(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+Result<std::unique_ptr<ModelFile>> OpenModelDirectory(const std::string& directory,
+                                                      LoadQuantization quantization) {
+  if (struct stat info{}; stat((directory + "/config.json").c_str(), &info) != 0)
+    return NotFound(fmt::format(
+        "{} is a directory without config.json; name a GGUF file or a Hugging Face directory", directory));
+  MetadataWriter metadata;
+  WEIR_ASSIGN_OR_RETURN(const HuggingFaceConfig config, HuggingFaceConfig::Read(directory, &metadata));
+  WEIR_RETURN_IF_ERROR(WriteTokenizer(directory, config.vocab_size, &metadata));
+  WEIR_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory));
+  Assembler assembler(directory, config, quantization, std::move(checkpoint));
+  WEIR_RETURN_IF_ERROR(assembler.AddTensors());
+  return ModelFile::Assemble(directory, std::move(metadata.bytes()), metadata.num_keys(),
+                             std::move(assembler).tensors(), std::move(assembler).rows());
+}
+
+Result<std::unique_ptr<ModelFile>> OpenModel(const std::string& path, LoadQuantization quantization) {
+  return IsModelDirectory(path) ? OpenModelDirectory(path, quantization) : ModelFile::Open(path);
+}
+
+}  // namespace weir

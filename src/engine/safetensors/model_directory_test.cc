@@ -1,0 +1,212 @@
+// Hugging Face directories: the same models as tests/golden/architectures' GGUF files, written by transformers.
+#include "engine/safetensors/model_directory.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "engine/kernels/kernels.h"
+#include "engine/safetensors/safetensors_file.h"
+#include "tests/support/golden_architectures.h"
+
+namespace weir {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A copy of a golden directory, for one thing to be wrong in.
+class DirectoryCopy {
+ public:
+  explicit DirectoryCopy(const std::string& name)
+      : path_(fs::temp_directory_path() /
+              ("weir-directory-" + std::to_string(getpid()) + "-" + std::to_string(next_++))) {
+    fs::copy(GoldenArchitecture(name), path_);
+  }
+  ~DirectoryCopy() { fs::remove_all(path_); }
+  std::string path() const { return path_.string(); }
+  std::string In(const std::string& file) const { return (path_ / file).string(); }
+
+  void ChangeConfig(const std::function<void(Json&)>& change) const {
+    Json config = *ReadJsonFile(In("config.json"));
+    change(config);
+    EXPECT_TRUE(WriteFile(In("config.json"), DumpJson(config)).ok());
+  }
+  Status Open(LoadQuantization quantization = LoadQuantization::kNone) const {
+    auto file = OpenModelDirectory(path(), quantization);
+    if (!file.has_value()) return file.error();
+    return ReadModelConfig(**file).status();
+  }
+
+ private:
+  inline static int next_ = 0;
+  fs::path path_;
+};
+
+void ExpectRefused(const Status& status, StatusCode code, const std::vector<std::string>& parts) {
+  ASSERT_EQ(status.code(), code) << status.message() << " " << parts.front();
+  for (const std::string& part : parts)
+    EXPECT_NE(status.message().find(part), std::string::npos) << part << " in: " << status.message();
+}
+
+class ModelDirectoryTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(ModelDirectoryTest, LogitsAreThoseOfTransformersAndOfTheGgufFile) {
+  const ExpectedLogits expected = ReadExpectedLogits(GetParam());
+  const auto directory = OpenModelDirectory(GoldenArchitecture(GetParam()));
+  ASSERT_TRUE(directory.has_value()) << directory.error().message();
+  for (const std::string_view path : KnownKernelPaths()) {
+    if (!CpuSupports(path)) continue;
+    ArchitectureRunner runner(**directory, {path, 2});
+    const auto whole = runner.Run(expected.tokens, {64});
+    EXPECT_LT(LargestDistance(whole, expected.logits, expected.vocab_size), 1e-3) << path;
+    ASSERT_TRUE(SameBits(runner.Run(expected.tokens, {7, 30, 1, 1, 9}), whole)) << path;
+  }
+}
+
+TEST_P(ModelDirectoryTest, QuantizedOnLoadItComputesTheSameModel) {
+  const ExpectedLogits expected = ReadExpectedLogits(GetParam());
+  struct Case {
+    LoadQuantization quantization;
+    double distance;
+  };
+  // Four bits in rows of 32 to 64 random numbers are coarse; a part in a wrong place would move them by about 1.
+  for (const Case& c : {Case{LoadQuantization::kQ8_0, 0.1}, Case{LoadQuantization::kQ4_0, 0.8}}) {
+    const auto directory = OpenModelDirectory(GoldenArchitecture(GetParam()), c.quantization);
+    ASSERT_TRUE(directory.has_value()) << directory.error().message();
+    ArchitectureRunner runner(**directory, {"", 2});
+    EXPECT_LT(LargestDistance(runner.Run(expected.tokens, {64}), expected.logits, expected.vocab_size),
+              c.distance);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, ModelDirectoryTest,
+                         testing::Values("llama", "llama_llama3", "llama_linear", "llama_yarn", "mistral",
+                                         "qwen2", "qwen3", "phi3", "phi3_longrope", "gemma2", "gemma3",
+                                         "smollm3"),
+                         [](const auto& name) { return name.param; });
+
+TEST(ModelDirectory, CompressedCheckpointsAreRefusedByMethod) {
+  for (const char* method : {"gptq", "awq", "fp8"}) {
+    const DirectoryCopy copy("llama");
+    copy.ChangeConfig([&](Json& config) { config["quantization_config"] = {{"quant_method", method}}; });
+    ExpectRefused(copy.Open(), StatusCode::kUnimplemented, {method, "--quantization", "config.json"});
+  }
+}
+
+TEST(ModelDirectory, UnknownArchitecturesAreRefusedWithTheList) {
+  const DirectoryCopy copy("llama");
+  copy.ChangeConfig([](Json& config) { config["architectures"] = {"MambaForCausalLM"}; });
+  ExpectRefused(copy.Open(), StatusCode::kUnimplemented, {"MambaForCausalLM", "Qwen3ForCausalLM"});
+}
+
+TEST(ModelDirectory, SettingsThatWouldChangeTheResultAreRefused) {
+  struct Case {
+    const char* model;
+    const char* key;
+    Json value;
+  };
+  for (const Case& c :
+       {Case{"llama", "hidden_act", "relu"}, Case{"llama", "mlp_bias", true},
+        Case{"llama", "rope_parameters", {{"rope_type", "dynamic"}, {"factor", 2.0}}},
+        Case{"qwen3", "layer_types", {"full_attention", "sliding_attention"}},
+        Case{"smollm3", "no_rope_layers", {1, 0, 1, 0}},
+        Case{"llama_yarn", "rope_parameters", {{"rope_type", "yarn"}, {"factor", 2.0}, {"mscale", 0.7}}}}) {
+    const DirectoryCopy copy(c.model);
+    copy.ChangeConfig([&](Json& config) { config[c.key] = c.value; });
+    ExpectRefused(copy.Open(), StatusCode::kUnimplemented, {"config.json"});
+  }
+}
+
+TEST(ModelDirectory, G10RefusesContradictingConfigurations) {
+  struct Case {
+    const char* key;
+    Json value;
+  };
+  for (const Case& c :
+       {Case{"num_attention_heads", 0}, Case{"num_attention_heads", 5}, Case{"num_key_value_heads", 3},
+        Case{"num_key_value_heads", 0}, Case{"hidden_size", -1}, Case{"hidden_size", 64},
+        Case{"vocab_size", 129}, Case{"num_hidden_layers", 1}, Case{"num_hidden_layers", 3},
+        Case{"num_hidden_layers", 4000000000u}, Case{"intermediate_size", 65}, Case{"head_dim", 15},
+        Case{"head_dim", "16"}, Case{"max_position_embeddings", 0}, Case{"rms_norm_eps", -1.0},
+        Case{"rope_parameters", 7}, Case{"rope_parameters", {{"rope_theta", 0.0}}},
+        Case{"architectures", Json::array()}, Case{"tie_word_embeddings", 1}}) {
+    const DirectoryCopy copy("llama");
+    copy.ChangeConfig([&](Json& config) { config[c.key] = c.value; });
+    SCOPED_TRACE(c.key);
+    EXPECT_EQ(copy.Open().code(), StatusCode::kDataLoss) << copy.Open().message();
+  }
+}
+
+TEST(ModelDirectory, APartThatIsMissingIsNamed) {
+  for (const char* file : {"config.json", "model.safetensors"}) {
+    const DirectoryCopy copy("llama");
+    fs::remove(copy.In(file));
+    ExpectRefused(copy.Open(), StatusCode::kNotFound, {file});
+  }
+  const DirectoryCopy old("llama");
+  fs::rename(old.In("model.safetensors"), old.In("pytorch_model.bin"));
+  ExpectRefused(old.Open(), StatusCode::kUnimplemented, {"pytorch_model.bin", "save_pretrained"});
+}
+
+Json IndexOf(const std::string& path, const std::string& shard) {
+  const auto file = SafetensorsFile::Open(path);
+  EXPECT_TRUE(file.has_value());
+  Json map = Json::object();
+  for (const StoredTensor& tensor : (*file)->tensors()) map[tensor.name] = shard;
+  return {{"weight_map", map}};
+}
+
+TEST(ModelDirectory, ShardsAreReadThroughTheirIndex) {
+  const DirectoryCopy copy("llama");
+  fs::rename(copy.In("model.safetensors"), copy.In("model-00001-of-00001.safetensors"));
+  const Json index = IndexOf(copy.In("model-00001-of-00001.safetensors"), "model-00001-of-00001.safetensors");
+  ASSERT_TRUE(WriteFile(copy.In("model.safetensors.index.json"), DumpJson(index)).ok());
+  EXPECT_TRUE(copy.Open().ok()) << copy.Open().message();
+}
+
+TEST(ModelDirectory, G14RefusesBadSplits) {
+  const DirectoryCopy copy("llama");
+  const Json good = IndexOf(copy.In("model.safetensors"), "model.safetensors");
+  const auto with = [&](const std::function<void(Json&)>& change) {
+    Json index = good;
+    change(index["weight_map"]);
+    EXPECT_TRUE(WriteFile(copy.In("model.safetensors.index.json"), DumpJson(index)).ok());
+    return copy.Open();
+  };
+  for (const std::string& name : {std::string("../model.safetensors"), std::string("/etc/passwd"),
+                                  std::string("a\0b", 3), std::string("..")})
+    ExpectRefused(with([&](Json& map) { map["lm_head.weight"] = name; }), StatusCode::kDataLoss,
+                  {"index.json", "lm_head.weight"});
+  ExpectRefused(with([](Json& map) { map["lm_head.weight"] = "model-2.safetensors"; }), StatusCode::kNotFound,
+                {"model-2.safetensors"});
+  ExpectRefused(with([](Json& map) { map["more.weight"] = "model.safetensors"; }), StatusCode::kDataLoss,
+                {"more.weight", "missing"});
+  ExpectRefused(with([](Json& map) { map.erase("lm_head.weight"); }), StatusCode::kDataLoss,
+                {"lm_head.weight", "not in"});
+  ExpectRefused(with([](Json& map) { map["lm_head.weight"] = 7; }), StatusCode::kDataLoss,
+                {"lm_head.weight"});
+  ExpectRefused(with([](Json& map) { map = Json::object(); }), StatusCode::kDataLoss, {"weight_map"});
+  fs::copy(copy.In("model.safetensors"), copy.In("twin.safetensors"));
+  ExpectRefused(with([](Json& map) { map["lm_head.weight"] = "twin.safetensors"; }), StatusCode::kDataLoss,
+                {"safetensors"});
+}
+
+TEST(ModelDirectory, G9NoticesWeightsThatAreCutWhileTheyLoad) {
+  const DirectoryCopy copy("llama");
+  const auto file = OpenModelDirectory(copy.path());
+  ASSERT_TRUE(file.has_value());
+  fs::resize_file(copy.In("model.safetensors"), 9000);
+  ModelOptions options;
+  options.num_threads = 2;
+  const auto model = Model::Load(**file, options);
+  ASSERT_FALSE(model.has_value());
+  EXPECT_EQ(model.error().code(), StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace weir

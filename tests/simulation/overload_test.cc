@@ -1,0 +1,223 @@
+// What the server promises when more is asked of it than it can do: goodput, waits, recovery, fairness.
+
+#include "tests/simulation/overload.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace weir {
+namespace {
+
+constexpr double kMostTtft = 2.0;
+constexpr double kMostMeanGap = 0.1;
+
+double Percentile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values.size())));
+  return values[std::min(values.size() - 1, rank == 0 ? 0 : rank - 1)];
+}
+
+bool IsGood(const OverloadOutcome& outcome) {
+  return outcome.ttft_s >= 0 && outcome.ttft_s <= kMostTtft && outcome.MeanGap() <= kMostMeanGap;
+}
+
+struct Level {
+  double offered = 0;
+  double goodput = 0;
+  double good_share = 0;
+  double p99_ttft = 0;  // of the admitted
+  int num_refused = 0;
+};
+
+Level Measure(double requests_per_s, uint64_t seed) {
+  constexpr double kSeconds = 60;
+  OverloadRun run({}, seed);
+  run.Add({.requests_per_s = requests_per_s, .until_s = kSeconds});
+  run.Run();
+  EXPECT_EQ(run.wrong(), "");
+  Level level;
+  std::vector<double> ttfts;
+  int num_good = 0;
+  for (const OverloadOutcome& outcome : run.outcomes()) {
+    num_good += IsGood(outcome) ? 1 : 0;
+    level.num_refused += outcome.admitted() ? 0 : 1;
+    if (outcome.admitted()) {
+      EXPECT_GE(outcome.ended_s, 0) << "never ended";
+      ttfts.push_back(outcome.ttft_s);
+    } else {
+      EXPECT_GE(outcome.retry_after_s, 0.1);
+      EXPECT_LE(outcome.retry_after_s, 60);
+    }
+  }
+  level.offered = static_cast<double>(run.outcomes().size()) / kSeconds;
+  level.goodput = num_good / kSeconds;
+  level.good_share = num_good / std::max(1.0, static_cast<double>(run.outcomes().size()));
+  level.p99_ttft = Percentile(ttfts, 0.99);
+  return level;
+}
+
+// The highest rate of a sweep at which 99 % are served well.
+double Capacity(double* peak) {
+  double capacity = 0;
+  *peak = 0;
+  for (double rate = 1; rate <= 14; rate += 0.5) {
+    const Level level = Measure(rate, 1);
+    if (level.good_share >= 0.99) capacity = rate;
+    *peak = std::max(*peak, level.goodput);
+  }
+  return capacity;
+}
+
+double Jain(double a, double b) { return (a + b) * (a + b) / (2 * (a * a + b * b)); }
+
+class OverloadTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    capacity_ = Capacity(&peak_);
+    std::printf("capacity %.1f requests/s, peak goodput %.2f\n", capacity_, peak_);
+  }
+  static double capacity_, peak_;
+};
+double OverloadTest::capacity_ = 0;
+double OverloadTest::peak_ = 0;
+
+TEST_F(OverloadTest, OV1KeepsGoodputAndWaitsAtTenTimesItsCapacity) {
+  ASSERT_GT(capacity_, 2);
+  for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      const Level level = Measure(factor * capacity_, seed);
+      std::printf("%4.0f x: goodput %.2f, p99 TTFT %.3f s, %d refused\n", factor, level.goodput,
+                  level.p99_ttft, level.num_refused);
+      // Nobody can be served who does not ask: at its capacity all that was offered is the most there is.
+      EXPECT_GE(level.goodput, 0.95 * std::min(level.offered, peak_)) << factor << " x, seed " << seed;
+      EXPECT_LE(level.p99_ttft, kMostTtft) << factor << " x, seed " << seed;
+    }
+  }
+}
+
+TEST_F(OverloadTest, OV3RecoversWithinFiveSecondsFromTenTimesItsCapacity) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    OverloadRun run({}, seed);
+    run.Add({.requests_per_s = 10 * capacity_, .until_s = 30});
+    run.Add({.requests_per_s = 0.5 * capacity_, .from_s = 30, .until_s = 60});
+    run.Run();
+    EXPECT_EQ(run.wrong(), "");
+    std::vector<double> ttfts;
+    for (const OverloadOutcome& outcome : run.outcomes()) {
+      if (outcome.arrived_s < 35) continue;
+      EXPECT_TRUE(outcome.admitted())
+          << outcome.refused << " at " << outcome.arrived_s << " s, seed " << seed;
+      ttfts.push_back(outcome.ttft_s);
+    }
+    ASSERT_GT(ttfts.size(), 20u);
+    EXPECT_LE(Percentile(ttfts, 0.99), kMostTtft) << "seed " << seed;
+  }
+}
+
+TEST_F(OverloadTest, OV4TwoEqualKeysAreServedAlikeThoughOneAsksTenTimesAsMuch) {
+  for (const int longer : {1, 4}) {
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      OverloadRun run({}, seed);
+      OverloadClient modest{.owner = "modest", .requests_per_s = 0.6 * capacity_};
+      OverloadClient greedy{.owner = "greedy", .requests_per_s = 6 * capacity_};
+      greedy.shortest_prompt *= longer;
+      greedy.longest_prompt *= longer;
+      run.Add(modest);
+      run.Add(greedy);
+      run.Run();
+      EXPECT_EQ(run.wrong(), "");
+      const double index = Jain(run.ServedCost("modest"), run.ServedCost("greedy"));
+      std::printf("prompts of %d x: served %.0f and %.0f, Jain index %.3f\n", longer,
+                  run.ServedCost("modest"), run.ServedCost("greedy"), index);
+      EXPECT_GE(index, 0.95) << "prompts of " << longer << " x the length, seed " << seed;
+    }
+  }
+}
+
+TEST_F(OverloadTest, OV5And6EveryRequestEndsAndEveryRefusalSaysWhenToComeAgain) {
+  OverloadRun run({}, 11);
+  run.Add({.owner = "a", .requests_per_s = 5 * capacity_, .until_s = 20});
+  run.Add({.owner = "b", .requests_per_s = 0.7 * capacity_, .until_s = 20});
+  run.Run();
+  EXPECT_EQ(run.wrong(), "") << "blocks and the door's counts must be back where they were";
+  int num_refused = 0, num_evicted = 0;
+  for (const OverloadOutcome& outcome : run.outcomes()) {
+    num_refused += outcome.admitted() ? 0 : 1;
+    num_evicted += outcome.refused == "evicted_share" ? 1 : 0;
+    if (outcome.admitted()) {
+      EXPECT_GT(outcome.ended_s, outcome.arrived_s);
+    } else {
+      EXPECT_LT(outcome.ttft_s, 0) << "refused after it began";
+      EXPECT_GE(outcome.retry_after_s, 0.1);
+      EXPECT_LE(outcome.retry_after_s, 60);
+    }
+  }
+  EXPECT_GT(num_refused, 100);
+  EXPECT_GT(num_evicted, 5) << "the modest client must have met a full queue";
+}
+
+TEST_F(OverloadTest, OV7PredictsTheTimeToTheFirstToken) {
+  for (const double factor : {1.0, 2.0}) {
+    std::vector<double> errors;
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+      OverloadRun run({}, seed);
+      run.Add({.requests_per_s = factor * capacity_});
+      run.Run();
+      for (const OverloadOutcome& outcome : run.outcomes()) {
+        if (outcome.ttft_s >= 0.05)
+          errors.push_back(std::abs(outcome.predicted_s - outcome.ttft_s) / outcome.ttft_s);
+      }
+    }
+    std::printf("%.0f x: prediction off by %.0f %% in the median, %.0f %% at p90\n", factor,
+                100 * Percentile(errors, 0.5), 100 * Percentile(errors, 0.9));
+    EXPECT_LE(Percentile(errors, 0.5), 0.2) << factor << " x";
+    EXPECT_LE(Percentile(errors, 0.9), 0.5) << factor << " x";
+  }
+}
+
+TEST_F(OverloadTest, OV9OneLongPromptHoldsUpNobodysStream) {
+  OverloadRun::Machine machine;
+  OverloadRun run(machine, 1);
+  const OverloadClient reader{
+      .shortest_prompt = 64, .longest_prompt = 64, .shortest_output = 600, .longest_output = 600};
+  for (int i = 0; i < 8; ++i) run.AddOne(0.01 * i, reader);
+  run.AddOne(2.0, {.shortest_prompt = 4000, .longest_prompt = 4000});
+  run.Run();
+  EXPECT_EQ(run.wrong(), "");
+  const double most = 2 * ToSeconds(machine.itl_objective);
+  bool met_the_prompt = false;
+  for (const OverloadOutcome& outcome : run.outcomes()) {
+    ASSERT_TRUE(outcome.admitted());
+    if (outcome.num_prompt > 1000) continue;
+    EXPECT_LE(Percentile(outcome.gaps_s, 0.99), most);
+    met_the_prompt = met_the_prompt || Percentile(outcome.gaps_s, 1.0) > 2 * machine.sweep_s;
+  }
+  EXPECT_TRUE(met_the_prompt) << "the prompt must have shared steps with the streams";
+}
+
+TEST_F(OverloadTest, AHigherClassWaitsLessUnderLoadAndNoClassStarves) {
+  OverloadRun run({}, 3);
+  for (const RequestClass service_class :
+       {RequestClass::kInteractive, RequestClass::kDefault, RequestClass::kBatch, RequestClass::kSheddable}) {
+    run.Add({.owner = std::to_string(static_cast<int>(service_class)),
+             .requests_per_s = 1.5 * capacity_,
+             .service_class = service_class});
+  }
+  run.Run();
+  EXPECT_EQ(run.wrong(), "");
+  double last = 1e300;
+  for (const char* owner : {"0", "1", "2", "3"}) {
+    const double served = run.ServedCost(owner);
+    std::printf("class %s: served %.0f\n", owner, served);
+    EXPECT_GT(served, 0) << "class " << owner << " starves";
+    EXPECT_LT(served, last) << "class " << owner;
+    last = served;
+  }
+}
+
+}  // namespace
+}  // namespace weir

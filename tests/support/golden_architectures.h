@@ -1,0 +1,132 @@
+// The tiny models of tests/golden/architectures: what is expected of them, and a way to run them.
+//
+// Owns      ArchitectureRunner owns a model and a cache of its own; the ModelFile outlives it
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/model/model.h"
+
+namespace weir {
+
+inline constexpr int kArchitectureBlocks = 8;
+
+inline std::string GoldenArchitecture(const std::string& name) {
+  return std::string(WEIR_SOURCE_DIR "/tests/golden/architectures/") + name;
+}
+
+struct ExpectedLogits {
+  std::vector<int32_t> tokens;
+  int vocab_size = 0;
+  std::vector<float> logits;
+};
+
+inline ExpectedLogits ReadExpectedLogits(const std::string& name) {
+  std::ifstream in(GoldenArchitecture(name + ".logits"), std::ios::binary);
+  ExpectedLogits expected;
+  int32_t sizes[2] = {};
+  in.read(reinterpret_cast<char*>(sizes), sizeof(sizes));
+  expected.tokens.resize(static_cast<size_t>(sizes[0]));
+  expected.vocab_size = sizes[1];
+  expected.logits.resize(static_cast<size_t>(sizes[0]) * static_cast<size_t>(sizes[1]));
+  in.read(reinterpret_cast<char*>(expected.tokens.data()),
+          static_cast<std::streamsize>(expected.tokens.size() * 4));
+  in.read(reinterpret_cast<char*>(expected.logits.data()),
+          static_cast<std::streamsize>(expected.logits.size() * 4));
+  EXPECT_TRUE(in.good()) << name;
+  return expected;
+}
+
+struct RunnerSetting {
+  std::string_view path;
+  int threads = 1;
+  KvDtype kv_dtype = KvDtype::kF16;
+  WeightStorage storage = WeightStorage::kRepack;
+};
+
+class ArchitectureRunner {
+ public:
+  ArchitectureRunner(const ModelFile& file, const RunnerSetting& setting) : pool_(kArchitectureBlocks) {
+    ModelOptions options;
+    options.isa = setting.path;
+    options.num_threads = setting.threads;
+    options.max_rows = 64;
+    options.max_logit_rows = 64;
+    options.kv_dtype = setting.kv_dtype;
+    options.storage = setting.storage;
+    auto model = Model::Load(file, options);
+    EXPECT_TRUE(model.has_value()) << model.error().message();
+    model_ = *std::move(model);
+    auto kv = KvStorage::Create(model_->config().kv_shape(), kArchitectureBlocks);
+    EXPECT_TRUE(kv.has_value());
+    kv_ = *std::move(kv);
+  }
+
+  const Model& model() const { return *model_; }
+
+  // Logits of every position, in chunks of the given sizes, the last one again and again.
+  std::vector<float> Run(const std::vector<int32_t>& tokens, const std::vector<int>& chunks,
+                         TokenOrigin origin = TokenOrigin::kPrompt) {
+    BlockTable table;
+    table.Cover(pool_, static_cast<int64_t>(tokens.size()));
+    std::vector<float> all;
+    const auto columns = static_cast<size_t>(model_->config().vocab_size);
+    size_t next = 0;
+    for (int first = 0; first < static_cast<int>(tokens.size());) {
+      const int count =
+          std::min(chunks[std::min(next++, chunks.size() - 1)], static_cast<int>(tokens.size()) - first);
+      Batch batch;
+      batch.AddSequence(origin, tokens.data(), first, count, table, true, true);
+      std::vector<float> logits(static_cast<size_t>(count) * columns);
+      std::vector<RowMaximum> maxima(static_cast<size_t>(count));
+      model_->Forward(batch, kv_, MatrixView<float>(logits.data(), count, static_cast<int64_t>(columns)),
+                      maxima);
+      for (int row = 0; row < count; ++row) {
+        const auto begin =
+            logits.begin() + static_cast<std::ptrdiff_t>(row) * static_cast<std::ptrdiff_t>(columns);
+        const auto best = std::max_element(begin, begin + static_cast<std::ptrdiff_t>(columns));
+        EXPECT_EQ(maxima[static_cast<size_t>(row)].best.logit, *best);
+      }
+      all.insert(all.end(), logits.begin(), logits.end());
+      first += count;
+    }
+    table.Free(pool_);
+    return all;
+  }
+
+ private:
+  std::unique_ptr<Model> model_;
+  BlockPool pool_;
+  KvStorage kv_;
+};
+
+// The largest over all positions of |a - b| / |b|, as vectors.
+inline double LargestDistance(const std::vector<float>& a, const std::vector<float>& b, int columns) {
+  EXPECT_EQ(a.size(), b.size());
+  double largest = 0;
+  for (size_t first = 0; first < b.size(); first += static_cast<size_t>(columns)) {
+    double difference = 0, magnitude = 0;
+    for (size_t i = first; i < first + static_cast<size_t>(columns); ++i) {
+      difference += std::pow(double{a[i]} - double{b[i]}, 2);
+      magnitude += std::pow(double{b[i]}, 2);
+    }
+    const double distance = std::sqrt(difference / magnitude);
+    if (!(distance <= largest)) largest = distance;
+  }
+  return largest;
+}
+
+inline bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+}  // namespace weir

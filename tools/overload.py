@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""Asks a real server for more than it can do, and says what it kept of its promises.
+
+    tools/overload.py build/release/weir                 # about 6 minutes
+    tools/overload.py build/release/weir --seconds 60 --repeats 3
+    tools/overload.py build/release/weir --only long-prompt
+
+Workload: prompts of 64 to 256 and answers of 32 to 96 tokens, both uniform; Poisson arrivals, streamed, no retries, over kept-alive
+connections. Goodput counts answers with TTFT <= 2 s and mean ITL <= 100 ms. Capacity is the highest rate of the sweep at which
+99 % are that good; peak the best goodput of the sweep. Client and server share the machine, so both are what remains for the server.
+
+Points, each printed with its figures; exit code 1 when one fails:
+  goodput      at 1, 2, 5 and 10 x capacity: >= 95 % of the peak (at 1 x: of what was offered); p99 TTFT of the admitted <= 2 s
+  rejections   at 10 x: p99 <= 10 ms from the last byte sent to the last received; every 429 has Retry-After; no 503
+  recovery     30 s at 10 x, then 0.5 x: after 5 s no rejection, p99 TTFT <= 2 s
+  long-prompt  one prompt of 4,000 tokens among 8 decoding streams: no stream's p99 ITL above 2 x the ITL objective
+Standard library only.
+"""
+import argparse
+import asyncio
+import json
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+MOST_TTFT = 2.0
+MOST_ITL = 0.1
+ITL_OBJECTIVE = 0.05
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def percentile(values, share):
+    if not values:
+        return float("nan")
+    values = sorted(values)
+    return values[max(0, min(len(values) - 1, -(-int(share * 1000) * len(values) // 1000) - 1))]
+
+
+class Answer:
+    def __init__(self, due):
+        self.due = due  # when it should have been sent: waiting in the client counts as the server's
+        self.status = 0
+        self.code = ""
+        self.sent = self.first = self.ended = None
+        self.gaps = []
+        self.tokens = 0
+        self.has_retry_after = False
+        self.predicted = None
+
+    @property
+    def ttft(self):
+        return self.first - self.due if self.first else None
+
+    @property
+    def is_good(self):
+        mean = sum(self.gaps) / len(self.gaps) if self.gaps else 0
+        return self.ttft is not None and self.ttft <= MOST_TTFT and mean <= MOST_ITL and not self.code
+
+
+class Client:
+    """A pool of kept-alive connections, each speaking as much HTTP as this server answers."""
+
+    def __init__(self, port):
+        self.port = port
+        self.idle = []
+
+    async def post(self, body, answer):
+        payload = json.dumps(body).encode()
+        head = (
+            f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(payload)}\r\n\r\n"
+        ).encode()
+        for attempt in range(2):
+            kept = bool(self.idle) and attempt == 0
+            connection = self.idle.pop() if kept else await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                return await self.exchange(connection, head + payload, answer)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                connection[1].close()
+                if not kept:
+                    answer.code = answer.code or "connection"
+                    return None
+
+    async def exchange(self, connection, payload, answer):
+        reader, writer = connection
+        writer.write(payload)
+        await writer.drain()
+        answer.sent = time.monotonic()
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        answer.status = int(lines[0].split()[1])
+        headers = dict((k.lower(), v.strip()) for k, v in (line.split(":", 1) for line in lines[1:] if ":" in line))
+        answer.has_retry_after = "retry-after" in headers and "retry-after-ms" in headers
+        if "x-predicted-ttft-ms" in headers:
+            answer.predicted = float(headers["x-predicted-ttft-ms"]) / 1000
+        if "content-length" in headers:
+            text = await reader.readexactly(int(headers["content-length"]))
+            if answer.status != 200:
+                answer.code = json.loads(text)["error"]["code"]
+        else:
+            await self.read_events(reader, answer)
+        answer.ended = time.monotonic()
+        if headers.get("connection", "").lower() == "close":
+            writer.close()
+        else:
+            self.idle.append(connection)
+
+    async def read_events(self, reader, answer):
+        last = None
+        while True:
+            size = int(await reader.readline(), 16)
+            chunk = await reader.readexactly(size + 2)
+            if size == 0:
+                return
+            now = time.monotonic()
+            for event in chunk[:-2].split(b"\n\n"):
+                if event.startswith(b'data: {"error"'):
+                    answer.code = json.loads(event[6:])["error"]["code"]
+                elif event.startswith(b"data: {") and b'"finish_reason":null' in event:
+                    answer.tokens += 1
+                    if last is None:
+                        answer.first = now
+                    else:
+                        answer.gaps.append(now - last)
+                    last = now
+
+
+def random_body(rng, model, prompt=(64, 256), output=(32, 96)):
+    return {
+        "model": model,
+        "prompt": [rng.randrange(1000, 20000) for _ in range(rng.randint(*prompt))],
+        "max_tokens": rng.randint(*output),
+        "ignore_eos": True,
+        "temperature": 0,
+        "stream": True,
+    }
+
+
+async def offer(client, model, phases, seed):
+    """Poisson arrivals at (rate, seconds) after one another; returns the answers with the second of their arrival."""
+    rng = random.Random(seed)
+    start = time.monotonic() + 0.05
+    tasks, answers = [], []
+    begin = 0.0
+    for rate, seconds in phases:
+        at = begin + rng.expovariate(rate)
+        while at < begin + seconds:
+            await asyncio.sleep(max(0.0, start + at - time.monotonic()))
+            answer = Answer(start + at)
+            answers.append((at, answer))
+            tasks.append(asyncio.create_task(client.post(random_body(rng, model), answer)))
+            at += rng.expovariate(rate)
+        begin += seconds
+    await asyncio.wait_for(asyncio.gather(*tasks), 120)
+    return answers
+
+
+class Level:
+    def __init__(self, rate, seconds, answers):
+        self.rate, self.seconds = rate, seconds
+        self.answers = [answer for _, answer in answers]
+        good = [a for a in self.answers if a.is_good]
+        self.goodput = len(good) / seconds
+        self.good_share = len(good) / max(1, len(self.answers))
+        self.offered = len(self.answers) / seconds
+        self.admitted = [a for a in self.answers if a.first]
+        self.refused = [a for a in self.answers if a.status == 429]
+        self.p99_ttft = percentile([a.ttft for a in self.admitted], 0.99)
+        self.p99_refusal = percentile([a.ended - a.sent for a in self.refused], 0.99)
+        self.codes = {}
+        for answer in self.answers:
+            if answer.code:
+                self.codes[answer.code] = self.codes.get(answer.code, 0) + 1
+        errors = [abs(a.predicted - a.ttft) / a.ttft for a in self.admitted if a.predicted and a.ttft >= 0.05]
+        self.prediction_error = percentile(errors, 0.5)
+
+    def show(self, name):
+        print(
+            f"{name:>12}  {self.offered:6.1f}/s offered  goodput {self.goodput:5.2f}/s  p50 TTFT "
+            f"{percentile([a.ttft for a in self.admitted], 0.5):.3f} s  p99 {self.p99_ttft:.3f} s  "
+            f"429: {len(self.refused):4d}, p99 {1e3 * self.p99_refusal:.1f} ms  "
+            f"prediction off by {100 * self.prediction_error:.0f} %  {self.codes or ''}",
+            flush=True,
+        )
+
+
+class Points:
+    def __init__(self):
+        self.failed = []
+
+    def check(self, what, holds):
+        print(f"  {'ok  ' if holds else 'FAIL'} {what}", flush=True)
+        if not holds:
+            self.failed.append(what)
+
+
+async def sweep(client, model, args):
+    capacity, peak, rate = 0.0, 0.0, args.first_rate
+    misses = 0
+    while misses < 3:
+        level = Level(rate, args.seconds, await offer(client, model, [(rate, args.seconds)], int(rate * 100)))
+        level.show(f"{rate:.1f}/s")
+        peak = max(peak, level.goodput)
+        if level.good_share >= 0.99:
+            capacity, misses = max(capacity, rate), 0
+        else:
+            misses += 1
+        rate *= 1.3
+    print(f"capacity {capacity:.1f}/s, peak goodput {peak:.2f}/s", flush=True)
+    return capacity, peak
+
+
+async def overload(client, model, args, capacity, peak, points):
+    for factor in (1, 2, 5, 10):
+        levels = []
+        for repeat in range(args.repeats):
+            rate = factor * capacity
+            answers = await offer(client, model, [(rate, args.seconds)], 7000 + 10 * factor + repeat)
+            levels.append(Level(rate, args.seconds, answers))
+            levels[-1].show(f"{factor} x")
+        goodput = sum(level.goodput for level in levels) / len(levels)
+        base = sum(level.offered for level in levels) / len(levels) if factor == 1 else peak
+        points.check(f"{factor} x: goodput {goodput:.2f}/s is {100 * goodput / base:.1f} % of {base:.2f}/s, 95 % wanted",
+                     goodput >= 0.95 * base)
+        worst = max(level.p99_ttft for level in levels)
+        points.check(f"{factor} x: p99 TTFT of the admitted {worst:.3f} s, at most {MOST_TTFT} s", worst <= MOST_TTFT)
+        if factor == 10:
+            refusal = max(level.p99_refusal for level in levels)
+            points.check(f"10 x: p99 of a refusal {1e3 * refusal:.2f} ms, at most 10 ms", refusal <= 0.010)
+        everybody = [answer for level in levels for answer in level.answers]
+        points.check(f"{factor} x: every 429 has Retry-After",
+                     all(a.has_retry_after for a in everybody if a.status == 429))
+        points.check(f"{factor} x: nothing but 200 and 429", all(a.status in (200, 429) for a in everybody))
+
+
+async def recovery(client, model, capacity, points):
+    answers = await offer(client, model, [(10 * capacity, 30), (0.5 * capacity, 25)], 99)
+    after = Level(0.5 * capacity, 20, [(at, answer) for at, answer in answers if at >= 35])
+    after.show("recovered")
+    points.check(f"recovery: {len(after.refused)} refused from 5 s after the overload on", not after.refused)
+    points.check(f"recovery: p99 TTFT {after.p99_ttft:.3f} s", after.p99_ttft <= MOST_TTFT)
+
+
+async def long_prompt(client, model, points):
+    rng = random.Random(1)
+    streams, tasks = [], []
+    for _ in range(8):
+        answer = Answer(time.monotonic())
+        streams.append(answer)
+        tasks.append(asyncio.create_task(client.post(random_body(rng, model, (64, 64), (500, 500)), answer)))
+    while any(answer.tokens < 20 for answer in streams):
+        await asyncio.sleep(0.01)
+    before = [len(answer.gaps) for answer in streams]
+    arrival = Answer(time.monotonic())
+    await client.post(random_body(rng, model, (4000, 4000), (2, 2)), arrival)
+    during = [answer.gaps[count:] for answer, count in zip(streams, before)]
+    await asyncio.gather(*tasks)
+    points.check(f"long-prompt: its own TTFT {arrival.ttft:.2f} s while 8 streams ran on", arrival.ttft is not None)
+    points.check(f"long-prompt: {min(map(len, during))} tokens or more per stream meanwhile", min(map(len, during)) > 10)
+    for what, gaps in (("whole stream", [answer.gaps for answer in streams]), ("while it was computed", during)):
+        worst = max(percentile(of_one, 0.99) for of_one in gaps)
+        longest = max(max(of_one) for of_one in gaps)
+        points.check(f"long-prompt: worst p99 ITL, {what}: {1e3 * worst:.1f} ms (longest gap {1e3 * longest:.1f} ms), "
+                     f"at most {2e3 * ITL_OBJECTIVE:.0f} ms", worst <= 2 * ITL_OBJECTIVE)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_ready(port, process):
+    for _ in range(600):
+        if process.poll() is not None:
+            sys.exit(f"the server ended with {process.returncode}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    sys.exit("the server did not become ready within a minute")
+
+
+async def run(port, args, points):
+    client = Client(port)
+    if args.only in (None, "long-prompt"):
+        await long_prompt(client, "m", points)
+    if args.only == "long-prompt":
+        return
+    capacity, peak = (args.capacity, args.peak) if args.capacity else await sweep(client, "m", args)
+    if capacity == 0:
+        points.check("the lowest rate of the sweep is served well; try a lower --first-rate", False)
+        return
+    if args.only in (None, "overload"):
+        await overload(client, "m", args, capacity, peak or capacity, points)
+    if args.only in (None, "recovery"):
+        await recovery(client, "m", capacity, points)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weir", help="the binary, a release build")
+    parser.add_argument("--model", help="GGUF file; without it the default model")
+    parser.add_argument("--seconds", type=float, default=15, help="per level")
+    parser.add_argument("--repeats", type=int, default=1, help="per level of overload")
+    parser.add_argument("--first-rate", type=float, default=2.0, help="where the sweep for the capacity begins")
+    parser.add_argument("--only", choices=["sweep", "overload", "recovery", "long-prompt"])
+    parser.add_argument("--capacity", type=float, help="requests/s, of an earlier sweep, which is then left out")
+    parser.add_argument("--peak", type=float, help="goodput in requests/s, of the same sweep")
+    parser.add_argument("--server-flag", action="append", default=[], help="one more flag of the server; may be repeated")
+    args = parser.parse_args()
+    model = args.model or subprocess.check_output([ROOT / "tools/get_model.sh"], text=True).split()[-1]
+    port = free_port()
+    command = [args.weir, "serve", "--model", model, "--port", str(port), "--control-port", "off",
+               "--served-model-name", "m", "--ttft-objective", "1500ms", "--log-level", "warning", *args.server_flag]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    points = Points()
+    try:
+        wait_ready(port, process)
+        asyncio.run(run(port, args, points))
+    finally:
+        process.terminate()
+        process.wait(60)
+    print(f"{len(points.failed)} points failed" if points.failed else "all points hold")
+    sys.exit(1 if points.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
