@@ -55,6 +55,8 @@ class GenerationExchange final : public HttpExchange,
   Status Parse(const std::string& body);
   void TakeFields(const GenerationFields& fields);
   Status CheckFields(const GenerationFields& fields) const;
+  // Of a planned prompt, what need not be computed.
+  int64_t NumCachedTokens(const PlannedPrompt& prompt) const;
   // Compiles the constraint elsewhere, then submits.
   void Constrain();
   Status Submit(Duration* retry_after);

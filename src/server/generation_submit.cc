@@ -77,13 +77,18 @@ Status GenerationExchange::Parse(const std::string& body) {
   record_.seed = plan_->seed;
   record_.seed_known = true;
   int64_t num_cached = 0;
-  for (const PlannedPrompt& prompt : plan_->prompts)
-    num_cached += engine_->CountCachedTokens(plan_->shape.owner.salt, prompt.tokens);
+  for (const PlannedPrompt& prompt : plan_->prompts) num_cached += NumCachedTokens(prompt);
   const double ratio = static_cast<double>(record_.prompt_tokens - num_cached) /
                        static_cast<double>(std::max<size_t>(1, body.size()));
   const double mean = context_->tokens_per_body_byte.load(std::memory_order_relaxed);
   context_->tokens_per_body_byte.store(mean + kLearningRate * (ratio - mean), std::memory_order_relaxed);
   return OkStatus();
+}
+
+int64_t GenerationExchange::NumCachedTokens(const PlannedPrompt& prompt) const {
+  // Scores need the logits of every prompt token, so nothing is skipped.
+  if (plan_->shape.prompt_logprobs) return 0;
+  return engine_->CountCachedTokens(plan_->shape.owner.salt, prompt.tokens);
 }
 
 void GenerationExchange::Constrain() {
@@ -131,8 +136,8 @@ void GenerationExchange::PredictTtft() {
   // Load() counts this request's own reservations as waiting; the wait is for the others.
   load.num_waiting = std::max(0, load.num_waiting - plan_->num_sequences());
   load.queued_tokens = std::max<int64_t>(0, load.queued_tokens - reservation_.tokens());
-  const int64_t num_prompt = static_cast<int64_t>(plan_->prompts[0].tokens.size()) -
-                             engine_->CountCachedTokens(plan_->shape.owner.salt, plan_->prompts[0].tokens);
+  const int64_t num_prompt =
+      static_cast<int64_t>(plan_->prompts[0].tokens.size()) - NumCachedTokens(plan_->prompts[0]);
   const Duration since = Now() - record_.ledger.started();
   record_.predicted_ttft_ms = ToMilliseconds(since + PredictWait(load, num_prompt)) +
                               1e3 * static_cast<double>(num_prompt) / load.prefill_tokens_per_s;

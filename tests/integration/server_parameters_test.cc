@@ -49,6 +49,26 @@ TEST(ServerParametersTest, EchoAndPromptLogprobsKeepTheirOwnNumberOfAlternatives
   EXPECT_GE(choice["prompt_logprobs"][1].size(), 4u);
 }
 
+TEST(ServerParametersTest, ScoredPromptsAreComputedAlthoughTheyAreInThePrefixCache) {
+  const ApiServer server;
+  std::string prompt;
+  for (int i = 0; i < 12; ++i) prompt += "hello there ";
+  const auto num_cached = [](const Json& body) {
+    return body["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>();
+  };
+  const Json uncached = server.Complete({{"prompt", prompt}, {"prompt_logprobs", 0}});
+  ASSERT_GT(num_cached(server.Complete({{"prompt", prompt}})), 0);
+  const Json scored = server.Complete({{"prompt", prompt}, {"prompt_logprobs", 0}});
+  EXPECT_EQ(num_cached(scored), 0);
+  const Json& scores = scored["choices"][0]["prompt_logprobs"];
+  EXPECT_EQ(scores.size(), scored["usage"]["prompt_tokens"].get<size_t>());
+  EXPECT_EQ(scores, uncached["choices"][0]["prompt_logprobs"]);
+  const Json echoed = server.Complete({{"prompt", prompt}, {"echo", true}, {"logprobs", 0}});
+  EXPECT_EQ(num_cached(echoed), 0);
+  EXPECT_GE(echoed["choices"][0]["logprobs"]["token_logprobs"].size(), scores.size());
+  EXPECT_GT(num_cached(server.Complete({{"prompt", prompt}, {"echo", true}})), 0) << "not scored";
+}
+
 TEST(ServerParametersTest, BadWordsDoNotComeOut) {
   const ApiServer server;
   const std::string plain = server.Complete({{"ignore_eos", true}})["choices"][0]["text"].get<std::string>();
