@@ -66,6 +66,7 @@ struct Texts {
   std::string scheduler = "continuous", queue = "bounded", on_disconnect = "cancel", prefix_cache = "on";
   std::string ttft = "10s", itl = "50ms", drain = "30s", drain_delay = "0s", request_time = "600s";
   std::string log_level = "info";
+  std::string unknown_params = "ignore";
   std::string control_port = "auto";
 };
 
@@ -126,6 +127,8 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
       ->delimiter(',');
   app.add_flag("--insecure-no-auth", server.insecure_no_auth,
                "listen beyond this machine although no key is asked for");
+  app.add_option("--unknown-params", texts->unknown_params,
+                 "fields of a request that this server does not know: ignore, or reject with 400");
   app.add_option("--drain-delay", texts->drain_delay,
                  "after SIGTERM, how long to go on serving while /ready says no");
   app.add_option("--drain-timeout", texts->drain, "how long running requests may take after SIGTERM");
@@ -152,6 +155,9 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
                                                           {"warning", LogLevel::kWarning},
                                                           {"error", LogLevel::kError},
                                                           {"off", LogLevel::kOff}}));
+  WEIR_ASSIGN_OR_RETURN(
+      spec->server.reject_unknown_params,
+      OneOf<bool>("--unknown-params", texts.unknown_params, {{"ignore", false}, {"reject", true}}));
   WEIR_ASSIGN_OR_RETURN(spec->engine.ttft_objective, ParseDuration("--ttft-objective", texts.ttft));
   WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
   WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,

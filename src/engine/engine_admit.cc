@@ -144,6 +144,7 @@ std::unique_ptr<Sequence> Engine::State::MakeSequence(Request request, EventSink
   sequence->tokens.reserve(request.prompt.size() + request.max_tokens);
   sequence->tokens.assign(request.prompt.begin(), request.prompt.end());
   sequence->sampler = std::make_unique<SamplerState>(request.sampling, request.prompt);
+  if (request.grammar != nullptr) sequence->matcher = std::make_unique<GrammarMatcher>(request.grammar);
   if (prefix_cache != nullptr)
     sequence->block_hashes = prefix_cache->HashBlocks(request.owner.salt, request.prompt);
   if (!options.bounded_queue) {

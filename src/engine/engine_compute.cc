@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "engine/engine_state.h"
+#include "engine/sampling/bad_words.h"
 #include "engine/sampling/logprobs.h"
 
 namespace weir {
@@ -66,14 +67,41 @@ void Engine::State::Sample() {
     const std::span<float> row(logits.data() + (next_row - 1) * columns, columns);
     const int index = sequence.num_output_tokens();
     const LiveSequence& record_of_it = live.at(&sequence);
-    const std::span<const int32_t> forbidden = index < sequence.request.min_tokens
-                                                   ? std::span<const int32_t>(record_of_it.stop_ids)
-                                                   : std::span<const int32_t>();
-    SampledToken sampled = sequence.sampler->Sample(row, maxima[next_row - 1], index, forbidden);
+    forbidden.clear();
+    if (index < sequence.request.min_tokens) forbidden = record_of_it.stop_ids;
+    AppendBadWordEnds(sequence.request.sampling.bad_words,
+                      std::span<const int32_t>(sequence.tokens).subspan(sequence.num_prompt_tokens),
+                      &forbidden);
+    const bool is_constrained = sequence.matcher != nullptr;
+    if (is_constrained) FillAllowed(sequence, record_of_it.stop_ids);
+    SampledToken sampled = sequence.sampler->Sample(
+        row, maxima[next_row - 1], index, forbidden,
+        is_constrained ? std::span<const uint64_t>(allowed) : std::span<const uint64_t>());
     tokens[i] = sampled.token;
     token_logprobs[i] = std::move(sampled.logprobs);
-    if (sampled.token >= 0) sequence.sampler->Accept(sampled.token);
+    if (sampled.token < 0) continue;
+    sequence.sampler->Accept(sampled.token);
+    if (!is_constrained) continue;
+    const auto& stops = record_of_it.stop_ids;
+    if (std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) continue;
+    // Cannot happen: the mask came from the same matcher. Text that breaks the promise must not go out all the same.
+    if (!sequence.matcher->Accept(sampled.token)) tokens[i] = -1;
   }
+}
+
+// What the grammar allows, less what is forbidden if anything else is left: the text must come to its end.
+void Engine::State::FillAllowed(const Sequence& sequence, std::span<const int32_t> stop_ids) {
+  sequence.matcher->FillMask(&allowed);
+  allowed.resize((static_cast<size_t>(model->config().vocab_size) + 63) / 64, 0);
+  const auto bit = [](int32_t token) { return uint64_t{1} << (token % 64); };
+  if (sequence.matcher->can_end()) {
+    for (const int32_t id : stop_ids) allowed[static_cast<size_t>(id) / 64] |= bit(id);
+  }
+  if (forbidden.empty()) return;
+  const std::vector<uint64_t> all = allowed;
+  for (const int32_t id : forbidden) allowed[static_cast<size_t>(id) / 64] &= ~bit(id);
+  if (std::all_of(allowed.begin(), allowed.end(), [](uint64_t word) { return word == 0; })) allowed = all;
+  forbidden.clear();
 }
 
 // Row p holds what the model expects after token p, so it scores token p + 1.
@@ -89,7 +117,8 @@ void Engine::State::ScorePrompt(const ScheduledSequence& entry, int first_logit_
     const std::span<const float> row(logits.data() + static_cast<size_t>(first_logit_row + i) * columns,
                                      columns);
     scores->push_back(
-        LogprobsOf(row, sequence.tokens[scored], std::max(0, sequence.request.sampling.num_logprobs)));
+        LogprobsOf(row, sequence.tokens[scored],
+                   std::max({0, sequence.request.sampling.num_logprobs, sequence.request.num_prompt_top})));
   }
 }
 

@@ -124,15 +124,26 @@ TEST(EnginePrefixTest, CancelledAmongSharersItGivesBackItsOwnAndNoMore) {
   EXPECT_EQ(RunAll(*engine, {stays})[0].tokens, expected.tokens);
 }
 
-TEST(EnginePrefixTest, ScoresOfACachedPromptAreStillAllThere) {
+TEST(EnginePrefixTest, WhoeverWantsScoresOfThePromptIsNotSparedAnyOfIt) {
   Request scored = Greedy(1, 40, 1);
   scored.prompt_logprobs = true;
+  scored.num_prompt_top = 3;
+  const Answer expected = Alone(Without(), scored);
   const auto engine = MakeEngine(Options());
   RunAll(*engine, {MustSubmit(*engine, Greedy(1, 40, 4))});
+  ASSERT_EQ(engine->CountCachedTokens(0, scored.prompt), 32);
   const auto stream = MustSubmit(*engine, scored);
   const Answer answer = RunAll(*engine, {stream})[0];
-  EXPECT_EQ(answer.prompt_logprobs.size(), 40u);
   EXPECT_EQ(stream->ledger().num_cached_tokens, 0);
+  EXPECT_EQ(answer.tokens, expected.tokens);
+  ASSERT_EQ(answer.prompt_logprobs.size(), 40u);
+  for (size_t i = 1; i < 40; ++i) {
+    EXPECT_EQ(answer.prompt_logprobs[i].chosen, expected.prompt_logprobs[i].chosen) << i;
+    EXPECT_EQ(answer.prompt_logprobs[i].top.size(), 3u) << i;
+  }
+  const auto plain = MustSubmit(*engine, Greedy(1, 40, 4));
+  RunAll(*engine, {plain});
+  EXPECT_EQ(plain->ledger().num_cached_tokens, 32) << "others still are";
 }
 
 TEST(EnginePrefixTest, EvictsOldPromptsInsteadOfRefusingNewOnes) {

@@ -66,6 +66,8 @@ void Engine::State::Tell(TimePoint at) {
       event.is_end_token = std::find(stops.begin(), stops.end(), event.token) != stops.end();
       if (event.is_end_token) {
         event.finish = FinishReason::kStop;
+      } else if (sequence.matcher != nullptr && sequence.matcher->must_end()) {
+        event.finish = FinishReason::kStop;
       } else if (sequence.num_output_tokens() >= sequence.request.max_tokens) {
         event.finish = FinishReason::kLength;
       }

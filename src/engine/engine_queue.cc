@@ -50,7 +50,8 @@ Status WhyUnwanted(const Sequence& sequence, const LiveSequence& live, TimePoint
 
 std::vector<int32_t> StopIds(const Request& request, std::span<const TokenId> end_ids) {
   std::vector<int32_t> ids = request.stop_token_ids;
-  if (!request.ignore_eos) ids.insert(ids.end(), end_ids.begin(), end_ids.end());
+  if (!request.ignore_eos || request.grammar != nullptr)
+    ids.insert(ids.end(), end_ids.begin(), end_ids.end());
   return ids;
 }
 

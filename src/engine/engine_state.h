@@ -64,6 +64,8 @@ struct Engine::State {
   std::vector<RowMaximum> maxima;                              // of its rows
   std::vector<int32_t> tokens;                                 // one per plan entry
   std::vector<std::unique_ptr<TokenLogprobs>> token_logprobs;  // the same
+  std::vector<int32_t> forbidden;                              // scratch of Sample()
+  std::vector<uint64_t> allowed;                               // the same, of tokens
   std::vector<Sequence*> ending;                               // scratch
   Status weights_fault;                                        // OK, or why no weight can be trusted any more
   StepProfile profile;
@@ -109,6 +111,7 @@ struct Engine::State {
 
   // engine_compute.cc
   void SizeBuffers(int max_logit_rows);
+  void FillAllowed(const Sequence& sequence, std::span<const int32_t> stop_ids);
   void BuildBatch();
   void Forward();
   void Sample();

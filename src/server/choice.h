@@ -1,5 +1,6 @@
 // One sequence on its way back: token events in, text with its log-probabilities out.
 //
+// Requires  the prompt outlives it
 // Owns      the detokenizer and what has not been taken yet
 // Threads   the request's io thread
 //
@@ -8,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "engine/tokenizer/detokenizer.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "net/openai/response_json.h"
+#include "server/tool_call_parser.h"
 
 namespace weir {
 
@@ -22,8 +25,11 @@ struct ChoiceOptions {
   std::vector<std::string> stop;
   bool skip_special = true;
   bool with_logprobs = false;
+  int num_logprobs = 0;          // of alternatives, with with_logprobs
+  int num_prompt_logprobs = -1;  // -1: none
   bool with_token_ids = false;
   bool is_chat = true;
+  bool finds_tool_calls = false;
 };
 
 class Choice {
@@ -32,6 +38,8 @@ class Choice {
 
   // Completions with echo: what comes before the first generated token.
   void AddEcho(const std::string& text, std::vector<int32_t> prompt);
+  // What event.prompt_logprobs will be about, when they were asked for.
+  void SetPrompt(std::span<const int32_t> prompt) { prompt_ = prompt; }
   // Requires no error event. Nothing after a stop string or the final event has an effect.
   void Take(const TokenEvent& event);
 
@@ -51,7 +59,9 @@ class Choice {
     int64_t end_byte = 0;
   };
 
+  void AddText(std::string text);
   void AddLogprob(int32_t token, const TokenLogprobs* logprobs);
+  void WritePromptLogprobs(const std::vector<TokenLogprobs>& scores);
 
   const Tokenizer& tokenizer_;
   ChoiceOptions options_;
@@ -64,6 +74,10 @@ class Choice {
   std::vector<PendingLogprob> logprobs_;
   std::vector<int32_t> token_ids_;
   std::vector<int32_t> echoed_prompt_;
+  std::span<const int32_t> prompt_;
+  std::string prompt_logprobs_;
+  ToolCallParser tool_parser_;
+  std::vector<WireToolCall> tool_calls_;
   std::string finish_reason_;
   bool finish_taken_ = false;
   int num_tokens_ = 0;

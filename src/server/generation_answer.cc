@@ -77,8 +77,8 @@ void GenerationExchange::AppendChunks(Sequence* sequence, std::string* out) {
   const UsageCounts* const shown = continuous_usage_ ? &usage : nullptr;
   WireChoice news = choice.TakeNews();
   const std::string finish_reason = std::exchange(news.finish_reason, std::string());
-  const bool has_content =
-      is_first || !news.text.empty() || !news.token_ids.empty() || !news.logprobs.empty();
+  const bool has_content = is_first || !news.text.empty() || !news.token_ids.empty() ||
+                           !news.tool_calls.empty() || !news.logprobs.empty();
   if (has_content) *out += SseEvent(json_->Chunk(news, is_first, shown));
   if (finish_reason.empty()) return;
   WireChoice last;

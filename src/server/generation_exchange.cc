@@ -82,6 +82,10 @@ void GenerationExchange::OnBody(std::string body) {
   Status status = TakePlace(body.size(), &retry_after);
   record_.ledger.Enter(Stage::kParse, Now());
   if (status.ok()) status = Parse(body);
+  if (status.ok() && constraint_.kind != OutputConstraint::Kind::kNone) {
+    Constrain();
+    return;
+  }
   if (status.ok()) status = Submit(&retry_after);
   if (!status.ok()) Fail(status, retry_after);
 }
@@ -91,6 +95,7 @@ void GenerationExchange::OnDisconnect() {
   client_left_ = true;
   record_.client_left = Now();
   keep_alive_timer_.reset();
+  compiling_.reset();
   reservation_ = Reservation();
   if (context_->options.cancel_on_disconnect) CancelAll();
   CloseIfOver();

@@ -54,6 +54,11 @@ class GenerationExchange final : public HttpExchange,
   // generation_submit.cc
   Status Parse(const std::string& body);
   void TakeFields(const GenerationFields& fields);
+  Status CheckFields(const GenerationFields& fields) const;
+  // Of a planned prompt, what need not be computed.
+  int64_t NumCachedTokens(const PlannedPrompt& prompt) const;
+  // Compiles the constraint elsewhere, then submits.
+  void Constrain();
   Status Submit(Duration* retry_after);
   void SetDeadlines(Request* request) const;
   void PredictTtft();
@@ -92,6 +97,8 @@ class GenerationExchange final : public HttpExchange,
   ChoiceOptions choice_options_;
   std::optional<GenerationPlan> plan_;
   std::optional<ResponseJson> json_;
+  OutputConstraint constraint_;
+  std::shared_ptr<void> compiling_;  // while a grammar is
   std::vector<Sequence> sequences_;
   int num_open_ = 0;       // sequences without a final event
   bool answered_ = false;  // the last byte of the response was given to the writer

@@ -6,12 +6,15 @@
 #include <utility>
 
 #include "base/rng.h"
+#include "server/tool_rendering.h"
 
 namespace weir {
 namespace {
 
 constexpr int64_t kDefaultCompletionTokens = 16;
 constexpr int kTokensPerBlock = 16;
+// Some 80 bytes of text each, while other requests want memory too.
+constexpr int64_t kMaxPromptScores = 500000;
 
 TimePoint Now() { return MonotonicClock::Get().Now(); }
 
@@ -74,10 +77,21 @@ Result<Request> ShapeOf(const GenerationFields& fields, const Engine& engine) {
     }
     sampling.logit_bias.emplace_back(static_cast<int32_t>(id), static_cast<float>(bias));
   }
+  for (size_t i = 0; i < fields.bad_words.size(); ++i) {
+    // In the middle of a text a word begins with a space more often than not.
+    for (const char* before : {"", " "}) {
+      WEIR_ASSIGN_OR_RETURN(
+          std::vector<int32_t> word,
+          engine.tokenizer().Encode(before + fields.bad_words[i], SpecialTokens::kAsText, /*add_bos=*/false));
+      if (!word.empty()) sampling.bad_words.push_back(std::move(word));
+    }
+  }
   WEIR_RETURN_IF_ERROR(Validate(sampling, vocab_size));
   WEIR_ASSIGN_OR_RETURN(shape.stop_token_ids,
                         CheckedIds(fields.stop_token_ids, vocab_size, "stop_token_ids"));
   shape.ignore_eos = fields.ignore_eos;
+  shape.prompt_logprobs = fields.num_prompt_logprobs >= 0;
+  shape.num_prompt_top = std::max(0, fields.num_prompt_logprobs);
   return shape;
 }
 
@@ -100,6 +114,15 @@ Status FitPrompts(const GenerationFields& fields, std::optional<int64_t> otherwi
     }
   }
   plan->shape.min_tokens = static_cast<int>(fields.min_tokens);
+  const int64_t num_scores = plan->num_prompt_tokens() * (fields.num_prompt_logprobs + 1);
+  if (fields.num_prompt_logprobs >= 0 && num_scores > kMaxPromptScores) {
+    return InvalidArgument(
+               fmt::format("prompt_logprobs asks for {} values over all prompt tokens and choices, "
+                           "expected at most {}; ask for fewer, or send shorter prompts",
+                           num_scores, kMaxPromptScores))
+        .WithReason("invalid_value")
+        .WithParam("prompt_logprobs");
+  }
   return OkStatus();
 }
 
@@ -124,16 +147,6 @@ int64_t ContextLimit(const Engine& engine) {
   return std::min<int64_t>(engine.max_model_len(), int64_t{engine.num_kv_blocks()} * kTokensPerBlock);
 }
 
-std::vector<ChatMessage> ToChatMessages(const std::vector<WireMessage>& messages) {
-  std::vector<ChatMessage> out;
-  out.reserve(messages.size());
-  for (const WireMessage& message : messages) {
-    // OpenAI's newer name of the same thing; templates know the older one.
-    out.push_back({message.role == "developer" ? "system" : message.role, message.content, message.name});
-  }
-  return out;
-}
-
 Result<GenerationPlan> PlanChat(const ChatRequest& request, const Engine& engine, Ledger* ledger) {
   WEIR_ASSIGN_OR_RETURN(GenerationPlan plan, StartPlan(request, engine));
   const ChatTemplate* chat_template = engine.chat_template();
@@ -146,9 +159,10 @@ Result<GenerationPlan> PlanChat(const ChatRequest& request, const Engine& engine
   for (const WireMessage& message : request.messages) bytes += message.content.size();
   WEIR_RETURN_IF_ERROR(CheckBytes(bytes, engine, "messages"));
   ledger->Enter(Stage::kTemplate, Now());
+  const RenderedTools rendered = RenderTools(request, chat_template->knows_tools());
   WEIR_ASSIGN_OR_RETURN(
       const std::vector<RenderedPiece> pieces,
-      chat_template->Render(ToChatMessages(request.messages), request.add_generation_prompt));
+      chat_template->Render(rendered.messages, request.add_generation_prompt, rendered.tools));
   ledger->Enter(Stage::kTokenize, Now());
   ledger->templated = ledger->last_change();
   std::vector<MarkedText> parts;
@@ -201,7 +215,7 @@ Result<GenerationPlan> PlanCompletion(const CompletionRequest& request, const En
   ledger->tokenized = Now();
   WEIR_RETURN_IF_ERROR(FitPrompts(request, kDefaultCompletionTokens, engine, &plan));
   // An answer of no token still scores the prompt.
-  plan.shape.prompt_logprobs = request.echo && (request.num_logprobs >= 0 || request.max_tokens == 0);
+  plan.shape.prompt_logprobs |= request.echo && (request.num_logprobs >= 0 || request.max_tokens == 0);
   return plan;
 }
 

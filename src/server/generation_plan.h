@@ -38,6 +38,5 @@ Result<GenerationPlan> PlanChat(const ChatRequest& request, const Engine& engine
 Result<GenerationPlan> PlanCompletion(const CompletionRequest& request, const Engine& engine, Ledger* ledger);
 // One sequence of the plan.
 Request MakeRequest(const GenerationPlan& plan, int sequence, std::string id);
-std::vector<ChatMessage> ToChatMessages(const std::vector<WireMessage>& messages);
 
 }  // namespace weir

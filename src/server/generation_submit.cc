@@ -31,28 +31,41 @@ void GenerationExchange::TakeFields(const GenerationFields& fields) {
   choice_options_ = {.stop = fields.stop,
                      .skip_special = fields.skip_special_tokens,
                      .with_logprobs = fields.num_logprobs >= 0,
+                     .num_logprobs = std::max(0, fields.num_logprobs),
+                     .num_prompt_logprobs = fields.num_prompt_logprobs,
                      .with_token_ids = fields.return_token_ids,
                      .is_chat = is_chat_};
 }
 
+Status GenerationExchange::CheckFields(const GenerationFields& fields) const {
+  if (context_->options.reject_unknown_params && !fields.ignored_fields.empty()) {
+    const std::string& name = fields.ignored_fields[0];
+    return InvalidArgument(fmt::format("this server does not know the field {}; leave it out", name))
+        .WithReason("unknown_parameter")
+        .WithParam(name.substr(0, name.find(' ')));
+  }
+  if (fields.model == context_->options.model_name) return OkStatus();
+  return NotFound(fmt::format("there is no model \"{}\" here; this server has \"{}\"",
+                              QuoteForMessage(fields.model), context_->options.model_name))
+      .WithReason("model_not_found")
+      .WithParam("model");
+}
+
 Status GenerationExchange::Parse(const std::string& body) {
-  const auto check_model = [&](const std::string& model) {
-    if (model == context_->options.model_name) return OkStatus();
-    return NotFound(fmt::format("there is no model \"{}\" here; this server has \"{}\"",
-                                QuoteForMessage(model), context_->options.model_name))
-        .WithReason("model_not_found")
-        .WithParam("model");
-  };
   if (is_chat_) {
-    WEIR_ASSIGN_OR_RETURN(const ChatRequest request, ParseChatRequest(body));
+    WEIR_ASSIGN_OR_RETURN(ChatRequest request, ParseChatRequest(body));
     TakeFields(request);
-    WEIR_RETURN_IF_ERROR(check_model(request.model));
+    WEIR_RETURN_IF_ERROR(CheckFields(request));
     record_.ledger.parsed = Now();
     WEIR_ASSIGN_OR_RETURN(plan_, PlanChat(request, *engine_, &record_.ledger));
+    constraint_ = std::move(request.constraint);
+    choice_options_.finds_tool_calls = !request.tools.empty() && request.tool_choice != ToolChoice::kNone &&
+                                       (constraint_.kind == OutputConstraint::Kind::kNone ||
+                                        constraint_.kind == OutputConstraint::Kind::kToolCalls);
   } else {
     WEIR_ASSIGN_OR_RETURN(const CompletionRequest request, ParseCompletionRequest(body));
     TakeFields(request);
-    WEIR_RETURN_IF_ERROR(check_model(request.model));
+    WEIR_RETURN_IF_ERROR(CheckFields(request));
     record_.ledger.parsed = Now();
     WEIR_ASSIGN_OR_RETURN(plan_, PlanCompletion(request, *engine_, &record_.ledger));
   }
@@ -64,13 +77,39 @@ Status GenerationExchange::Parse(const std::string& body) {
   record_.seed = plan_->seed;
   record_.seed_known = true;
   int64_t num_cached = 0;
-  for (const PlannedPrompt& prompt : plan_->prompts)
-    num_cached += engine_->CountCachedTokens(plan_->shape.owner.salt, prompt.tokens);
+  for (const PlannedPrompt& prompt : plan_->prompts) num_cached += NumCachedTokens(prompt);
   const double ratio = static_cast<double>(record_.prompt_tokens - num_cached) /
                        static_cast<double>(std::max<size_t>(1, body.size()));
   const double mean = context_->tokens_per_body_byte.load(std::memory_order_relaxed);
   context_->tokens_per_body_byte.store(mean + kLearningRate * (ratio - mean), std::memory_order_relaxed);
   return OkStatus();
+}
+
+int64_t GenerationExchange::NumCachedTokens(const PlannedPrompt& prompt) const {
+  // Scores need the logits of every prompt token, so nothing is skipped.
+  if (plan_->shape.prompt_logprobs) return 0;
+  return engine_->CountCachedTokens(plan_->shape.owner.salt, prompt.tokens);
+}
+
+void GenerationExchange::Constrain() {
+  record_.ledger.Enter(Stage::kQueueGrammar, Now());
+  compiling_ = context_->grammars.Compile(
+      engine_->tokenizer(), constraint_, io_,
+      [weak = weak_from_this()](Result<std::shared_ptr<Grammar>> grammar) {
+        const std::shared_ptr<GenerationExchange> self = weak.lock();
+        if (self == nullptr || self->closed_ || self->client_left_) return;
+        self->compiling_.reset();
+        Duration retry_after{};
+        Status status = grammar.status();
+        if (status.ok()) {
+          self->plan_->shape.grammar = std::move(grammar).value();
+          status = self->Submit(&retry_after);
+        } else {
+          const bool of_tools = self->constraint_.kind == OutputConstraint::Kind::kToolCalls;
+          status = std::move(status).WithParam(of_tools ? "tools" : "response_format.json_schema.schema");
+        }
+        if (!status.ok()) self->Fail(status, retry_after);
+      });
 }
 
 void GenerationExchange::SetDeadlines(Request* request) const {
@@ -97,8 +136,8 @@ void GenerationExchange::PredictTtft() {
   // Load() counts this request's own reservations as waiting; the wait is for the others.
   load.num_waiting = std::max(0, load.num_waiting - plan_->num_sequences());
   load.queued_tokens = std::max<int64_t>(0, load.queued_tokens - reservation_.tokens());
-  const int64_t num_prompt = static_cast<int64_t>(plan_->prompts[0].tokens.size()) -
-                             engine_->CountCachedTokens(plan_->shape.owner.salt, plan_->prompts[0].tokens);
+  const int64_t num_prompt =
+      static_cast<int64_t>(plan_->prompts[0].tokens.size()) - NumCachedTokens(plan_->prompts[0]);
   const Duration since = Now() - record_.ledger.started();
   record_.predicted_ttft_ms = ToMilliseconds(since + PredictWait(load, num_prompt)) +
                               1e3 * static_cast<double>(num_prompt) / load.prefill_tokens_per_s;
@@ -135,8 +174,9 @@ Status GenerationExchange::Submit(Duration* retry_after) {
     reader->on_news = [self = shared_from_this(), i] { self->OnNews(i); };
     Sequence& sequence = sequences_[i];
     sequence.choice = std::make_unique<Choice>(engine_->tokenizer(), choice_options_, i);
+    const PlannedPrompt& prompt = plan_->prompts[i / plan_->n];
+    sequence.choice->SetPrompt(prompt.tokens);
     if (plan_->echo) {
-      const PlannedPrompt& prompt = plan_->prompts[i / plan_->n];
       sequence.choice->AddEcho(prompt.echo_text, prompt.tokens);
     }
     Admitted<std::shared_ptr<RequestStream>> submitted =

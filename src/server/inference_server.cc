@@ -77,6 +77,7 @@ void InferenceServer::BeginDrain() {
 }
 
 void InferenceServer::Stop() {
+  context_.grammars.Stop();  // it posts to the io threads
   if (data_ != nullptr) data_->Stop();
   if (control_ != nullptr) control_->Stop();
 }

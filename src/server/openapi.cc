@@ -1,18 +1,76 @@
 #include "server/openapi.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cmath>
-#include <optional>
 #include <string>
+#include <utility>
 
 #include "base/version.h"
-#include "net/openai/parameter_table.h"
-#include "server/route_table.h"
+#include "server/body_schema.h"
 
 namespace weir {
 namespace {
+
+Json TypeOf(const char* type) { return {{"type", type}}; }
+
+Json JsonContent(Json schema) { return {{"application/json", {{"schema", std::move(schema)}}}}; }
+
+Json ErrorSchema() {
+  const Json text_or_null = {{"type", {"string", "null"}}};
+  const Json inner = {{"type", "object"},
+                      {"properties",
+                       {{"message", TypeOf("string")},
+                        {"type", TypeOf("string")},
+                        {"param", text_or_null},
+                        {"code", text_or_null}}},
+                      {"required", {"message", "type", "param", "code"}}};
+  return {{"type", "object"}, {"properties", {{"error", inner}}}, {"required", Json::array({"error"})}};
+}
+
+Json Responses(const Route& route) {
+  const Json error = {{"$ref", "#/components/responses/Error"}};
+  Json answer = {{"description", "The answer."}};
+  if (route.id == RouteId::kMetrics) {
+    answer["content"]["text/plain"] = Json::object();
+  } else if (route.id == RouteId::kDebugRequests) {
+    answer["content"]["application/x-ndjson"] = Json::object();
+  } else {
+    answer["content"] = JsonContent(TypeOf("object"));
+  }
+  Json out = Json::object();
+  for (const char* status : {"400", "401", "403", "404", "405", "503"}) out[status] = error;
+  if (route.method == "POST") {
+    for (const char* status : {"408", "413", "415", "429"}) out[status] = error;
+  }
+  if (route.id == RouteId::kChatCompletions || route.id == RouteId::kCompletions) {
+    answer["content"]["text/event-stream"] = Json::object();
+    for (const char* status : {"500", "504"}) out[status] = error;
+  }
+  if (route.id == RouteId::kHealth || route.id == RouteId::kReady)
+    out["503"] = {{"description", "No, and why."}, {"content", JsonContent(TypeOf("object"))}};
+  out["200"] = std::move(answer);
+  return out;
+}
+
+Json Operation(const Route& route) {
+  Json out = {{"tags", Json::array()}};
+  if (route.listeners & kDataListener) out["tags"].push_back("data");
+  if (route.listeners & kControlListener) out["tags"].push_back("control");
+  if (route.path.ends_with('/')) {
+    const Json id = {{"name", "id"},
+                     {"in", "path"},
+                     {"required", true},
+                     {"schema", {{"type", "string"}, {"minLength", 1}}}};
+    out["parameters"] = Json::array({id});
+  }
+  if (const std::optional<Endpoint> endpoint = EndpointOf(route.id))
+    out["requestBody"] = {{"required", true}, {"content", JsonContent(BodySchema(*endpoint))}};
+  out["responses"] = Responses(route);
+  // A key, or none where the operator asks for none. What may be public is open to whom the operator opens it.
+  if (!route.may_be_public && (route.listeners & kDataListener))
+    out["security"] = Json::array({{{"key", Json::array()}}, Json::object()});
+  return out;
+}
+
+}  // namespace
 
 std::optional<Endpoint> EndpointOf(RouteId id) {
   switch (id) {
@@ -29,139 +87,20 @@ std::optional<Endpoint> EndpointOf(RouteId id) {
   }
 }
 
-Json Range(const Field& field, const char* least, const char* most) {
-  Json out = Json::object();
-  if (field.least == 0 && field.most == 0) return out;
-  const auto number = [](double value) {
-    return std::abs(value) < 1e15 && value == std::floor(value) ? Json(static_cast<int64_t>(value))
-                                                                : Json(value);
-  };
-  out[least] = number(field.least);
-  // A bound that no client can reach is a bound of the type, not of the field.
-  if (field.most < 9e18) out[most] = number(field.most);
-  if (field.least < -9e18) out.erase(least);
-  return out;
-}
-
-Json ShapeOf(const Field& field) {
-  switch (field.type) {
-    case FieldType::kBool:
-      return {{"type", {"boolean", "null"}}};
-    case FieldType::kInteger: {
-      Json out = {{"type", {"integer", "null"}}};
-      out.update(Range(field, field.excludes_least ? "exclusiveMinimum" : "minimum", "maximum"));
-      return out;
-    }
-    case FieldType::kNumber: {
-      Json out = {{"type", {"number", "null"}}};
-      out.update(Range(field, field.excludes_least ? "exclusiveMinimum" : "minimum", "maximum"));
-      return out;
-    }
-    case FieldType::kString: {
-      Json out = {{"type", {"string", "null"}}};
-      out.update(Range(field, "minLength", "maxLength"));
-      return out;
-    }
-    case FieldType::kStringOrStrings: {
-      Json list = {{"type", "array"}, {"items", {{"type", "string"}}}};
-      list.update(Range(field, "minItems", "maxItems"));
-      return {{"anyOf", {{{"type", "string"}}, std::move(list), {{"type", "null"}}}}};
-    }
-    case FieldType::kIntegers: {
-      Json out = {{"type", {"array", "null"}}, {"items", {{"type", "integer"}}}};
-      out.update(Range(field, "minItems", "maxItems"));
-      return out;
-    }
-    case FieldType::kObject: {
-      Json out = {{"type", {"object", "null"}}};
-      out.update(Range(field, "minProperties", "maxProperties"));
-      return out;
-    }
-    case FieldType::kArray: {
-      Json out = {{"type", {"array", "null"}}};
-      out.update(Range(field, "minItems", "maxItems"));
-      return out;
-    }
-    case FieldType::kAny:
-      break;
-  }
-  return Json::object();
-}
-
-std::string Describe(const Field& field) {
-  if (field.use == FieldUse::kNoEffect) return "Accepted, without effect.";
-  if (field.use == FieldUse::kUnsupportedTrue) return "Only false is accepted.";
-  return field.default_text.empty() || field.default_text == "required"
-             ? ""
-             : fmt::format("Default: {}.", field.default_text);
-}
-
-Json BodySchema(Endpoint endpoint) {
-  Json properties = Json::object();
-  Json required = Json::array();
-  for (const Field& field : Fields()) {
-    const bool is_refused = field.use == FieldUse::kUnsupported || field.use == FieldUse::kTemplateOverride;
-    if (!(field.endpoints & endpoint) || is_refused) continue;
-    Json shape = ShapeOf(field);
-    if (const std::string text = Describe(field); !text.empty()) shape["description"] = text;
-    const std::string name(field.name);
-    properties[name] = std::move(shape);
-    // Tokenize takes either of two.
-    if (field.default_text == "required" && endpoint != kTokenizeEndpoint) required.push_back(name);
-  }
-  Json schema = {{"type", "object"}, {"properties", std::move(properties)}};
-  if (!required.empty()) schema["required"] = std::move(required);
-  return schema;
-}
-
-Json ErrorSchema() {
-  const Json text_or_null = {{"type", {"string", "null"}}};
-  return {{"type", "object"},
-          {"required", Json::array({"error"})},
-          {"properties",
-           {{"error",
-             {{"type", "object"},
-              {"required", {"message", "type", "param", "code"}},
-              {"properties",
-               {{"message", {{"type", "string"}}},
-                {"type", {{"type", "string"}}},
-                {"param", text_or_null},
-                {"code", text_or_null}}}}}}}};
-}
-
-Json Operation(const Route& route) {
-  Json operation = {{"tags", Json::array({route.listeners & kDataListener ? "data" : "control"})}};
-  if (route.path.ends_with('/')) {
-    const Json id = {{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}};
-    operation["parameters"] = Json::array({id});
-  }
-  if (const std::optional<Endpoint> endpoint = EndpointOf(route.id)) {
-    operation["requestBody"] = {{"required", true},
-                                {"content", {{"application/json", {{"schema", BodySchema(*endpoint)}}}}}};
-  }
-  operation["responses"] = {
-      {"200", {{"description", "The answer."}}},
-      {"default",
-       {{"description", "Why there is none."},
-        {"content", {{"application/json", {{"schema", {{"$ref", "#/components/schemas/Error"}}}}}}}}}};
-  if (!route.may_be_public && (route.listeners & kDataListener))
-    operation["security"] = {{{"key", Json::array()}}, Json::object()};
-  return operation;
-}
-
-}  // namespace
-
 Json OpenApiDocument() {
   Json paths = Json::object();
   for (const Route& route : Routes()) {
     const std::string path = std::string(route.path) + (route.path.ends_with('/') ? "{id}" : "");
     paths[path][route.method == "GET" ? "get" : "post"] = Operation(route);
   }
+  const Json error = {{"description", "Refused or failed, and why."},
+                      {"content", JsonContent({{"$ref", "#/components/schemas/Error"}})}};
   return {{"openapi", "3.1.0"},
           {"info", {{"title", "weir"}, {"version", Version()}}},
           {"paths", std::move(paths)},
           {"components",
            {{"schemas", {{"Error", ErrorSchema()}}},
+            {"responses", {{"Error", error}}},
             {"securitySchemes", {{"key", {{"type", "http"}, {"scheme", "bearer"}}}}}}}};
 }
 

@@ -3,10 +3,16 @@
 // Threads   any
 #pragma once
 
+#include <optional>
+
 #include "base/json.h"
+#include "net/openai/parameter_table.h"
+#include "server/route_table.h"
 
 namespace weir {
 
 Json OpenApiDocument();
+// Whose fields the body of a route holds; none for a route without a body.
+std::optional<Endpoint> EndpointOf(RouteId id);
 
 }  // namespace weir

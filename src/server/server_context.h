@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "net/http/tls_context.h"
 #include "server/event_relay.h"
+#include "server/grammar_compiler.h"
 #include "server/key_limiter.h"
 #include "server/key_ring.h"
 #include "server/ledger_ring.h"
@@ -37,6 +38,7 @@ struct ServerOptions {
   std::shared_ptr<const KeyRing> keys{};  // null: no key is asked for; ServerContext::SetKeys() replaces them
   std::vector<std::string> public_routes{};  // that need no key
   bool insecure_no_auth = false;
+  bool reject_unknown_params = false;
   std::vector<std::string> allowed_hosts{};
   std::shared_ptr<const TlsContext> tls{};  // of the data listener; null: plain HTTP
   std::vector<std::string> cors_origins{};  // sites whose pages may send requests
@@ -53,6 +55,7 @@ struct ServerContext {
   ServerMetrics metrics;
   KeyLimiter key_limiter;
   LedgerRing ring;
+  GrammarCompiler grammars;
   std::atomic<Engine*> engine{nullptr};  // null: still loading
   std::atomic<bool> draining{false};
   std::atomic<bool> leaving{false};  // a drain is announced: not ready, but still serving

@@ -157,8 +157,8 @@ void ServerMetrics::CountRejected(const std::string& code) {
 void ServerMetrics::ObserveTimes(const ClosedRequest& request) {
   const Ledger& ledger = request.ledger;
   e2e_->Observe(ToSeconds(ledger.wall()));
-  queue_time_->Observe(Seconds(
-      ledger, {Stage::kHandoff, Stage::kQueueSlot, Stage::kQueueKv, Stage::kQueueBudget, Stage::kQueueFair}));
+  queue_time_->Observe(Seconds(ledger, {Stage::kHandoff, Stage::kQueueSlot, Stage::kQueueKv,
+                                        Stage::kQueueBudget, Stage::kQueueFair, Stage::kQueueGrammar}));
   if (!IsSet(ledger.first_token)) return;
   const double ttft = ToSeconds(ledger.first_token - ledger.started());
   ttft_->Observe(ttft);

@@ -9,6 +9,7 @@
 #include "net/openai/request_parser.h"
 #include "server/generation_plan.h"
 #include "server/status_http.h"
+#include "server/tool_rendering.h"
 
 namespace weir {
 namespace {
@@ -69,8 +70,11 @@ Result<Json> TokenizeExchange::Encode(const std::string& body) const {
           .WithReason("template_error")
           .WithParam("messages");
     }
-    WEIR_ASSIGN_OR_RETURN(tokens, engine.chat_template()->RenderAndEncode(ToChatMessages(request.messages),
-                                                                          request.add_generation_prompt));
+    ChatRequest chat;
+    chat.messages = request.messages;
+    const RenderedTools rendered = RenderTools(chat, engine.chat_template()->knows_tools());
+    WEIR_ASSIGN_OR_RETURN(
+        tokens, engine.chat_template()->RenderAndEncode(rendered.messages, request.add_generation_prompt));
   }
   Json texts = Json::array();
   for (TokenId token : tokens) texts.push_back(std::string(tokenizer.TokenText(token)));

@@ -15,12 +15,18 @@ import sys
 import time
 import unittest
 import urllib.request
+from typing import Annotated, Optional
 
 import openai
+import pydantic
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 MODEL = "test-model"
+WEATHER = {"type": "function", "function": {
+    "name": "get_weather", "description": "Current weather of a city", "parameters": {
+        "type": "object", "required": ["city", "unit"], "additionalProperties": False, "properties": {
+            "city": {"type": "string", "maxLength": 20}, "unit": {"enum": ["celsius", "fahrenheit"]}}}}}
 HELLO = [{"role": "user", "content": "What is the capital of France?"}]
 
 
@@ -28,6 +34,14 @@ def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
+
+
+class Recipe(pydantic.BaseModel):
+    name: Annotated[str, pydantic.Field(max_length=30)]
+    minutes: Annotated[int, pydantic.Field(ge=1, le=300)]
+    vegetarian: bool
+    note: Optional[Annotated[str, pydantic.Field(max_length=20)]]
+    steps: Annotated[list[Annotated[str, pydantic.Field(max_length=30)]], pydantic.Field(max_length=3)]
 
 
 class Server:
@@ -164,10 +178,11 @@ class OpenAiClientTest(unittest.TestCase):
             (lambda: self.chat(temperature=3), openai.BadRequestError, "invalid_value", "temperature"),
             (lambda: self.chat(max_tokens=100000), openai.BadRequestError, "context_length_exceeded", None),
             (lambda: self.chat(messages=[]), openai.BadRequestError, "invalid_value", "messages"),
-            (lambda: self.chat(tools=[{"type": "function", "function": {"name": "f"}}]), openai.BadRequestError,
-             "unsupported_parameter", "tools"),
-            (lambda: self.chat(response_format={"type": "json_object"}), openai.BadRequestError,
-             "unsupported_parameter", "response_format"),
+            (lambda: self.chat(tools=[{"type": "function", "function": {"name": "a b"}}]), openai.BadRequestError,
+             "invalid_value", "tools[0].function.name"),
+            (lambda: self.chat(response_format={"type": "json_schema", "json_schema": {
+                "name": "x", "schema": {"type": "array", "uniqueItems": True}}}), openai.BadRequestError,
+             "unsupported_schema", "response_format.json_schema.schema"),
             (lambda: self.chat(extra_body={"guided_json": {}}), openai.BadRequestError, "unsupported_parameter",
              "guided_json"),
             (lambda: self.chat(model="other"), openai.NotFoundError, "model_not_found", "model"),
@@ -177,6 +192,46 @@ class OpenAiClientTest(unittest.TestCase):
                 call()
             self.assertEqual((caught.exception.code, caught.exception.param), (code, param))
             self.assertTrue(caught.exception.request_id)
+
+    def test_an_answer_with_a_schema_parses_into_the_clients_own_class(self):
+        for seed in range(3):
+            parsed = self.client.chat.completions.parse(
+                model=MODEL, temperature=1.2, seed=seed, max_tokens=400, response_format=Recipe,
+                messages=[{"role": "user", "content": "Give me a recipe for pancakes as JSON."}])
+            recipe = parsed.choices[0].message.parsed
+            self.assertIsInstance(recipe, Recipe)
+            self.assertLessEqual(len(recipe.steps), 3)
+
+    def test_json_object_gives_an_object(self):
+        choice = self.chat(messages=[{"role": "user", "content": "Describe Paris as a JSON object."}],
+                           response_format={"type": "json_object"}, max_tokens=300).choices[0]
+        self.assertTrue(choice.message.content.startswith("{"))
+        if choice.finish_reason == "stop":
+            self.assertIsInstance(json.loads(choice.message.content), dict)
+
+    def test_a_required_tool_call_has_arguments_of_its_schema(self):
+        asked = dict(messages=[{"role": "user", "content": "What is the weather in Paris?"}], tools=[WEATHER],
+                     tool_choice="required", parallel_tool_calls=False, max_tokens=200)
+        choice = self.chat(**asked).choices[0]
+        self.assertEqual(choice.finish_reason, "tool_calls")
+        call = choice.message.tool_calls[0]
+        self.assertEqual(call.function.name, "get_weather")
+        arguments = json.loads(call.function.arguments)
+        self.assertIn(arguments["unit"], ("celsius", "fahrenheit"))
+        name, pieces, reasons = "", "", []
+        for chunk in self.chat(stream=True, **asked):
+            ChatCompletionChunk.model_validate(chunk.model_dump())
+            reasons.append(chunk.choices[0].finish_reason)
+            for delta in chunk.choices[0].delta.tool_calls or []:
+                self.assertEqual(delta.index, 0)
+                name += delta.function.name or ""
+                pieces += delta.function.arguments or ""
+        self.assertEqual((name, json.loads(pieces), reasons[-1]), ("get_weather", arguments, "tool_calls"))
+        # The answer goes back in.
+        follow_up = self.chat(tools=[WEATHER], max_tokens=8, messages=[
+            *asked["messages"], choice.message.model_dump(exclude_none=True),
+            {"role": "tool", "tool_call_id": call.id, "content": "18 degrees, sunny"}])
+        self.assertIn(follow_up.choices[0].finish_reason, ("stop", "length", "tool_calls"))
 
     def test_models_lists_the_one_that_is_served(self):
         models = self.client.models.list().data

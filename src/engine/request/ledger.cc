@@ -6,10 +6,10 @@ namespace weir {
 
 std::string_view StageName(Stage stage) {
   static constexpr std::array<std::string_view, kNumStages> kNames = {
-      "recv",          "parse",     "template",       "tokenize",   "admit",   "handoff",
-      "queue_slot",    "queue_kv",  "queue_budget",   "queue_fair", "prefill", "decode",
-      "stall_prefill", "preempted", "recompute",      "schedule",   "sample",  "detokenize",
-      "serialize",     "send",      "output_blocked", "other"};
+      "recv",       "parse",         "template",     "tokenize",       "admit",         "handoff",
+      "queue_slot", "queue_kv",      "queue_budget", "queue_fair",     "queue_grammar", "prefill",
+      "decode",     "stall_prefill", "preempted",    "recompute",      "schedule",      "sample",
+      "detokenize", "serialize",     "send",         "output_blocked", "other"};
   return kNames[static_cast<int>(stage)];
 }
 

@@ -24,6 +24,7 @@ enum class Stage : uint8_t {
   kQueueKv,
   kQueueBudget,
   kQueueFair,
+  kQueueGrammar,
   kPrefill,
   kDecode,
   kStallPrefill,

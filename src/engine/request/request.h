@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/grammar/grammar.h"
 #include "engine/request/ledger.h"
 #include "engine/request/request_owner.h"
 #include "engine/sampling/sampling_params.h"
@@ -24,7 +26,10 @@ struct Request {
   int min_tokens = 0;
   bool ignore_eos = false;
   std::vector<int32_t> stop_token_ids;  // besides the model's end ids
-  bool prompt_logprobs = false;         // log-probability of every prompt token (echo); allows max_tokens 0
+  bool prompt_logprobs = false;         // log-probability of every prompt token; allows max_tokens 0
+  int num_prompt_top = 0;               // and of the most likely ones in its place
+  // The output is a text of it, and ends with it: over min_tokens, ignore_eos and bad_words. Null: free text.
+  std::shared_ptr<Grammar> grammar;
   RequestClass service_class = RequestClass::kDefault;
   std::optional<TimePoint> deadline;              // whole request
   std::optional<TimePoint> first_token_deadline;  // refused while still queued after this

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/grammar/grammar_matcher.h"
 #include "engine/kvcache/block_table.h"
 #include "engine/kvcache/prefix_cache.h"
 #include "engine/request/request.h"
@@ -28,7 +29,8 @@ struct Sequence {
   Request request;
   std::shared_ptr<RequestStream> stream;
   std::unique_ptr<SamplerState> sampler;
-  std::vector<int32_t> tokens;  // prompt, then output
+  std::unique_ptr<GrammarMatcher> matcher;  // with a grammar; has seen the output so far
+  std::vector<int32_t> tokens;              // prompt, then output
   int num_prompt_tokens = 0;
   int num_computed_tokens = 0;  // whose K and V are in the cache
   BlockTable table;

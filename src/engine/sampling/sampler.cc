@@ -17,6 +17,12 @@ double UniformOf(uint64_t seed, int output_index) {
   return Rng(mixed + static_cast<uint64_t>(output_index) * 0xd1342543de82ef95ULL).NextDouble();
 }
 
+void Mask(std::span<float> logits, std::span<const uint64_t> allowed) {
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!((allowed[i / 64] >> (i % 64)) & 1)) logits[i] = -kInfinity;
+  }
+}
+
 float Penalized(float logit, float repetition, float subtracted) {
   if (!std::isfinite(logit)) return logit;
   const float scaled = (logit > 0 ? logit / repetition : logit * repetition) - subtracted;
@@ -54,7 +60,7 @@ void SamplerState::ApplyBiasAndPenalties(std::span<float> logits) const {
 }
 
 SampledToken SamplerState::Sample(std::span<float> logits, const RowMaximum& raw_maximum, int output_index,
-                                  std::span<const int32_t> forbidden) {
+                                  std::span<const int32_t> forbidden, std::span<const uint64_t> allowed) {
   SampledToken result;
   if (!raw_maximum.sound) return result;
 
@@ -77,7 +83,8 @@ SampledToken SamplerState::Sample(std::span<float> logits, const RowMaximum& raw
 
   ApplyBiasAndPenalties(logits);
   for (const int32_t token : forbidden) logits[static_cast<size_t>(token)] = -kInfinity;
-  const bool is_raw = params_.logit_bias.empty() && !has_penalties() && forbidden.empty();
+  if (!allowed.empty()) Mask(logits, allowed);
+  const bool is_raw = params_.logit_bias.empty() && !has_penalties() && forbidden.empty() && allowed.empty();
   const RowMaximum maximum = is_raw ? raw_maximum : FindMaximum(logits);
   if (!maximum.sound) return result;
 

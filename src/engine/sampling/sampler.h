@@ -39,9 +39,9 @@ class SamplerState {
  public:
   SamplerState(const SamplingParams& params, std::span<const int32_t> prompt);
 
-  // `maximum`: of the row as it comes.
+  // `maximum`: of the row as it comes. `allowed`: one bit per token; empty allows all.
   SampledToken Sample(std::span<float> logits, const RowMaximum& maximum, int output_index,
-                      std::span<const int32_t> forbidden);
+                      std::span<const int32_t> forbidden, std::span<const uint64_t> allowed = {});
   // Counts an output token; call it once per token, never again when it is recomputed.
   void Accept(int32_t token);
   const SamplingParams& params() const { return params_; }

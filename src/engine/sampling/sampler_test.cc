@@ -336,5 +336,29 @@ TEST(SamplerTest, ZeroLogprobsGiveTheChosenTokenOnlyAndMinusOneNone) {
   EXPECT_EQ(quiet.Sample(row, FindMaximum(row), 0, {}).logprobs, nullptr);
 }
 
+TEST(SamplerTest, OnlyAllowedTokensAreChosenAndLogprobsStayTheModelsOwn) {
+  std::vector<float> row(100);
+  for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(i) / 10;
+  std::vector<uint64_t> allowed(2, 0);
+  for (const int token : {3, 40, 70}) allowed[token / 64] |= uint64_t{1} << (token % 64);
+  const double expected = row[70] - LogSumExp(row);
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    SamplingParams params;
+    params.temperature = seed == 0 ? 0.0f : 2.0f;
+    params.seed = seed;
+    params.num_logprobs = 0;
+    SamplerState state(params, {});
+    std::vector<float> copy = row;
+    const SampledToken sampled = state.Sample(copy, FindMaximum(copy), 0, {}, allowed);
+    EXPECT_TRUE(sampled.token == 3 || sampled.token == 40 || sampled.token == 70) << sampled.token;
+    if (seed == 0) {
+      EXPECT_EQ(sampled.token, 70);
+    }
+    if (sampled.token == 70) {
+      EXPECT_NEAR(sampled.logprobs->chosen, expected, 1e-4);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir

@@ -47,6 +47,14 @@ Status Validate(const SamplingParams& params, int vocab_size) {
                                        params.logit_bias.size(), kMaxLogitBiases))
         .WithParam("logit_bias");
   }
+  for (const std::vector<int32_t>& word : params.bad_words) {
+    for (const int32_t token : word) {
+      if (token >= 0 && token < vocab_size) continue;
+      return InvalidArgument(
+                 fmt::format("bad_words names token {}, expected an id from 0 to {}", token, vocab_size - 1))
+          .WithParam("bad_words");
+    }
+  }
   for (const auto& [token, bias] : params.logit_bias) {
     if (token < 0 || token >= vocab_size) {
       return InvalidArgument(

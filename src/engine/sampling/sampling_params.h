@@ -22,6 +22,8 @@ struct SamplingParams {
   float frequency_penalty = 0.0f;   // over output
   std::optional<uint64_t> seed;     // without one the engine draws one
   std::vector<std::pair<int32_t, float>> logit_bias;
+  // Token sequences that the output must not hold: the last token is forbidden where the others came before.
+  std::vector<std::vector<int32_t>> bad_words;
   int num_logprobs = -1;  // -1: none; 0: the chosen token only; n: also the n most likely
 
   bool greedy() const { return temperature == 0.0f; }

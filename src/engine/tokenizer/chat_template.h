@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/tokenizer/template_data.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace weir {
@@ -23,7 +24,9 @@ namespace weir {
 struct ChatMessage {
   std::string role;
   std::string content;
-  std::string name;  // may be empty
+  std::string name{};          // may be empty
+  std::string tool_call_id{};  // of a tool's answer; may be empty
+  TemplateData tool_calls{};   // a list, or null
 };
 
 // A piece of rendered text: written by the template (special tokens count), or data from the client (they do
@@ -38,10 +41,14 @@ class ChatTemplate {
   static Result<std::unique_ptr<ChatTemplate>> Create(std::string_view source, const Tokenizer& tokenizer);
   ~ChatTemplate();
 
+  // Whether it does anything with tools.
+  bool knows_tools() const;
+
   Result<std::vector<RenderedPiece>> Render(const std::vector<ChatMessage>& messages,
-                                            bool add_generation_prompt) const;
+                                            bool add_generation_prompt, const TemplateData& tools = {}) const;
   Result<std::vector<TokenId>> RenderAndEncode(const std::vector<ChatMessage>& messages,
-                                               bool add_generation_prompt) const;
+                                               bool add_generation_prompt,
+                                               const TemplateData& tools = {}) const;
 
  private:
   struct State;

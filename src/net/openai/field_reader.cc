@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -12,30 +13,6 @@ namespace weir {
 namespace {
 
 constexpr size_t kMaxIgnoredNamed = 8;
-
-std::string_view TypeName(FieldType type) {
-  switch (type) {
-    case FieldType::kBool:
-      return "true or false";
-    case FieldType::kInteger:
-      return "an integer";
-    case FieldType::kNumber:
-      return "a number";
-    case FieldType::kString:
-      return "a string";
-    case FieldType::kStringOrStrings:
-      return "a string or an array of strings";
-    case FieldType::kIntegers:
-      return "an array of integers";
-    case FieldType::kObject:
-      return "an object";
-    case FieldType::kArray:
-      return "an array";
-    case FieldType::kAny:
-      break;
-  }
-  return "a value";
-}
 
 bool HasType(const Json& value, FieldType type) {
   switch (type) {
@@ -95,6 +72,20 @@ Status CheckNumber(const Field& field, const Json& value) {
                       std::string(field.name));
 }
 
+// Values of what is accepted without effect: short texts.
+Status CheckPairs(const Field& field, const Json& object) {
+  constexpr size_t kMaxBytes = 512;
+  for (const auto& [key, value] : object.items()) {
+    const std::string where = fmt::format("{}.{}", field.name, QuoteForMessage(key));
+    if (!value.is_string()) return InvalidType(value, "a string", where);
+    const size_t size = std::max(key.size(), value.get_ref<const std::string&>().size());
+    if (size > kMaxBytes) {
+      return InvalidValue(fmt::format("{} has {} bytes, expected at most {}", where, size, kMaxBytes), where);
+    }
+  }
+  return OkStatus();
+}
+
 Status CheckElements(const Field& field, const Json& array) {
   for (size_t i = 0; i < array.size(); ++i) {
     const bool ok = field.type == FieldType::kIntegers ? array[i].is_number_integer() : array[i].is_string();
@@ -134,7 +125,8 @@ Status CheckField(const Field& field, const Json& value) {
     case FieldType::kString:
       return CheckSize(field, value.get_ref<const std::string&>().size(), "bytes");
     case FieldType::kObject:
-      return CheckSize(field, value.size(), "entries");
+      WEIR_RETURN_IF_ERROR(CheckSize(field, value.size(), "entries"));
+      return field.use == FieldUse::kNoEffect ? CheckPairs(field, value) : OkStatus();
     case FieldType::kArray:
       return CheckSize(field, value.size(), "entries");
     case FieldType::kIntegers:
@@ -150,6 +142,30 @@ Status CheckField(const Field& field, const Json& value) {
 }
 
 }  // namespace
+
+std::string_view TypeName(FieldType type) {
+  switch (type) {
+    case FieldType::kBool:
+      return "true or false";
+    case FieldType::kInteger:
+      return "an integer";
+    case FieldType::kNumber:
+      return "a number";
+    case FieldType::kString:
+      return "a string";
+    case FieldType::kStringOrStrings:
+      return "a string or an array of strings";
+    case FieldType::kIntegers:
+      return "an array of integers";
+    case FieldType::kObject:
+      return "an object";
+    case FieldType::kArray:
+      return "an array";
+    case FieldType::kAny:
+      break;
+  }
+  return "a value";
+}
 
 Status InvalidValue(std::string message, std::string param) {
   return InvalidArgument(std::move(message)).WithReason("invalid_value").WithParam(std::move(param));
@@ -200,7 +216,10 @@ Status FieldReader::Check() {
     if (field != nullptr) {
       WEIR_RETURN_IF_ERROR(CheckField(*field, value));
     } else if (ignored_fields_.size() < kMaxIgnoredNamed) {
-      ignored_fields_.push_back(QuoteForMessage(name));
+      const std::string_view nearest = NearestField(name, endpoint_);
+      ignored_fields_.push_back(nearest.empty()
+                                    ? QuoteForMessage(name)
+                                    : fmt::format("{} (nearest: {})", QuoteForMessage(name), nearest));
     }
   }
   return OkStatus();

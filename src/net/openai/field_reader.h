@@ -18,6 +18,7 @@ Status InvalidType(const Json& found, std::string_view expected, std::string par
 Status MissingField(std::string_view name);
 Status Unsupported(std::string message, std::string param);
 // "a string", "an integer": for messages.
+std::string_view TypeName(FieldType type);
 std::string_view JsonTypeName(const Json& value);
 
 class FieldReader {

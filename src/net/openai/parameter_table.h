@@ -1,4 +1,4 @@
-// Every request field the API knows: the one table that the validator reads.
+// Every request field the API knows: the one table that the validator, /openapi.json and docs/API.md share.
 #pragma once
 
 #include <cstdint>

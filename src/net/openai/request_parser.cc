@@ -9,12 +9,14 @@
 
 #include "base/utf8.h"
 #include "net/openai/field_reader.h"
+#include "net/openai/tool_reader.h"
 
 namespace weir {
 namespace {
 
 constexpr size_t kMaxPrompts = 32;
 constexpr size_t kMaxStopBytes = 256;
+constexpr size_t kMaxBadWordBytes = 64;
 
 bool IsModelName(std::string_view name) {
   for (char c : name) {
@@ -36,22 +38,23 @@ Result<std::string> ReadModel(const FieldReader& reader) {
   return model;
 }
 
-Result<std::vector<std::string>> ReadStop(const FieldReader& reader) {
-  std::vector<std::string> stop;
-  const Json* field = reader.Find("stop");
-  if (field == nullptr) return stop;
+// A list of short texts, or one of them.
+Result<std::vector<std::string>> ReadTexts(const FieldReader& reader, const char* name, size_t most_bytes) {
+  std::vector<std::string> texts;
+  const Json* field = reader.Find(name);
+  if (field == nullptr) return texts;
   if (field->is_string()) {
-    stop.push_back(field->get<std::string>());
+    texts.push_back(field->get<std::string>());
   } else {
-    stop = field->get<std::vector<std::string>>();
+    texts = field->get<std::vector<std::string>>();
   }
-  for (size_t i = 0; i < stop.size(); ++i) {
-    if (!stop[i].empty() && stop[i].size() <= kMaxStopBytes) continue;
-    const std::string where = field->is_string() ? "stop" : fmt::format("stop[{}]", i);
-    return InvalidValue(
-        fmt::format("{} has {} bytes, expected 1 to {}", where, stop[i].size(), kMaxStopBytes), where);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (!texts[i].empty() && texts[i].size() <= most_bytes) continue;
+    const std::string where = field->is_string() ? name : fmt::format("{}[{}]", name, i);
+    return InvalidValue(fmt::format("{} has {} bytes, expected 1 to {}", where, texts[i].size(), most_bytes),
+                        where);
   }
-  return stop;
+  return texts;
 }
 
 Result<std::vector<std::pair<int64_t, double>>> ReadLogitBias(const FieldReader& reader) {
@@ -81,9 +84,11 @@ Status ReadStreamOptions(const FieldReader& reader, GenerationFields* out) {
   if (!out->stream) {
     return InvalidValue("stream_options is only allowed with \"stream\": true", "stream_options");
   }
+  bool obfuscated = false;  // padding against eavesdroppers who measure lengths; none is ever added here
   for (const auto& [name, target] :
        {std::pair<const char*, bool*>{"include_usage", &out->include_usage},
-        std::pair<const char*, bool*>{"continuous_usage_stats", &out->continuous_usage_stats}}) {
+        std::pair<const char*, bool*>{"continuous_usage_stats", &out->continuous_usage_stats},
+        std::pair<const char*, bool*>{"include_obfuscation", &obfuscated}}) {
     const Json* value = FindJson(*field, {name});
     if (value == nullptr || value->is_null()) continue;
     if (!value->is_boolean())
@@ -121,13 +126,18 @@ Status ReadGenerationFields(const FieldReader& reader, GenerationFields* out) {
   out->frequency_penalty = reader.Number("frequency_penalty", 0.0);
   out->repetition_penalty = reader.Number("repetition_penalty", 1.0);
   if (reader.Find("seed") != nullptr) out->seed = reader.Integer("seed", 0);
-  WEIR_ASSIGN_OR_RETURN(out->stop, ReadStop(reader));
+  WEIR_ASSIGN_OR_RETURN(out->stop, ReadTexts(reader, "stop", kMaxStopBytes));
+  WEIR_ASSIGN_OR_RETURN(out->bad_words, ReadTexts(reader, "bad_words", kMaxBadWordBytes));
   out->stop_token_ids = reader.Integers("stop_token_ids");
   WEIR_ASSIGN_OR_RETURN(out->logit_bias, ReadLogitBias(reader));
   out->n = static_cast<int>(reader.Integer("n", 1));
   out->stream = reader.Bool("stream", false);
   WEIR_RETURN_IF_ERROR(ReadStreamOptions(reader, out));
   WEIR_RETURN_IF_ERROR(ReadServiceTier(reader, &out->service_tier));
+  out->num_prompt_logprobs = static_cast<int>(reader.Integer("prompt_logprobs", -1));
+  if (out->stream && out->num_prompt_logprobs >= 0) {
+    return InvalidValue("prompt_logprobs is only allowed without \"stream\": true", "prompt_logprobs");
+  }
   out->skip_special_tokens = reader.Bool("skip_special_tokens", true);
   out->return_token_ids = reader.Bool("return_token_ids", false);
   out->ignored_fields = reader.ignored_fields();
@@ -185,12 +195,23 @@ Result<WireMessage> ReadMessage(const Json& message, const std::string& where) {
   }
   const Json* content = FindJson(message, {"content"});
   const bool may_be_null = out.role == "assistant";
+  if (const Json* calls = FindJson(message, {"tool_calls"}); calls != nullptr && !calls->is_null()) {
+    if (out.role != "assistant") {
+      return InvalidValue(fmt::format("{}.tool_calls is only allowed in messages of the assistant", where),
+                          where + ".tool_calls");
+    }
+    WEIR_ASSIGN_OR_RETURN(out.tool_calls, ReadToolCalls(*calls, where + ".tool_calls"));
+  }
+  if (const Json* id = FindJson(message, {"tool_call_id"}); id != nullptr && !id->is_null()) {
+    if (!id->is_string()) return InvalidType(*id, "a string", where + ".tool_call_id");
+    out.tool_call_id = id->get<std::string>();
+  }
   if (content == nullptr || content->is_null()) {
     if (!may_be_null) return MissingField(where + ".content");
   } else {
     WEIR_ASSIGN_OR_RETURN(out.content, ReadContent(*content, where + ".content"));
   }
-  for (const char* unsupported : {"tool_calls", "function_call", "audio"}) {
+  for (const char* unsupported : {"function_call", "audio"}) {
     const Json* found = FindJson(message, {unsupported});
     if (found == nullptr || found->is_null() || (found->is_array() && found->empty())) continue;
     const std::string field = fmt::format("{}.{}", where, unsupported);
@@ -214,17 +235,45 @@ Result<std::vector<WireMessage>> ReadMessages(const FieldReader& reader) {
   return out;
 }
 
-Status CheckResponseFormat(const FieldReader& reader) {
+constexpr size_t kMaxSchemaBytes = 64 << 10;
+constexpr char kSchemaField[] = "response_format.json_schema.schema";
+
+Result<OutputConstraint> ReadJsonSchema(const Json& format) {
+  const Json* outer = FindJson(format, {"json_schema"});
+  if (outer == nullptr) return MissingField("response_format.json_schema");
+  if (!outer->is_object()) return InvalidType(*outer, "an object", "response_format.json_schema");
+  const Json* name = FindJson(*outer, {"name"});
+  if (name != nullptr && !name->is_string()) {
+    return InvalidType(*name, "a string", "response_format.json_schema.name");
+  }
+  const Json* strict = FindJson(*outer, {"strict"});
+  if (strict != nullptr && !strict->is_null() && !strict->is_boolean()) {
+    return InvalidType(*strict, "true or false", "response_format.json_schema.strict");
+  }
+  const Json* schema = FindJson(*outer, {"schema"});
+  if (schema == nullptr || schema->is_null()) return MissingField(kSchemaField);
+  if (!schema->is_object()) return InvalidType(*schema, "an object", kSchemaField);
+  if (const size_t bytes = DumpJson(*schema).size(); bytes > kMaxSchemaBytes) {
+    return InvalidValue(
+        fmt::format("{} has {} bytes, expected at most {}", kSchemaField, bytes, kMaxSchemaBytes),
+        kSchemaField);
+  }
+  return OutputConstraint{OutputConstraint::Kind::kSchema, *schema};
+}
+
+Result<OutputConstraint> ReadResponseFormat(const FieldReader& reader) {
   const Json* field = reader.Find("response_format");
-  if (field == nullptr) return OkStatus();
+  if (field == nullptr) return OutputConstraint();
   const Json* type = FindJson(*field, {"type"});
   if (type == nullptr) return MissingField("response_format.type");
   if (!type->is_string()) return InvalidType(*type, "a string", "response_format.type");
-  if (type->get_ref<const std::string&>() == "text") return OkStatus();
-  return Unsupported(
-      fmt::format("response_format of type \"{}\" is not supported by this server; use \"text\"",
-                  QuoteForMessage(type->get_ref<const std::string&>())),
-      "response_format");
+  const auto& name = type->get_ref<const std::string&>();
+  if (name == "text") return OutputConstraint();
+  if (name == "json_object") return OutputConstraint{OutputConstraint::Kind::kAnyObject, nullptr};
+  if (name == "json_schema") return ReadJsonSchema(*field);
+  return InvalidValue(fmt::format("response_format.type is \"{}\", expected text, json_object or json_schema",
+                                  QuoteForMessage(name)),
+                      "response_format.type");
 }
 
 Status CheckModalities(const FieldReader& reader) {
@@ -307,7 +356,8 @@ Result<ChatRequest> ParseChatRequest(std::string_view body) {
   WEIR_RETURN_IF_ERROR(ReadGenerationFields(reader, &out));
   WEIR_RETURN_IF_ERROR(RefuseZeroMaxTokens(out));
   WEIR_ASSIGN_OR_RETURN(out.messages, ReadMessages(reader));
-  WEIR_RETURN_IF_ERROR(CheckResponseFormat(reader));
+  WEIR_ASSIGN_OR_RETURN(out.constraint, ReadResponseFormat(reader));
+  WEIR_RETURN_IF_ERROR(ReadTools(reader, &out));
   WEIR_RETURN_IF_ERROR(CheckModalities(reader));
   WEIR_ASSIGN_OR_RETURN(out.num_logprobs, ReadChatLogprobs(reader));
   out.add_generation_prompt = reader.Bool("add_generation_prompt", true);

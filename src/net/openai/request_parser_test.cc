@@ -76,6 +76,19 @@ TEST(RequestParserTest, IgnoresAndNamesUnknownFields) {
   EXPECT_EQ(request->ignored_fields, (std::vector<std::string>{"n_discard", "mirostat"}));
 }
 
+TEST(RequestParserTest, NamesTheFieldThatAnUnknownOneIsNearestTo) {
+  const auto request = ParseChatRequest(Chat(R"("temprature":1)"));
+  ASSERT_TRUE(request.has_value());
+  EXPECT_EQ(request->ignored_fields, (std::vector<std::string>{"temprature (nearest: temperature)"}));
+}
+
+TEST(RequestParserTest, AcceptsWhatHasNoEffectWithinItsBounds) {
+  EXPECT_EQ(OfChat(R"("metadata":{"a":"b"},"user":"u","store":false,"prompt_cache_key":"k")"), "accepted");
+  EXPECT_EQ(OfChat(R"("metadata":{"a":1})"), "invalid_type metadata.a");
+  EXPECT_EQ(OfChat("\"metadata\":{\"a\":\"" + std::string(513, 'x') + "\"}"), "invalid_value metadata.a");
+  EXPECT_EQ(OfChat("\"user\":\"" + std::string(513, 'x') + "\""), "invalid_value user");
+}
+
 TEST(RequestParserTest, ReadsPromptsOfEveryKind) {
   const auto text = ParseCompletionRequest(Completion(R"("prompt":"hello")"));
   ASSERT_TRUE(text.has_value());
@@ -109,7 +122,12 @@ TEST(HostileApiTest, A2CapsLists) {
   EXPECT_EQ(OfChat(R"("stop":"")"), "invalid_value stop");
   EXPECT_EQ(OfChat(R"("stop":["a",""])"), "invalid_value stop[1]");
   EXPECT_EQ(OfChat(R"("stop":["a",1])"), "invalid_type stop[1]");
-  EXPECT_EQ(OfChat(R"("bad_words":["a"])"), "unsupported_parameter bad_words");
+  std::string words = "\"bad_words\":[\"a\"";
+  for (int i = 0; i < 50000; ++i) words += ",\"a\"";
+  EXPECT_EQ(OfChat(words + "]"), "invalid_value bad_words");
+  EXPECT_EQ(OfChat(R"("bad_words":["a",""])"), "invalid_value bad_words[1]");
+  EXPECT_EQ(OfChat("\"bad_words\":[\"" + std::string(65, 'a') + "\"]"), "invalid_value bad_words[0]");
+  EXPECT_EQ(OfChat(R"("bad_words":["a","bc"])"), "accepted");
   std::string biases = "\"logit_bias\":{\"0\":1";
   for (int i = 1; i < 1025; ++i) biases += ",\"" + std::to_string(i) + "\":1";
   EXPECT_EQ(OfChat(biases + "}"), "invalid_value logit_bias");
@@ -125,6 +143,10 @@ TEST(HostileApiTest, A3CapsLogprobs) {
   EXPECT_EQ(OfChat(R"("logprobs":5)"), "invalid_type logprobs");
   EXPECT_EQ(OfCompletion(R"("prompt":"a","logprobs":49152)"), "invalid_value logprobs");
   EXPECT_EQ(OfCompletion(R"("prompt":"a","logprobs":true)"), "invalid_type logprobs");
+  for (const char* count : {"-1", "21", "49152"})
+    EXPECT_EQ(OfChat(std::string("\"prompt_logprobs\":") + count), "invalid_value prompt_logprobs");
+  EXPECT_EQ(OfChat(R"("prompt_logprobs":1,"stream":true)"), "invalid_value prompt_logprobs");
+  EXPECT_EQ(OfChat(R"("prompt_logprobs":20)"), "accepted");
 }
 
 TEST(HostileApiTest, A4RefusesEmptyAndForeignPrompts) {
@@ -191,14 +213,77 @@ TEST(HostileApiTest, A8FetchesNothing) {
 }
 
 TEST(RequestParserTest, RefusesWhatWouldConstrainTheOutput) {
-  for (const char* field : {"guided_json", "guided_choice", "structured_outputs", "grammar", "json_schema",
-                            "tools", "functions", "prompt_logprobs"}) {
+  for (const char* field :
+       {"guided_json", "guided_choice", "structured_outputs", "grammar", "json_schema", "functions"}) {
     EXPECT_EQ(OfChat(std::string("\"") + field + "\":[1]"), std::string("unsupported_parameter ") + field);
   }
-  EXPECT_EQ(OfChat(R"("response_format":{"type":"json_object"})"), "unsupported_parameter response_format");
+  EXPECT_EQ(OfChat(R"("response_format":{"type":"regex"})"), "invalid_value response_format.type");
   EXPECT_EQ(OfChat(R"("store":true)"), "unsupported_parameter store");
   EXPECT_EQ(OfChat(R"("store":false)"), "accepted");
   EXPECT_EQ(OfChat(R"("chat_template":"x")"), "template_override_disabled chat_template");
+}
+
+TEST(RequestParserTest, ReadsResponseFormats) {
+  using Kind = OutputConstraint::Kind;
+  EXPECT_EQ(ParseChatRequest(Chat(R"("response_format":{"type":"text"})"))->constraint.kind, Kind::kNone);
+  EXPECT_EQ(ParseChatRequest(Chat(R"("response_format":{"type":"json_object"})"))->constraint.kind,
+            Kind::kAnyObject);
+  const auto schema = ParseChatRequest(Chat(
+      R"("response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":{"type":"null"}}})"));
+  ASSERT_TRUE(schema.has_value());
+  EXPECT_EQ(schema->constraint.schema, (Json{{"type", "null"}}));
+  const auto of = [](const std::string& inner) {
+    return OfChat(R"("response_format":{"type":"json_schema")" + inner + "}");
+  };
+  EXPECT_EQ(of(""), "missing_required_parameter response_format.json_schema");
+  EXPECT_EQ(of(R"(,"json_schema":{"name":"x"})"),
+            "missing_required_parameter response_format.json_schema.schema");
+  EXPECT_EQ(of(R"(,"json_schema":{"schema":[]})"), "invalid_type response_format.json_schema.schema");
+  EXPECT_EQ(of(R"(,"json_schema":{"schema":{"title":")" + std::string(70000, 'x') + "\"}}"),
+            "invalid_value response_format.json_schema.schema");
+}
+
+constexpr char kTool[] = R"({"type":"function","function":{"name":"f","parameters":{"type":"object"}}})";
+
+TEST(RequestParserTest, ReadsToolsAndTheirChoice) {
+  const std::string tools = std::string("\"tools\":[") + kTool + "]";
+  const auto request = ParseChatRequest(Chat(tools));
+  ASSERT_TRUE(request.has_value()) << request.error().message();
+  ASSERT_EQ(request->tools.size(), 1u);
+  EXPECT_EQ(request->tools[0].name, "f");
+  EXPECT_EQ(request->constraint.kind, OutputConstraint::Kind::kNone);
+  const auto required =
+      ParseChatRequest(Chat(tools + R"(,"tool_choice":"required","parallel_tool_calls":false)"));
+  EXPECT_EQ(required->constraint.kind, OutputConstraint::Kind::kToolCalls);
+  EXPECT_EQ(required->constraint.max_calls, 1);
+  EXPECT_EQ(ParseChatRequest(Chat(tools + R"(,"tool_choice":"none")"))->tool_choice, ToolChoice::kNone);
+  EXPECT_EQ(OfChat(tools + R"(,"tool_choice":{"type":"function","function":{"name":"f"}})"), "accepted");
+  EXPECT_EQ(OfChat(tools + R"(,"tool_choice":{"type":"function","function":{"name":"g"}})"),
+            "invalid_value tool_choice");
+  EXPECT_EQ(OfChat(tools + R"(,"tool_choice":"perhaps")"), "invalid_value tool_choice");
+  EXPECT_EQ(OfChat(R"("tool_choice":"required")"), "invalid_value tool_choice");
+  EXPECT_EQ(OfChat(R"("tools":[{"type":"function"}])"), "missing_required_parameter tools[0].function");
+  EXPECT_EQ(OfChat(R"("tools":[{"type":"function","function":{"name":"a b"}}])"),
+            "invalid_value tools[0].function.name");
+  EXPECT_EQ(OfChat(R"("tools":{})"), "invalid_type tools");
+}
+
+TEST(RequestParserTest, ReadsCallsAndAnswersOfTools) {
+  const auto of = [](const std::string& messages) {
+    return ParseChatRequest(R"({"model":"m","messages":)" + messages + "}");
+  };
+  const auto request = of(
+      R"([{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+          {"role":"tool","tool_call_id":"c1","content":"7"}])");
+  ASSERT_TRUE(request.has_value()) << request.error().message();
+  EXPECT_EQ(request->messages[0].tool_calls[0].name, "f");
+  EXPECT_EQ(request->messages[1].tool_call_id, "c1");
+  EXPECT_EQ(Outcome(of(R"([{"role":"user","content":"a","tool_calls":[]}])")),
+            "invalid_value messages[0].tool_calls");
+  EXPECT_EQ(
+      Outcome(of(
+          R"([{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f"}}]}])")),
+      "missing_required_parameter messages[0].tool_calls[0].function.arguments");
 }
 
 TEST(RequestParserTest, NamesThePlaceInsideMessages) {

@@ -10,6 +10,9 @@
 #include <variant>
 #include <vector>
 
+#include "base/json.h"
+#include "net/openai/tool_call.h"
+
 namespace weir {
 
 // The parts that both endpoints share.
@@ -29,25 +32,49 @@ struct GenerationFields {
   std::optional<int64_t> seed;
   std::vector<std::string> stop;
   std::vector<int64_t> stop_token_ids;
+  std::vector<std::string> bad_words;
   std::vector<std::pair<int64_t, double>> logit_bias;
-  int num_logprobs = -1;  // -1: none; 0: the chosen token only
+  int num_logprobs = -1;         // -1: none; 0: the chosen token only
+  int num_prompt_logprobs = -1;  // the same, of the prompt
   int n = 1;
   bool stream = false;
   bool include_usage = false;
   bool continuous_usage_stats = false;
   bool skip_special_tokens = true;
   bool return_token_ids = false;
-  std::vector<std::string> ignored_fields;  // not in the table; the first few, cut, for the access log
+  std::vector<std::string>
+      ignored_fields;  // not in the table; the first few, cut, with the nearest known name
+};
+
+// What the whole output has to be.
+struct OutputConstraint {
+  enum class Kind { kNone, kAnyObject, kSchema, kToolCalls };
+  Kind kind = Kind::kNone;
+  Json schema;        // kToolCalls: a list of {"name", "parameters"}, one of which each call is of
+  int max_calls = 1;  // kToolCalls
 };
 
 struct WireMessage {
   std::string role;
   std::string content;  // text parts joined
   std::string name;
+  std::vector<WireToolCall> tool_calls;  // of an assistant
+  std::string tool_call_id;              // that a tool answers
 };
+
+struct WireTool {
+  std::string name;
+  Json definition;  // as it came: {"type": "function", "function": {...}}
+  Json parameters;  // its schema
+};
+
+enum class ToolChoice { kNone, kAuto, kCall };  // kCall: it must call, one of those that `constraint` names
 
 struct ChatRequest : GenerationFields {
   std::vector<WireMessage> messages;
+  OutputConstraint constraint;
+  std::vector<WireTool> tools;
+  ToolChoice tool_choice = ToolChoice::kAuto;
   bool add_generation_prompt = true;
 };
 

@@ -52,6 +52,19 @@ Json CompletionLogprobs(const std::vector<WireLogprob>& logprobs) {
           {"text_offset", std::move(offsets)}};
 }
 
+Json ToolCalls(const std::vector<WireToolCall>& calls, bool with_index) {
+  Json out = Json::array();
+  for (const WireToolCall& call : calls) {
+    Json one = Json::object();
+    if (with_index) one["index"] = call.index;
+    one["id"] = call.id;
+    one["type"] = "function";
+    one["function"] = {{"name", call.name}, {"arguments", call.arguments}};
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
 std::string Quoted(const std::string& text) { return DumpJson(Json(text)); }
 
 Json OrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
@@ -77,28 +90,36 @@ Json ResponseJson::Logprobs(const std::vector<WireLogprob>& logprobs) const {
 
 std::string ResponseJson::Body(const std::vector<WireChoice>& choices, const UsageCounts& usage,
                                const Json& weir, const Json& prompt_token_ids) const {
-  Json list = Json::array();
+  // Put together from texts, because prompt_logprobs is one already.
+  std::string list;
   for (const WireChoice& choice : choices) {
     Json one = {{"index", choice.index}};
     if (head_.is_chat) {
-      one["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+      const bool only_calls = choice.text.empty() && !choice.tool_calls.empty();
+      one["message"] = {{"role", "assistant"},
+                        {"content", only_calls ? Json(nullptr) : Json(choice.text)},
+                        {"refusal", nullptr}};
+      if (!choice.tool_calls.empty()) one["message"]["tool_calls"] = ToolCalls(choice.tool_calls, false);
     } else {
       one["text"] = choice.text;
     }
     one["logprobs"] = head_.with_logprobs ? Logprobs(choice.logprobs) : Json(nullptr);
     one["finish_reason"] = OrNull(choice.finish_reason);
     if (head_.with_token_ids) one["token_ids"] = choice.token_ids;
-    list.push_back(std::move(one));
+    std::string text = DumpJson(one);
+    if (!head_.is_chat && !choice.prompt_logprobs.empty())
+      text.replace(text.size() - 1, 1, ",\"prompt_logprobs\":" + choice.prompt_logprobs + "}");
+    list += (list.empty() ? "" : ",") + text;
   }
-  Json body = {{"id", head_.id},
-               {"object", head_.is_chat ? "chat.completion" : "text_completion"},
-               {"created", head_.created_s},
-               {"model", head_.model},
-               {"choices", std::move(list)},
-               {"usage", UsageJson(usage)}};
-  if (!prompt_token_ids.is_null()) body["prompt_token_ids"] = prompt_token_ids;
-  if (!weir.is_null()) body["weir"] = weir;
-  return DumpJson(body);
+  std::string body = fmt::format("{{\"id\":{},\"object\":\"{}\",\"created\":{},\"model\":{},\"choices\":[{}]",
+                                 Quoted(head_.id), head_.is_chat ? "chat.completion" : "text_completion",
+                                 head_.created_s, Quoted(head_.model), list);
+  body += ",\"usage\":" + DumpJson(UsageJson(usage));
+  if (head_.is_chat && !choices.empty() && !choices[0].prompt_logprobs.empty())
+    body += ",\"prompt_logprobs\":" + choices[0].prompt_logprobs;
+  if (!prompt_token_ids.is_null()) body += ",\"prompt_token_ids\":" + DumpJson(prompt_token_ids);
+  if (!weir.is_null()) body += ",\"weir\":" + DumpJson(weir);
+  return body + "}";
 }
 
 std::string ResponseJson::Chunk(const WireChoice& choice, bool is_first,
@@ -108,6 +129,12 @@ std::string ResponseJson::Chunk(const WireChoice& choice, bool is_first,
   const bool is_last = !choice.finish_reason.empty();
   if (!head_.is_chat) {
     fmt::format_to(std::back_inserter(out), "\"text\":{}", Quoted(choice.text));
+  } else if (!choice.tool_calls.empty()) {
+    const Json calls = ToolCalls(choice.tool_calls, true);
+    out += "\"delta\":{";
+    if (is_first) out += "\"role\":\"assistant\",";
+    if (!choice.text.empty()) out += "\"content\":" + Quoted(choice.text) + ",";
+    out += "\"tool_calls\":" + DumpJson(calls) + "}";
   } else if (is_last && choice.text.empty() && !is_first) {
     out += "\"delta\":{}";
   } else {

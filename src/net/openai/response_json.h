@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "net/openai/tool_call.h"
 
 namespace weir {
 
@@ -38,6 +39,8 @@ struct WireChoice {
   std::string finish_reason{};  // empty: null
   std::vector<WireLogprob> logprobs{};
   std::vector<int32_t> token_ids{};
+  std::vector<WireToolCall> tool_calls{};
+  std::string prompt_logprobs{};  // JSON, written already; empty: none were asked for
 };
 
 // What is the same in all chunks of a response.
