@@ -27,6 +27,7 @@ bool Engine::Step() {
   s.scheduler->Schedule(started, &s.plan);
   if (s.plan.empty()) return s.FinishIdleStep(started);
   s.ChargeQueues(started);
+  s.PublishStep(started);
   s.BuildBatch();
 
   const TimePoint forward_started = s.clock.Now();
@@ -96,12 +97,12 @@ int64_t Engine::CountCachedTokens(uint64_t salt, std::span<const int32_t> prompt
 
 LoadSnapshot Engine::Load() const {
   MutexLock lock(state_->counters->mutex);
-  return state_->counters->Load();
+  return state_->counters->Load(state_->clock.Now());
 }
 
 LoadSnapshot Engine::Load(const Applicant& applicant) const {
   MutexLock lock(state_->counters->mutex);
-  return AheadOf(state_->counters->Load(), state_->counters->StandingOf(applicant));
+  return AheadOf(state_->counters->Load(state_->clock.Now()), state_->counters->StandingOf(applicant));
 }
 
 TimePoint Engine::last_step_ended() const {

@@ -76,7 +76,7 @@ Admitted<Reservation> Engine::Reserve(int64_t estimated_prompt_tokens, int num_s
   estimated_prompt_tokens = std::max<int64_t>(0, estimated_prompt_tokens);
   num_sequences = std::max(1, num_sequences);
   MutexLock lock(state.counters->mutex);
-  LoadSnapshot load = state.counters->Load();
+  LoadSnapshot load = state.counters->Load(state.clock.Now());
   const bool is_idle = load.num_running == 0 && load.num_waiting == 0;
   // The bound counts sequences; one alone may always come to an idle engine.
   if (!is_idle) load.num_waiting += num_sequences - 1;
@@ -85,6 +85,7 @@ Admitted<Reservation> Engine::Reserve(int64_t estimated_prompt_tokens, int num_s
   if (auto refusal = Decide(limits, load, standing, estimated_prompt_tokens, first_token_budget)) {
     const bool has_room = refusal->reason == "queue_full" && state.MakesRoom(limits, load, applicant);
     if (!has_room) {
+      state.PutInLine(load, estimated_prompt_tokens, &*refusal);
       out.refused = Refuse(*refusal, load);
       return out;
     }
@@ -94,6 +95,11 @@ Admitted<Reservation> Engine::Reserve(int64_t estimated_prompt_tokens, int num_s
   out.value.num_sequences_ = num_sequences;
   out.value.tokens_ = estimated_prompt_tokens;
   return out;
+}
+
+void Engine::State::PutInLine(const LoadSnapshot& load, int64_t prompt_tokens, Refusal* refusal) {
+  if (refusal->reason == "deadline_unmeetable") return;
+  refusal->retry_after = counters->refused.Join(*refusal, load, prompt_tokens, clock.Now());
 }
 
 // Somebody who has more than its share leaves, once the engine comes to it; until then there is one more than may be.
@@ -191,13 +197,14 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
     reservation.Move(applicant);
     if (was_far_off) {
       MutexLock lock(state.counters->mutex);
-      LoadSnapshot load = state.counters->Load();
+      LoadSnapshot load = state.counters->Load(state.clock.Now());
       load.num_waiting -= 1;
       load.queued_tokens -= reservation.tokens();
       QueueStanding standing = state.counters->StandingOf(applicant);
       standing.num_ahead -= 1;
       standing.tokens_ahead -= reservation.tokens();
       if (auto refusal = Decide(state.Limits(load), load, standing, num_uncached, budget)) {
+        state.PutInLine(load, num_uncached, &*refusal);
         out.refused = Refuse(*refusal, load);
         return out;
       }

@@ -103,8 +103,20 @@ double Engine::State::PrefillRate() const {
     kv_tokens_read += sequence->num_tokens();
   }
   const SchedulerLimits& limits = scheduler->limits();
-  return cost.PrefillTokensPerSecond(num_decodes, kv_tokens_read, limits.max_num_batched_tokens,
+  // Who is ahead of a newcomer generates by the time its own prompt is computed.
+  const int num_here = static_cast<int>(scheduler->running().size() + scheduler->waiting().size());
+  const int num_beside = std::min(limits.max_num_seqs, num_here);
+  if (num_decodes > 0) kv_tokens_read = kv_tokens_read * num_beside / num_decodes;
+  return cost.PrefillTokensPerSecond(num_beside, kv_tokens_read, limits.max_num_batched_tokens,
                                      limits.itl_objective);
+}
+
+// Who comes while the step runs waits for its rest only, and not for the prompts in it once more.
+void Engine::State::PublishStep(TimePoint started) {
+  const Duration predicted = cost.Predict(plan.num_tokens, plan.kv_tokens_read);
+  MutexLock lock(counters->mutex);
+  counters->step_ends = started + predicted;
+  counters->tokens_in_step = plan.num_prefill_tokens;
 }
 
 void Engine::State::PublishLoad(TimePoint now) {
@@ -117,12 +129,16 @@ void Engine::State::PublishLoad(TimePoint now) {
   load.total_blocks = pool->num_blocks();
   load.max_num_seqs = scheduler->limits().max_num_seqs;
   load.prefill_tokens_per_s = PrefillRate();
-  load.request_seconds = request_seconds;
+  const SchedulerLimits& limits = scheduler->limits();
+  load.request_seconds = cost.SlotSeconds(lengths.prompt_tokens, lengths.output_tokens, limits.max_num_seqs,
+                                          limits.max_num_batched_tokens, limits.itl_objective);
   load.step_seconds = step_seconds;
   num_free_blocks.store(pool->num_free(), std::memory_order_relaxed);
   peak_used_blocks.store(pool->peak_used(), std::memory_order_relaxed);
   MutexLock lock(counters->mutex);
   counters->published = load;
+  counters->step_ends = TimePoint{};
+  counters->tokens_in_step = 0;
 }
 
 void Engine::State::Deliver() {

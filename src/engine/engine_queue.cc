@@ -142,10 +142,7 @@ void Engine::State::End(Sequence* sequence, TokenEvent last) {
 void Engine::State::Forget(std::unique_ptr<Sequence> sequence, TokenEvent last) {
   const auto record_of_it = live.find(sequence.get());
   if (record_of_it->second.first_scheduled != TimePoint{}) {
-    constexpr double kWeight = 0.1;
-    const double seconds = ToSeconds(last.at - record_of_it->second.first_scheduled);
-    request_seconds =
-        request_seconds == 0 ? seconds : request_seconds + kWeight * (seconds - request_seconds);
+    lengths.Add(sequence->num_prompt_tokens - sequence->num_cached_tokens, sequence->num_output_tokens());
   }
   if (record_of_it->second.prompt_logprobs != nullptr && last.finish != FinishReason::kError) {
     last.prompt_logprobs = std::move(record_of_it->second.prompt_logprobs);

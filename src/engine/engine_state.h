@@ -19,6 +19,7 @@
 #include "engine/kvcache/kv_storage.h"
 #include "engine/outbox.h"
 #include "engine/reservation_counters.h"
+#include "engine/scheduler/mean_lengths.h"
 #include "engine/scheduler/scheduler.h"
 
 namespace weir {
@@ -70,7 +71,7 @@ struct Engine::State {
   Status weights_fault;                                        // OK, or why no weight can be trusted any more
   StepProfile profile;
   StepProfile* profiled = nullptr;  // &profile while profiling
-  double request_seconds = 0;
+  MeanLengths lengths;
   double step_seconds = 0;
 
   // Shared.
@@ -93,6 +94,7 @@ struct Engine::State {
   // engine_admit.cc
   AdmissionLimits Limits(const LoadSnapshot& load) const;
   bool MakesRoom(const AdmissionLimits& limits, const LoadSnapshot& load, const Applicant& applicant);
+  void PutInLine(const LoadSnapshot& load, int64_t prompt_tokens, Refusal* refusal) REQUIRES(counters->mutex);
   Status CheckFits(const Request& request) const;
   std::unique_ptr<Sequence> MakeSequence(Request request, EventSink* sink, std::shared_ptr<void> context);
   void Wake();
@@ -123,6 +125,7 @@ struct Engine::State {
   void Tell(TimePoint at);
   void Learn(TimePoint started, TimePoint ended);
   double PrefillRate() const;
+  void PublishStep(TimePoint started);
   void PublishLoad(TimePoint now);
   void Deliver();
   bool FinishIdleStep(TimePoint now);

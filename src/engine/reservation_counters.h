@@ -4,6 +4,7 @@
 // step
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -30,13 +31,18 @@ struct Reservation::Counters {
   int64_t tokens GUARDED_BY(mutex) = 0;
   int num_evicting GUARDED_BY(mutex) = 0;  // of all flows
   LoadSnapshot published GUARDED_BY(mutex);
+  RetryLine refused GUARDED_BY(mutex);
+  TimePoint step_ends GUARDED_BY(mutex){};  // by its prediction; of the step that runs
+  int64_t tokens_in_step GUARDED_BY(mutex) = 0;
   std::map<Key, Flow> flows GUARDED_BY(mutex);  // those with a reservation
 
   // The published load plus what was promised and does not run yet.
-  LoadSnapshot Load() const REQUIRES(mutex) {
+  LoadSnapshot Load(TimePoint now) const REQUIRES(mutex) {
     LoadSnapshot load = published;
     load.num_waiting += num_sequences;
     load.queued_tokens += tokens;
+    load.rest_of_step = std::max(0.0, ToSeconds(step_ends - now));
+    load.tokens_in_step = tokens_in_step;
     return load;
   }
   QueueStanding StandingOf(const Applicant& applicant) const REQUIRES(mutex);

@@ -20,7 +20,7 @@ double OverloadOutcome::MeanGap() const {
 }
 
 OverloadRun::OverloadRun(const Machine& machine, uint64_t seed)
-    : machine_(machine), rng_(seed), pool_(machine.num_blocks) {
+    : machine_(machine), rng_(seed), jitter_(seed + 1), pool_(machine.num_blocks) {
   scheduler_ = std::make_unique<ContinuousScheduler>(
       SchedulerLimits{.max_num_seqs = machine.max_num_seqs,
                       .max_num_batched_tokens = machine.max_num_batched_tokens,
@@ -74,9 +74,14 @@ void OverloadRun::Publish() {
   published_.free_blocks = pool_.num_free();
   published_.total_blocks = pool_.num_blocks();
   published_.max_num_seqs = machine_.max_num_seqs;
+  const int num_here = static_cast<int>(scheduler_->running().size() + scheduler_->waiting().size());
+  const int num_beside = std::min(machine_.max_num_seqs, num_here);
+  if (num_decodes > 0) kv = kv * num_beside / num_decodes;
   published_.prefill_tokens_per_s =
-      cost_.PrefillTokensPerSecond(num_decodes, kv, machine_.max_num_batched_tokens, machine_.itl_objective);
-  published_.request_seconds = request_seconds_;
+      cost_.PrefillTokensPerSecond(num_beside, kv, machine_.max_num_batched_tokens, machine_.itl_objective);
+  published_.request_seconds =
+      cost_.SlotSeconds(lengths_.prompt_tokens, lengths_.output_tokens, machine_.max_num_seqs,
+                        machine_.max_num_batched_tokens, machine_.itl_objective);
   published_.step_seconds = step_seconds_;
 }
 
@@ -99,13 +104,15 @@ void OverloadRun::ArriveUntil(double end_s) {
 void OverloadRun::Arrive(const Arrival& arrival) {
   OverloadOutcome outcome{
       .owner = arrival.client.owner, .arrived_s = arrival.at_s, .num_prompt = arrival.num_prompt};
+  outcome.is_retry = arrival.is_retry;
   const size_t flow = FlowOf(arrival.client);
-  const LoadSnapshot load = Load();
+  LoadSnapshot load = Load();
+  load.rest_of_step = std::max(0.0, step_ends_s_ - arrival.at_s);
   const AdmissionLimits limits{.max_num_queued_reqs = 4 * machine_.max_num_seqs,
                                .max_num_queued_tokens = static_cast<int64_t>(
                                    load.prefill_tokens_per_s * ToSeconds(machine_.ttft_objective)),
                                .ttft_objective = machine_.ttft_objective};
-  QueueStanding standing = StandingOf(flows_, flow, false);
+  QueueStanding standing = StandingOf(flows_, flow, arrival.is_retry);
   standing.num_ahead += published_.num_waiting;
   outcome.predicted_s = ToSeconds(PredictWait(AheadOf(load, standing), arrival.num_prompt)) +
                         arrival.num_prompt / load.prefill_tokens_per_s;
@@ -113,7 +120,14 @@ void OverloadRun::Arrive(const Arrival& arrival) {
     const int victim = refusal->reason == "queue_full" ? FlowToEvict(flows_, flow) : -1;
     if (victim < 0) {
       outcome.refused = refusal->reason;
-      outcome.retry_after_s = ToSeconds(refusal->retry_after);
+      const Duration told = retry_line_.Join(*refusal, load, arrival.num_prompt, At(arrival.at_s));
+      outcome.retry_after_s = std::min(60.0, ToSeconds(told) * (1 + 0.25 * jitter_.NextDouble()));
+      if (arrival.client.comes_back && !arrival.is_retry) {
+        Arrival again = arrival;
+        again.is_retry = true;
+        again.at_s += outcome.retry_after_s;
+        arrivals_.emplace(again.at_s, again);
+      }
       outcomes_.push_back(std::move(outcome));
       return;
     }
@@ -140,7 +154,7 @@ void OverloadRun::Finish(Sequence* sequence, double now_s) {
   outcomes_[live.outcome].ended_s = now_s;
   flows_[live.flow].tokens -= live.reserved_tokens;
   flows_[live.flow].num_sequences -= live.holds_place ? 1 : 0;
-  if (live.scheduled_s >= 0) request_seconds_ = Towards(request_seconds_, now_s - live.scheduled_s);
+  if (live.scheduled_s >= 0) lengths_.Add(sequence->num_prompt_tokens, sequence->num_output_tokens());
   live_.erase(sequence);
   scheduler_->Remove(sequence);
 }
@@ -180,7 +194,11 @@ bool OverloadRun::Step(double* now_s) {
                                   machine_.kv_s * static_cast<double>(plan_.kv_tokens_read));
   const double end_s = *now_s + seconds;
   // Who comes during the step meets the load of its beginning, as in the engine.
+  step_ends_s_ = *now_s + ToSeconds(cost_.Predict(plan_.num_tokens, plan_.kv_tokens_read));
+  published_.tokens_in_step = plan_.num_prefill_tokens;
   ArriveUntil(end_s);
+  step_ends_s_ = 0;
+  published_.tokens_in_step = 0;
   *now_s = end_s;
   for (const ScheduledSequence& entry : plan_.entries) {
     Live& live = live_.at(entry.sequence);

@@ -18,6 +18,7 @@
 #include "engine/admission/admission.h"
 #include "engine/kvcache/block_pool.h"
 #include "engine/scheduler/continuous.h"
+#include "engine/scheduler/mean_lengths.h"
 
 namespace weir {
 
@@ -28,6 +29,7 @@ struct OverloadClient {
   int shortest_output = 32, longest_output = 96;
   RequestClass service_class = RequestClass::kDefault;
   double from_s = 0, until_s = 60;
+  bool comes_back = false;  // once, exactly when it was told to
 };
 
 struct OverloadOutcome {
@@ -41,6 +43,7 @@ struct OverloadOutcome {
   double ended_s = -1;
   std::vector<double> gaps_s{};
   int num_tokens = 0;
+  bool is_retry = false;
 
   bool admitted() const { return refused.empty(); }
   double MeanGap() const;
@@ -78,6 +81,7 @@ class OverloadRun {
     OverloadClient client{};
     int num_prompt = 0;
     int num_output = 0;
+    bool is_retry = false;
   };
   struct Live {
     size_t outcome = 0;
@@ -100,6 +104,7 @@ class OverloadRun {
 
   const Machine machine_;
   Rng rng_;
+  Rng jitter_;
   std::multimap<double, Arrival> arrivals_;
   std::vector<OverloadOutcome> outcomes_;
   BlockPool pool_;
@@ -110,8 +115,10 @@ class OverloadRun {
   std::vector<std::string> owner_of_flow_;
   std::map<const Sequence*, Live> live_;
   LoadSnapshot published_;
-  double request_seconds_ = 0;
+  MeanLengths lengths_;
+  RetryLine retry_line_;
   double step_seconds_ = 0;
+  double step_ends_s_ = 0;  // by its prediction
   uint64_t next_number_ = 0;
   int64_t num_steps_ = 0;
   std::map<std::string, double> served_;

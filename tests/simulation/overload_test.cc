@@ -92,8 +92,10 @@ TEST_F(OverloadTest, OV1KeepsGoodputAndWaitsAtTenTimesItsCapacity) {
       const Level level = Measure(factor * capacity_, seed);
       std::printf("%4.0f x: goodput %.2f, p99 TTFT %.3f s, %d refused\n", factor, level.goodput,
                   level.p99_ttft, level.num_refused);
-      // Nobody can be served who does not ask: at its capacity all that was offered is the most there is.
-      EXPECT_GE(level.goodput, 0.95 * std::min(level.offered, peak_)) << factor << " x, seed " << seed;
+      // Nobody can be served who does not ask: at its capacity, which lies below the peak, all that was offered is the
+      // most there is. Above it the bound is the peak itself.
+      const double most = factor == 1.0 ? std::min(level.offered, peak_) : peak_;
+      EXPECT_GE(level.goodput, 0.95 * most) << factor << " x, seed " << seed;
       EXPECT_LE(level.p99_ttft, kMostTtft) << factor << " x, seed " << seed;
     }
   }
@@ -160,10 +162,27 @@ TEST_F(OverloadTest, OV5And6EveryRequestEndsAndEveryRefusalSaysWhenToComeAgain) 
   EXPECT_GT(num_evicted, 5) << "the modest client must have met a full queue";
 }
 
+TEST_F(OverloadTest, OV1HoldsTooWhenTheOverloadComesAfterAQuietTime) {
+  for (const double factor : {2.0, 5.0}) {
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+      OverloadRun run({}, seed);
+      run.Add({.requests_per_s = 0.5 * capacity_, .until_s = 20});
+      run.Add({.requests_per_s = factor * capacity_, .from_s = 20, .until_s = 50});
+      run.Run();
+      EXPECT_EQ(run.wrong(), "");
+      std::vector<double> ttfts;
+      for (const OverloadOutcome& outcome : run.outcomes()) {
+        if (outcome.admitted()) ttfts.push_back(outcome.ttft_s);
+      }
+      EXPECT_LE(Percentile(ttfts, 0.99), kMostTtft) << factor << " x, seed " << seed;
+    }
+  }
+}
+
 TEST_F(OverloadTest, OV7PredictsTheTimeToTheFirstToken) {
   for (const double factor : {1.0, 2.0}) {
-    std::vector<double> errors;
     for (uint64_t seed = 1; seed <= 5; ++seed) {
+      std::vector<double> errors;
       OverloadRun run({}, seed);
       run.Add({.requests_per_s = factor * capacity_});
       run.Run();
@@ -171,11 +190,38 @@ TEST_F(OverloadTest, OV7PredictsTheTimeToTheFirstToken) {
         if (outcome.ttft_s >= 0.05)
           errors.push_back(std::abs(outcome.predicted_s - outcome.ttft_s) / outcome.ttft_s);
       }
+      std::printf("%.0f x, seed %d: prediction off by %.0f %% in the median, %.0f %% at p90\n", factor,
+                  static_cast<int>(seed), 100 * Percentile(errors, 0.5), 100 * Percentile(errors, 0.9));
+      EXPECT_LE(Percentile(errors, 0.5), 0.2) << factor << " x, seed " << seed;
+      EXPECT_LE(Percentile(errors, 0.9), 0.5) << factor << " x, seed " << seed;
     }
-    std::printf("%.0f x: prediction off by %.0f %% in the median, %.0f %% at p90\n", factor,
-                100 * Percentile(errors, 0.5), 100 * Percentile(errors, 0.9));
-    EXPECT_LE(Percentile(errors, 0.5), 0.2) << factor << " x";
-    EXPECT_LE(Percentile(errors, 0.9), 0.5) << factor << " x";
+  }
+}
+
+TEST_F(OverloadTest, OV8WhoWaitsAsLongAsToldIsAdmittedAtTheFirstRetry) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    OverloadRun run({}, seed);
+    run.Add({.requests_per_s = 5 * capacity_, .until_s = 10, .comes_back = true});
+    run.Run();
+    EXPECT_EQ(run.wrong(), "");
+    int num_back = 0, num_admitted = 0, num_in_time = 0, num_early = 0;
+    double last_s = 0;
+    for (const OverloadOutcome& outcome : run.outcomes()) {
+      if (!outcome.is_retry) continue;
+      last_s = std::max(last_s, outcome.arrived_s);
+      ++num_back;
+      num_admitted += outcome.admitted() ? 1 : 0;
+      if (outcome.arrived_s < 10) {
+        ++num_early;
+        num_in_time += outcome.admitted() ? 1 : 0;
+      }
+    }
+    std::printf(
+        "seed %d: %d came back, the last after %.1f s, %d admitted; %d while the overload lasted, %d "
+        "admitted\n",
+        static_cast<int>(seed), num_back, last_s, num_admitted, num_early, num_in_time);
+    ASSERT_GT(num_back, 100);
+    EXPECT_GE(num_admitted, 0.9 * num_back) << "seed " << seed;
   }
 }
 

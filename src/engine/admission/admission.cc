@@ -50,11 +50,29 @@ Refusal Refuse(std::string reason, double seconds) {
 
 Duration PredictWait(const LoadSnapshot& load, int64_t prompt_tokens) {
   if (IsIdle(load)) return Duration::zero();
-  const double rest_of_step = load.num_running > 0 ? load.step_seconds : 0.0;
+  const double running_step = load.rest_of_step >= 0 ? load.rest_of_step : load.step_seconds;
+  const double rest_of_step = load.num_running > 0 ? running_step : 0.0;
+  const int64_t tokens_ahead = std::max<int64_t>(0, load.queued_tokens - load.tokens_in_step);
   // A slot's time contains the prefill of who takes it, so the two waits overlap.
-  const double work = std::max({SecondsOfPrefill(load, load.queued_tokens), SecondsUntilSlot(load),
+  const double work = std::max({SecondsOfPrefill(load, tokens_ahead), SecondsUntilSlot(load),
                                 SecondsUntilBlocks(load, prompt_tokens)});
   return FromSeconds(rest_of_step + work);
+}
+
+Duration RetryLine::Join(const Refusal& refusal, const LoadSnapshot& load, int64_t prompt_tokens,
+                         TimePoint now) {
+  // Somewhat slower than the engine is: a few come new, and a line at its very pace would never get shorter.
+  constexpr double kPace = 0.85;
+  // A line that grows says that more are still coming, and who comes back among them is refused again.
+  constexpr double kLonger = 3.0;
+  constexpr double kLongerAtMost = 8.0;
+  const double each = std::max(SecondsForSlots(load, 1), SecondsOfPrefill(load, prompt_tokens)) / kPace;
+  const TimePoint turn = std::max(end_, now);
+  end_ = std::min(turn + FromSeconds(each), now + kMaxRetryAfter);
+  const double in_line = ToSeconds(turn - now);
+  const Duration told =
+      refusal.retry_after + FromSeconds(in_line + std::min(kLonger * in_line, kLongerAtMost));
+  return std::clamp<Duration>(told, kMinRetryAfter, kMaxRetryAfter);
 }
 
 LoadSnapshot AheadOf(const LoadSnapshot& load, const QueueStanding& standing) {

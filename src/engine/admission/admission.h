@@ -23,8 +23,10 @@ struct LoadSnapshot {
   int total_blocks = 0;
   int max_num_seqs = 0;
   double prefill_tokens_per_s = 0;  // 0: not known yet
-  double request_seconds = 0;       // mean time of a running request in its slot; 0: not known yet
+  double request_seconds = 0;       // time of a request in its slot while all are taken; 0: not known yet
   double step_seconds = 0;          // mean of recent steps
+  double rest_of_step = -1;    // seconds, of the step that runs; below 0: not known, a mean step is assumed
+  int64_t tokens_in_step = 0;  // of the queued ones, computed by the step that runs
 };
 
 struct AdmissionLimits {
@@ -52,6 +54,17 @@ std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot&
 // Among equals, who are served in the order of arrival.
 std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load, int64_t prompt_tokens,
                               std::optional<Duration> first_token_budget);
+
+// Those who were refused come back, and must find room when they do: each is told a time of its own, at the pace at which
+// the engine gets through requests. One whose test would pass sooner waits behind those who were told before.
+class RetryLine {
+ public:
+  // For a refusal other than of the client's own deadline. Not below `refusal.retry_after`, at most a minute.
+  Duration Join(const Refusal& refusal, const LoadSnapshot& load, int64_t prompt_tokens, TimePoint now);
+
+ private:
+  TimePoint end_{};
+};
 
 // The load as it looks to somebody with this standing: what is served later does not count.
 LoadSnapshot AheadOf(const LoadSnapshot& load, const QueueStanding& standing);

@@ -132,5 +132,29 @@ TEST(AdmissionTest, KnowsNoRatesBeforeTheFirstStep) {
   EXPECT_FALSE(Decide(limits, load, 100, seconds(1)));
 }
 
+TEST(AdmissionTest, PredictsTheRestOfTheStepThatRunsAndNotItsPromptsOnceMore) {
+  LoadSnapshot load = Busy(1, 2, 3000);
+  load.rest_of_step = 0.004;
+  load.tokens_in_step = 1000;
+  EXPECT_EQ(PredictWait(load, 100), milliseconds(4 + 2000));
+}
+
+TEST(AdmissionTest, TellsTheRefusedTimesOfTheirOwnAtThePaceOfTheEngine) {
+  RetryLine line;
+  const TimePoint now(seconds(1000));
+  const LoadSnapshot load = Busy(4, 16, 100);  // gets through two requests per second
+  const Refusal refusal{.reason = "queue_full", .retry_after = milliseconds(500)};
+  EXPECT_EQ(line.Join(refusal, load, 10, now), milliseconds(500)) << "the first waits for its test alone";
+  Duration last = milliseconds(500);
+  for (int i = 0; i < 60; ++i) {
+    const Duration told = line.Join(refusal, load, 10, now);
+    EXPECT_GE(told - last, milliseconds(std::min<int64_t>(500, (seconds(60) - last) / milliseconds(1))));
+    last = told;
+  }
+  EXPECT_GT(last, seconds(30));
+  EXPECT_LE(last, seconds(60));
+  EXPECT_EQ(line.Join(refusal, load, 10, now + seconds(120)), milliseconds(500)) << "the line is over";
+}
+
 }  // namespace
 }  // namespace weir

@@ -92,6 +92,23 @@ double CostModel::PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read
   }
 }
 
+double CostModel::SlotSeconds(double prompt_tokens, double output_tokens, int num_seqs, int max_tokens,
+                              Duration step_budget) const {
+  const int count = std::max(1, num_seqs);
+  const double kv = count * (prompt_tokens + 0.5 * output_tokens);
+  const double rate = PrefillTokensPerSecond(count, static_cast<int64_t>(kv), max_tokens, step_budget);
+  if (rate <= 0 || prompt_tokens + output_tokens <= 0) return 0;
+  // While prompts are computed the others' tokens come along; what they need beyond that has steps of its own.
+  const double prompts = count * prompt_tokens / rate;
+  const double decode_step = PredictSeconds(count, kv);
+  int chunk = 16;
+  while (2 * chunk + count <= max_tokens && PredictSeconds(count + 2 * chunk, kv) <= ToSeconds(step_budget)) {
+    chunk *= 2;
+  }
+  const double steps_with_prompts = count * prompt_tokens / chunk;
+  return prompts + std::max(0.0, output_tokens - steps_with_prompts) * decode_step;
+}
+
 double CostModel::DecodePrice(int num_decodes, int max_chunk) const {
   const int count = std::max(1, num_decodes);
   const int chunk = std::max(1, max_chunk);

@@ -27,6 +27,11 @@ class CostModel {
   // How many prompt tokens, in steps of `max_chunk`, a token of a step of `num_decodes` is worth; held in 1 to 8, and 2
   // while nothing is known.
   double DecodePrice(int num_decodes, int max_chunk) const;
+  // How long a slot is held by a request of these mean lengths while all `num_seqs` are taken and others wait: the time in
+  // which each of them gets through one. 0 while nothing is known. From lengths, which stay what they are when the load
+  // changes; a mean of how long slots were held would be that of the quiet time before.
+  double SlotSeconds(double prompt_tokens, double output_tokens, int num_seqs, int max_tokens,
+                     Duration step_budget) const;
   // False: more than 8 times its prediction, so it was an accident (a page fault, another process) and is not
   // learnt.
   bool Observe(int num_tokens, int64_t kv_tokens_read, Duration actual);

@@ -113,5 +113,18 @@ TEST(CostModelTest, PrefillRateIsWhatTheStepBudgetAllows) {
   EXPECT_EQ(CostModel().PrefillTokensPerSecond(0, 0, 512, budget), 0);
 }
 
+TEST(CostModelTest, PredictsHowLongASlotIsHeldWhileAllAreTaken) {
+  CostModel model;
+  EXPECT_EQ(model.SlotSeconds(100, 50, 8, 512, std::chrono::milliseconds(50)), 0) << "nothing is known";
+  for (int round = 0; round < 50; ++round) {
+    for (const int tokens : {1, 8, 40, 72, 136, 264, 512})
+      model.Observe(tokens, 0, FromSeconds(TrueSeconds(tokens, 0)));
+  }
+  // 8 slots: 50 steps of 8 decodes take 4.8 ms each, and 800 prompt tokens beside them 0.6 ms each.
+  EXPECT_NEAR(model.SlotSeconds(100, 50, 8, 512, std::chrono::milliseconds(50)), 50 * 0.0048 + 800 * 0.0006,
+              0.08);
+  EXPECT_NEAR(model.SlotSeconds(0, 50, 8, 512, std::chrono::milliseconds(50)), 50 * 0.0048, 0.03);
+}
+
 }  // namespace
 }  // namespace weir
