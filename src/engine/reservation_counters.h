@@ -32,6 +32,7 @@ struct Reservation::Counters {
   int num_evicting GUARDED_BY(mutex) = 0;  // of all flows
   LoadSnapshot published GUARDED_BY(mutex);
   RetryLine refused GUARDED_BY(mutex);
+  std::map<std::string, double, std::less<>> served_cost GUARDED_BY(mutex);  // of owners with a name
   TimePoint step_ends GUARDED_BY(mutex){};  // by its prediction; of the step that runs
   int64_t tokens_in_step GUARDED_BY(mutex) = 0;
   std::map<Key, Flow> flows GUARDED_BY(mutex);  // those with a reservation
