@@ -9,8 +9,9 @@
 namespace weir {
 
 struct MeanLengths {
-  double prompt_tokens = 0;
-  double output_tokens = 0;
+  // Until a request has ended: a chat's. Whoever is refused before must not be told to come back at once.
+  double prompt_tokens = 128;
+  double output_tokens = 128;
   int64_t num_seen = 0;
 
   // A plain mean of the first ones, later an exponential one.
