@@ -12,8 +12,12 @@ connections. Goodput counts answers with TTFT <= 2 s and mean ITL <= 100 ms. Cap
 Points, each printed with its figures; exit code 1 when one fails:
   goodput      at 1, 2, 5 and 10 x capacity: >= 95 % of the peak (at 1 x: of what was offered); p99 TTFT of the admitted <= 2 s
   rejections   at 10 x: p99 <= 10 ms from the last byte sent to the last received; every 429 has Retry-After; no 503
+               prediction: median error <= 20 %, p90 <= 50 %, of those with TTFT >= 50 ms, at 1 and 2 x
+  retries      10 s at 5 x, then nothing new: >= 90 % of those who wait exactly their retry-after-ms are admitted then
+  fairness     two keys that offer 0.6 and 6 x: Jain index over what they were served >= 0.95
   recovery     30 s at 10 x, then 0.5 x: after 5 s no rejection, p99 TTFT <= 2 s
   long-prompt  one prompt of 4,000 tokens among 8 decoding streams: no stream's p99 ITL above 2 x the ITL objective
+Every level says how much of the machine others took (steal): figures of levels with much of it compare badly.
 Standard library only.
 """
 import argparse
@@ -23,6 +27,7 @@ import random
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -30,6 +35,7 @@ from pathlib import Path
 MOST_TTFT = 2.0
 MOST_ITL = 0.1
 ITL_OBJECTIVE = 0.05
+KEYS = {"modest": "modest-0123456789", "greedy": "greedy-0123456789"}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -50,6 +56,7 @@ class Answer:
         self.tokens = 0
         self.has_retry_after = False
         self.predicted = None
+        self.retry_after = None
 
     @property
     def ttft(self):
@@ -64,14 +71,15 @@ class Answer:
 class Client:
     """A pool of kept-alive connections, each speaking as much HTTP as this server answers."""
 
-    def __init__(self, port):
+    def __init__(self, port, key=None):
         self.port = port
+        self.more = f"Authorization: Bearer {key}\r\n" if key else ""
         self.idle = []
 
     async def post(self, body, answer):
         payload = json.dumps(body).encode()
         head = (
-            f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
+            f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n{self.more}"
             f"Content-Length: {len(payload)}\r\n\r\n"
         ).encode()
         for attempt in range(2):
@@ -94,6 +102,8 @@ class Client:
         answer.status = int(lines[0].split()[1])
         headers = dict((k.lower(), v.strip()) for k, v in (line.split(":", 1) for line in lines[1:] if ":" in line))
         answer.has_retry_after = "retry-after" in headers and "retry-after-ms" in headers
+        if answer.has_retry_after:
+            answer.retry_after = float(headers["retry-after-ms"]) / 1000
         if "x-predicted-ttft-ms" in headers:
             answer.predicted = float(headers["x-predicted-ttft-ms"]) / 1000
         if "content-length" in headers:
@@ -139,8 +149,17 @@ def random_body(rng, model, prompt=(64, 256), output=(32, 96)):
     }
 
 
-async def offer(client, model, phases, seed):
-    """Poisson arrivals at (rate, seconds) after one another; returns the answers with the second of their arrival."""
+def stolen():
+    """Seconds of CPU that the host gave to others, and seconds of all CPUs."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(part) for part in file.readline().split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
+async def offer(client, model, phases, seed, first_retry=None):
+    """Poisson arrivals at (rate, seconds) after one another; returns the answers with the second of their arrival.
+
+    first_retry: a list that gets (second, answer) of the one retry of everybody who was refused."""
     rng = random.Random(seed)
     start = time.monotonic() + 0.05
     tasks, answers = [], []
@@ -151,16 +170,28 @@ async def offer(client, model, phases, seed):
             await asyncio.sleep(max(0.0, start + at - time.monotonic()))
             answer = Answer(start + at)
             answers.append((at, answer))
-            tasks.append(asyncio.create_task(client.post(random_body(rng, model), answer)))
+            tasks.append(asyncio.create_task(post_and_retry(client, random_body(rng, model), answer, start, first_retry)))
             at += rng.expovariate(rate)
         begin += seconds
     await asyncio.wait_for(asyncio.gather(*tasks), 120)
     return answers
 
 
+async def post_and_retry(client, body, answer, start, retries):
+    await client.post(body, answer)
+    if retries is None or answer.status != 429:
+        return
+    await asyncio.sleep(max(0.0, answer.ended + answer.retry_after - time.monotonic()))
+    again = Answer(time.monotonic())
+    retries.append((again.due - start, again))
+    await client.post(body, again)
+
+
 class Level:
-    def __init__(self, rate, seconds, answers):
+    def __init__(self, rate, seconds, answers, before=None):
         self.rate, self.seconds = rate, seconds
+        now = stolen()
+        self.steal = (now[0] - before[0]) / max(1, now[1] - before[1]) if before else float("nan")
         self.answers = [answer for _, answer in answers]
         good = [a for a in self.answers if a.is_good]
         self.goodput = len(good) / seconds
@@ -176,13 +207,15 @@ class Level:
                 self.codes[answer.code] = self.codes.get(answer.code, 0) + 1
         errors = [abs(a.predicted - a.ttft) / a.ttft for a in self.admitted if a.predicted and a.ttft >= 0.05]
         self.prediction_error = percentile(errors, 0.5)
+        self.p90_prediction_error = percentile(errors, 0.9)
 
     def show(self, name):
         print(
             f"{name:>12}  {self.offered:6.1f}/s offered  goodput {self.goodput:5.2f}/s  p50 TTFT "
             f"{percentile([a.ttft for a in self.admitted], 0.5):.3f} s  p99 {self.p99_ttft:.3f} s  "
             f"429: {len(self.refused):4d}, p99 {1e3 * self.p99_refusal:.1f} ms  "
-            f"prediction off by {100 * self.prediction_error:.0f} %  {self.codes or ''}",
+            f"prediction off by {100 * self.prediction_error:.0f} %, p90 {100 * self.p90_prediction_error:.0f} %  "
+            f"steal {100 * self.steal:.0f} %  {self.codes or ''}",
             flush=True,
         )
 
@@ -201,7 +234,9 @@ async def sweep(client, model, args):
     capacity, peak, rate = 0.0, 0.0, args.first_rate
     misses = 0
     while misses < 3:
-        level = Level(rate, args.seconds, await offer(client, model, [(rate, args.seconds)], int(rate * 100)))
+        before = stolen()
+        answers = await offer(client, model, [(rate, args.seconds)], int(rate * 100))
+        level = Level(rate, args.seconds, answers, before)
         level.show(f"{rate:.1f}/s")
         peak = max(peak, level.goodput)
         if level.good_share >= 0.99:
@@ -218,8 +253,9 @@ async def overload(client, model, args, capacity, peak, points):
         levels = []
         for repeat in range(args.repeats):
             rate = factor * capacity
+            before = stolen()
             answers = await offer(client, model, [(rate, args.seconds)], 7000 + 10 * factor + repeat)
-            levels.append(Level(rate, args.seconds, answers))
+            levels.append(Level(rate, args.seconds, answers, before))
             levels[-1].show(f"{factor} x")
         goodput = sum(level.goodput for level in levels) / len(levels)
         base = sum(level.offered for level in levels) / len(levels) if factor == 1 else peak
@@ -227,6 +263,11 @@ async def overload(client, model, args, capacity, peak, points):
                      goodput >= 0.95 * base)
         worst = max(level.p99_ttft for level in levels)
         points.check(f"{factor} x: p99 TTFT of the admitted {worst:.3f} s, at most {MOST_TTFT} s", worst <= MOST_TTFT)
+        if factor <= 2:
+            off = max(level.prediction_error for level in levels)
+            p90 = max(level.p90_prediction_error for level in levels)
+            points.check(f"{factor} x: predictions off by {100 * off:.0f} % (p90 {100 * p90:.0f} %), at most 20 % (50 %)",
+                         off <= 0.2 and p90 <= 0.5)
         if factor == 10:
             refusal = max(level.p99_refusal for level in levels)
             points.check(f"10 x: p99 of a refusal {1e3 * refusal:.2f} ms, at most 10 ms", refusal <= 0.010)
@@ -242,6 +283,40 @@ async def recovery(client, model, capacity, points):
     after.show("recovered")
     points.check(f"recovery: {len(after.refused)} refused from 5 s after the overload on", not after.refused)
     points.check(f"recovery: p99 TTFT {after.p99_ttft:.3f} s", after.p99_ttft <= MOST_TTFT)
+
+
+async def retries(client, model, capacity, points):
+    again = []
+    await offer(client, model, [(5 * capacity, 10)], 98, again)
+    admitted = [answer for _, answer in again if answer.first]
+    late = [answer for at, answer in again if at >= 10]
+    points.check(f"retries: {len(admitted)} of {len(again)} admitted at the first, {100 * len(admitted) / len(again):.1f} %; of "
+                 f"{len(late)} after the overload {len([a for a in late if a.first])}", len(admitted) >= 0.9 * len(again))
+
+
+def served_cost(port, key):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: sum(float(line.rsplit(" ", 1)[1]) for line in lines
+                      if line.startswith("weir:key_served_cost_total") and f'key="{name}"' in line)
+            for name in KEYS}
+
+
+async def fairness(port, model, args, capacity, points):
+    clients = {name: Client(port, key) for name, key in KEYS.items()}
+    at_first = served_cost(port, KEYS["modest"])
+
+    async def measure():
+        await asyncio.sleep(args.fair_seconds)
+        return await asyncio.to_thread(served_cost, port, KEYS["modest"])
+
+    at_last, *_ = await asyncio.gather(
+        measure(), offer(clients["modest"], model, [(0.6 * capacity, args.fair_seconds)], 5),
+        offer(clients["greedy"], model, [(6 * capacity, args.fair_seconds)], 6))
+    a, b = (at_last[name] - at_first[name] for name in KEYS)
+    jain = (a + b) ** 2 / (2 * (a * a + b * b)) if a + b else 0
+    points.check(f"fairness: served {a:.0f} and {b:.0f} in {args.fair_seconds:.0f} s, Jain index {jain:.3f}", jain >= 0.95)
 
 
 async def long_prompt(client, model, points):
@@ -286,7 +361,7 @@ def wait_ready(port, process):
 
 
 async def run(port, args, points):
-    client = Client(port)
+    client = Client(port, KEYS["greedy"] if args.only == "fairness" else None)
     if args.only in (None, "long-prompt"):
         await long_prompt(client, "m", points)
     if args.only == "long-prompt":
@@ -297,6 +372,10 @@ async def run(port, args, points):
         return
     if args.only in (None, "overload"):
         await overload(client, "m", args, capacity, peak or capacity, points)
+    if args.only in (None, "retries"):
+        await retries(client, "m", capacity, points)
+    if args.only == "fairness":
+        await fairness(port, "m", args, capacity, points)
     if args.only in (None, "recovery"):
         await recovery(client, "m", capacity, points)
 
@@ -308,7 +387,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=15, help="per level")
     parser.add_argument("--repeats", type=int, default=1, help="per level of overload")
     parser.add_argument("--first-rate", type=float, default=2.0, help="where the sweep for the capacity begins")
-    parser.add_argument("--only", choices=["sweep", "overload", "recovery", "long-prompt"])
+    parser.add_argument("--only", choices=["sweep", "overload", "recovery", "retries", "fairness", "long-prompt"],
+                        help="fairness, which needs a server with keys, runs only when it is named")
+    parser.add_argument("--fair-seconds", type=float, default=60)
     parser.add_argument("--capacity", type=float, help="requests/s, of an earlier sweep, which is then left out")
     parser.add_argument("--peak", type=float, help="goodput in requests/s, of the same sweep")
     parser.add_argument("--server-flag", action="append", default=[], help="one more flag of the server; may be repeated")
@@ -317,6 +398,11 @@ def main():
     port = free_port()
     command = [args.weir, "serve", "--model", model, "--port", str(port), "--control-port", "off",
                "--served-model-name", "m", "--ttft-objective", "1500ms", "--log-level", "warning", *args.server_flag]
+    keys = tempfile.NamedTemporaryFile("w", suffix=".toml")
+    if args.only == "fairness":
+        keys.write("".join(f'[[keys]]\nname = "{name}"\nkey = "{key}"\n' for name, key in KEYS.items()))
+        keys.flush()
+        command += ["--api-keys-file", keys.name, "--public-routes", "/ready"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     points = Points()
     try:
