@@ -104,6 +104,12 @@ LoadSnapshot Engine::Load(const Applicant& applicant) const {
   return AheadOf(state_->counters->Load(), state_->counters->StandingOf(applicant));
 }
 
+double Engine::ServedCost(std::string_view owner) const {
+  MutexLock lock(state_->counters->mutex);
+  const auto found = state_->counters->served_cost.find(owner.substr(0, owner.find('/')));
+  return found == state_->counters->served_cost.end() ? 0 : found->second;
+}
+
 TimePoint Engine::last_step_ended() const {
   return TimePoint(Duration(state_->last_step_ended_ns.load(std::memory_order_relaxed)));
 }

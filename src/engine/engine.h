@@ -157,6 +157,8 @@ class Engine {
   LoadSnapshot Load() const;
   // As it looks to a newcomer: only what is served before it counts as waiting.
   LoadSnapshot Load(const Applicant& applicant) const;
+  // Prompt tokens computed for an owner, and output tokens at their price; those it speaks for included.
+  double ServedCost(std::string_view owner) const;
   TimePoint last_step_ended() const;
   void set_step_observer(std::function<void(const StepRecord&)> observer);  // before Start()
   // From the next step on its segments are recorded. Engine thread (the observer is on it), or before Start().

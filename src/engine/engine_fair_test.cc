@@ -42,6 +42,16 @@ TEST(EngineFairTest, ServesOwnersInTurnsAndNotInTheOrderOfArrival) {
   EXPECT_GT(greedy[11]->ledger().stage(Stage::kQueueFair), Duration::zero());
 }
 
+TEST(EngineFairTest, AccountsWhatAnOwnerAndThoseItSpeaksForWereServed) {
+  const auto engine = MakeEngine(OneSlot());
+  RunAll(*engine, {MustSubmit(*engine, Of("a", 1, 20, 4)), MustSubmit(*engine, Of("gate/x", 2, 20, 4)),
+                   MustSubmit(*engine, Of("gate/y", 3, 20, 4))});
+  const double one = engine->ServedCost("a");
+  EXPECT_GE(one, 20 + 3);  // an output token costs a prompt token at least; the last is not computed on
+  EXPECT_GE(engine->ServedCost("gate"), 2 * (20 + 3));
+  EXPECT_EQ(engine->ServedCost("nobody"), 0);
+}
+
 TEST(EngineFairTest, AFullQueueMakesRoomForWhoHasLessThanItsShare) {
   EngineOptions options = OneSlot();
   options.max_num_queued_reqs = 10;

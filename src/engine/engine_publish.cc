@@ -123,6 +123,10 @@ void Engine::State::PublishLoad(TimePoint now) {
   peak_used_blocks.store(pool->peak_used(), std::memory_order_relaxed);
   MutexLock lock(counters->mutex);
   counters->published = load;
+  scheduler->shares().TakeServed([this](const std::string& owner, double cost_of_it) {
+    // A gateway's users are accounted for as its own: their names come from outside, and there is no end to them.
+    if (!owner.empty()) counters->served_cost[owner.substr(0, owner.find('/'))] += cost_of_it;
+  });
 }
 
 void Engine::State::Deliver() {

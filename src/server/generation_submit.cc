@@ -163,6 +163,7 @@ Status GenerationExchange::Submit(Duration* retry_after) {
                              .id = MakeId(is_chat_ ? "chatcmpl-" : "cmpl-"),
                              .created_s = context_->UnixTime(),
                              .model = record_.model,
+                             .service_tier = std::string(TierName(applicant_.service_class)),
                              .with_logprobs = choice_options_.with_logprobs,
                              .with_token_ids = choice_options_.with_token_ids});
   sequences_.resize(count);

@@ -127,8 +127,12 @@ HttpResponse State(const ServerContext& context) {
 HttpResponse Metrics(ServerContext* context) {
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body =
-      context->metrics.Render(context->engine.load(std::memory_order_acquire), context->NumConnections());
+  const Engine* engine = context->engine.load(std::memory_order_acquire);
+  if (const std::shared_ptr<const KeyRing> keys = context->Keys(); keys != nullptr && engine != nullptr) {
+    for (const ApiKey& key : keys->keys())
+      context->metrics.SetServedCost(key.owner.name, engine->ServedCost(key.owner.name));
+  }
+  response.body = context->metrics.Render(engine, context->NumConnections());
   return response;
 }
 

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "base/utf8.h"
 #include "server/adding_writer.h"
+#include "server/closed_request.h"
 #include "server/generation_exchange.h"
 #include "server/read_only_routes.h"
 #include "server/request_id.h"
@@ -62,6 +64,21 @@ std::optional<HttpError> Router::Limit(const HttpRequestHead& head, Caller* call
   return ToHttpError(decision.refusal, decision.retry_after);
 }
 
+void Router::LogRefusal(const HttpRequestHead& head, const Caller& caller, const std::string& request_id,
+                        const HttpError& error) const {
+  if (!LogEnabled(LogLevel::kInfo)) return;
+  ClosedRequest refused;
+  refused.id = request_id;
+  refused.owner = caller.key == nullptr ? std::string() : caller.key->owner.name;
+  refused.method = head.method;
+  refused.path = head.path;
+  refused.status = error.status;
+  refused.code = error.body.code;
+  refused.ledger.Begin(head.first_byte, Stage::kRecv);
+  refused.ledger.Close(MonotonicClock::Get().Now());
+  LogRaw(AccessLogLine(refused));
+}
+
 std::shared_ptr<HttpExchange> Router::OnHead(const HttpRequestHead& head,
                                              std::shared_ptr<ResponseWriter> writer, IoContext& io) {
   std::string request_id = RequestIdOf(head);
@@ -99,6 +116,7 @@ std::shared_ptr<HttpExchange> Router::OnHead(const HttpRequestHead& head,
   }
   if (error) {
     context_->metrics.CountRejected(error->body.code);
+    LogRefusal(head, caller, request_id, *error);
     SendError(*error, request_id, *writer, std::move(error_headers));
     return nullptr;
   }

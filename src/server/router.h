@@ -28,6 +28,9 @@ class Router final : public HttpHandler {
  private:
   std::optional<HttpError> Refuse(const HttpRequestHead& head, const RouteMatch& match) const;
   std::optional<HttpError> Limit(const HttpRequestHead& head, Caller* caller) const;
+  // Of what never became a request with a ledger of its own.
+  void LogRefusal(const HttpRequestHead& head, const Caller& caller, const std::string& request_id,
+                  const HttpError& error) const;
 
   ServerContext* context_;
   Listener listener_;

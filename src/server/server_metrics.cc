@@ -154,6 +154,13 @@ void ServerMetrics::CountRejected(const std::string& code) {
       ->Add();
 }
 
+void ServerMetrics::SetServedCost(const std::string& key, double cost) {
+  Counter* counter = registry_.AddCounter(
+      "weir:key_served_cost_total", "Prompt tokens computed for a key, and output tokens at their price.",
+      With("key", key));
+  if (cost > counter->value()) counter->Add(cost - counter->value());
+}
+
 void ServerMetrics::ObserveTimes(const ClosedRequest& request) {
   const Ledger& ledger = request.ledger;
   e2e_->Observe(ToSeconds(ledger.wall()));

@@ -31,6 +31,9 @@ class ServerMetrics {
   // By the router, before there was a request to account for.
   void CountRejected(const std::string& code);
 
+  // Of a key; names of the keys file only.
+  void SetServedCost(const std::string& key, double cost);
+
   // Gauges are read from the engine now; null while it is loading.
   std::string Render(const Engine* engine, int num_connections);
 

@@ -96,5 +96,38 @@ TEST(ServerParametersTest, OpenApiIsServed) {
   EXPECT_TRUE(ParseJson(response.body).value()["paths"].contains("/v1/chat/completions"));
 }
 
+TEST(ServerParametersTest, TheAnswerSaysWhichTierWasUsed) {
+  const ApiServer server;
+  EXPECT_EQ(server.Chat(Json::object())["service_tier"], "default");
+  EXPECT_EQ(server.Chat({{"service_tier", "flex"}})["service_tier"], "flex");
+  EXPECT_EQ(server.Complete({{"service_tier", "priority"}})["service_tier"], "priority");
+  for (const Json& chunk :
+       server.Stream("/v1/completions",
+                     {{"model", "tiny"}, {"prompt", "a"}, {"max_tokens", 3}, {"service_tier", "flex"}})) {
+    EXPECT_EQ(chunk["service_tier"], "flex");
+  }
+}
+
+TEST(ServerParametersTest, OV2ARefusalAtTheDoorDoesNoWorkOnTheBody) {
+  const ApiServer server;
+  HttpClient client(Url{"127.0.0.1", server.port(), "/"});
+  // A deadline of a millisecond for some tens of thousands of tokens, by the body's length.
+  ClientRequest request;
+  request.path = "/v1/chat/completions";
+  request.body =
+      R"({"model":"tiny","messages":[{"role":"user","content":")" + std::string(1 << 20, 'a') + "\"}]}";
+  request.headers.push_back({"Content-Type", "application/json"});
+  request.headers.push_back({"X-Request-Id", "refused"});
+  request.headers.push_back({"x-slo-ttft-ms", "1"});
+  server.Complete(Json::object());  // until then no rate is known
+  const ClientResponse refused = client.Call(std::move(request));
+  ASSERT_EQ(refused.status, 429) << refused.body;
+  const Json ledger = ParseJson(server.Get("/ledger/refused").body).value();
+  EXPECT_EQ(ledger["code"], "deadline_unmeetable");
+  EXPECT_EQ(ledger["prompt_tokens"], 0);
+  for (const char* stage : {"parse", "template", "tokenize", "prefill"})
+    EXPECT_FALSE(ledger["ledger_ms"].contains(stage)) << ledger.dump();
+}
+
 }  // namespace
 }  // namespace weir

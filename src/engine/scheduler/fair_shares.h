@@ -29,6 +29,7 @@ struct ServedFlow {
   double weight = 1;
   double counter = 0;
   double served = 0;      // cost, unweighted
+  double reported = 0;    // of it, by TakeServed()
   int num_sequences = 0;  // that are here, waiting or running
   // The scheduler's, within one step: places of its waiting sequences, in their order.
   std::vector<size_t> waiting{};
@@ -46,6 +47,15 @@ class FairShares {
   void Leave(ServedFlow* flow);
   void Charge(ServedFlow* flow, double cost);
 
+  // Calls report(owner, cost) for what was served since the last call.
+  template <typename Report>
+  void TakeServed(const Report& report) {
+    for (auto& [key, flow] : flows_) {
+      if (flow.served == flow.reported) continue;
+      report(key.first, flow.served - flow.reported);
+      flow.reported = flow.served;
+    }
+  }
   // Of all classes of an owner; 0 when it is not known.
   double ServedCost(std::string_view owner) const;
   size_t num_flows() const { return flows_.size(); }

@@ -55,6 +55,7 @@ class Scheduler {
   bool empty() const { return running_.empty() && waiting_.empty(); }
   const SchedulerLimits& limits() const { return limits_; }
   const FairShares& shares() const { return shares_; }
+  FairShares& shares() { return shares_; }
   // Empty when sound.
   std::string CheckInvariants() const;
   // The same for a plan that was just made.

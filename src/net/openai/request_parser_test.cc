@@ -212,6 +212,28 @@ TEST(HostileApiTest, A8FetchesNothing) {
   EXPECT_EQ(Outcome(request), "unsupported_content_type messages[0].content[0]");
 }
 
+TEST(HostileTemplate, J5RefusesClientTemplates) {
+  EXPECT_EQ(OfChat(R"("chat_template":"{{ 'a' * 10 ** 9 }}")"), "template_override_disabled chat_template");
+  for (const char* reserved : {"messages", "tools", "bos_token", "raise_exception", "range"}) {
+    EXPECT_EQ(OfChat(R"("chat_template_kwargs":{")" + std::string(reserved) + R"(":1})"),
+              "template_override_disabled chat_template_kwargs");
+  }
+}
+
+TEST(HostileApiTest, S1BoundsJsonDepth) {
+  // In a field of its own the value begins at depth 2, the body being depth 1.
+  const auto nested = [](int depth) {
+    return R"("future_field":)" + std::string(depth, '[') + std::string(depth, ']');
+  };
+  EXPECT_EQ(OfChat(nested(63)), "accepted");
+  for (const int depth : {64, 3000, 100000}) {
+    EXPECT_EQ(OfChat(nested(depth)).substr(0, 12), "invalid_json") << depth;
+    std::string objects;
+    for (int i = 0; i < depth; ++i) objects += R"({"a":)";
+    EXPECT_EQ(OfChat(R"("tools":)" + objects + "1" + std::string(depth, '}')).substr(0, 12), "invalid_json");
+  }
+}
+
 TEST(RequestParserTest, RefusesWhatWouldConstrainTheOutput) {
   for (const char* field :
        {"guided_json", "guided_choice", "structured_outputs", "grammar", "json_schema", "functions"}) {
@@ -220,7 +242,6 @@ TEST(RequestParserTest, RefusesWhatWouldConstrainTheOutput) {
   EXPECT_EQ(OfChat(R"("response_format":{"type":"regex"})"), "invalid_value response_format.type");
   EXPECT_EQ(OfChat(R"("store":true)"), "unsupported_parameter store");
   EXPECT_EQ(OfChat(R"("store":false)"), "accepted");
-  EXPECT_EQ(OfChat(R"("chat_template":"x")"), "template_override_disabled chat_template");
 }
 
 TEST(RequestParserTest, ReadsResponseFormats) {

@@ -79,9 +79,9 @@ Json UsageJson(const UsageCounts& usage) {
 }
 
 ResponseJson::ResponseJson(ResponseHead head) : head_(std::move(head)) {
-  chunk_head_ = fmt::format("{{\"id\":{},\"object\":\"{}\",\"created\":{},\"model\":{},", Quoted(head_.id),
-                            head_.is_chat ? "chat.completion.chunk" : "text_completion", head_.created_s,
-                            Quoted(head_.model));
+  chunk_head_ = fmt::format("{{\"id\":{},\"object\":\"{}\",\"created\":{},\"model\":{},\"service_tier\":{},",
+                            Quoted(head_.id), head_.is_chat ? "chat.completion.chunk" : "text_completion",
+                            head_.created_s, Quoted(head_.model), Quoted(head_.service_tier));
 }
 
 Json ResponseJson::Logprobs(const std::vector<WireLogprob>& logprobs) const {
@@ -111,9 +111,10 @@ std::string ResponseJson::Body(const std::vector<WireChoice>& choices, const Usa
       text.replace(text.size() - 1, 1, ",\"prompt_logprobs\":" + choice.prompt_logprobs + "}");
     list += (list.empty() ? "" : ",") + text;
   }
-  std::string body = fmt::format("{{\"id\":{},\"object\":\"{}\",\"created\":{},\"model\":{},\"choices\":[{}]",
-                                 Quoted(head_.id), head_.is_chat ? "chat.completion" : "text_completion",
-                                 head_.created_s, Quoted(head_.model), list);
+  std::string body = fmt::format(
+      "{{\"id\":{},\"object\":\"{}\",\"created\":{},\"model\":{},\"service_tier\":{},\"choices\":[{}]",
+      Quoted(head_.id), head_.is_chat ? "chat.completion" : "text_completion", head_.created_s,
+      Quoted(head_.model), Quoted(head_.service_tier), list);
   body += ",\"usage\":" + DumpJson(UsageJson(usage));
   if (head_.is_chat && !choices.empty() && !choices[0].prompt_logprobs.empty())
     body += ",\"prompt_logprobs\":" + choices[0].prompt_logprobs;

@@ -49,6 +49,7 @@ struct ResponseHead {
   std::string id{};
   int64_t created_s = 0;
   std::string model{};
+  std::string service_tier = "default";  // that was used
   bool with_logprobs = false;
   bool with_token_ids = false;
 };
