@@ -31,7 +31,7 @@ struct Reservation::Counters {
   int num_evicting GUARDED_BY(mutex) = 0;  // of all flows
   LoadSnapshot published GUARDED_BY(mutex);
   std::map<std::string, double, std::less<>> served_cost GUARDED_BY(mutex);  // of owners with a name
-  std::map<Key, Flow> flows GUARDED_BY(mutex);  // those with a reservation
+  std::map<Key, Flow> flows GUARDED_BY(mutex);                               // those with a reservation
 
   // The published load plus what was promised and does not run yet.
   LoadSnapshot Load() const REQUIRES(mutex) {
