@@ -28,6 +28,7 @@ constexpr int kAloneRequests = 5;
 constexpr int kTurns = 16;
 constexpr int kQuickPrompts = 10;
 constexpr int kQuickTurns = 8;
+constexpr char kTurnsPhase[] = "engine and server in turns";
 
 std::string FileOfStep(const std::string& id) {
   if (id == "A") return "load_test_sequential.json";
@@ -121,7 +122,10 @@ class Study {
     for (const LadderPlanStep& step : PlanLadder(basis, spec_.quick)) {
       if (stopped()) return OkStatus();
       WEIR_RETURN_IF_ERROR(Step(step, kConcurrency).status());
-      if (step.id == "E" && !stopped()) WEIR_RETURN_IF_ERROR(InTurns(step));
+      if (step.id != "E" || stopped()) continue;
+      // They need the weights twice. Where memory has no room for that, the report compares steps instead.
+      if (const Status turns = InTurns(step); !turns.ok())
+        Progress(kTurnsPhase)(1, fmt::format("left out: {}", turns.message()));
     }
     return OkStatus();
   }
@@ -139,7 +143,7 @@ class Study {
   Status InTurns(const LadderPlanStep& step) {
     const int turns = spec_.quick ? kQuickTurns : kTurns;
     const int requests = kConcurrency;
-    const std::string phase = "engine and server in turns";
+    const std::string phase = kTurnsPhase;
     Progress(phase)(0, "starting the server");
     const std::string load_file = "load_test_turns.json", bench_file = "benchmark_turns.json";
     WEIR_ASSIGN_OR_RETURN(ServerProcess server,
