@@ -112,4 +112,21 @@ Json AttributeBoth(const ReportInput& input, Validity* validity) {
   return {{"before", std::move(before)}, {"after", std::move(after)}};
 }
 
+std::string CauseInWords(std::string_view cause) {
+  constexpr std::string_view kFailed = "failed.";
+  if (cause.starts_with(kFailed)) return fmt::format("failed requests: {}", cause.substr(kFailed.size()));
+  constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+      {"queue_slot", "waiting for a slot"},
+      {"queue_kv", "waiting for KV cache"},
+      {"queue_budget", "waiting for room in a step"},
+      {"queue_fair", "waiting for others' turns"},
+      {"shed", "refused requests"},
+      {"cancelled", "cancelled requests"},
+      {"idle", "no request in flight"},
+  };
+  for (const auto& [name, words] : kWords)
+    if (cause == name) return std::string(words);
+  return std::string(cause);
+}
+
 }  // namespace weir
