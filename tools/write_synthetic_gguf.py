@@ -18,6 +18,13 @@ def text(value):
     return struct.pack("<Q", len(value)) + value
 
 
+def byte_tokens():
+    """The 256 bytes as byte-level BPE spells them: printable Latin-1 as itself, the others from U+0100 on."""
+    plain = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = [byte for byte in range(256) if byte not in plain]
+    return [chr(byte if byte in plain else 256 + others.index(byte)).encode() for byte in range(256)]
+
+
 def keys_of(hidden, ffn, layers, heads, kv_heads, vocabulary):
     keys = []
 
@@ -33,10 +40,12 @@ def keys_of(hidden, ffn, layers, heads, kv_heads, vocabulary):
     key("llama.attention.layer_norm_rms_epsilon", 6, struct.pack("<f", 1e-5))
     key("tokenizer.ggml.model", 8, text(b"gpt2"))
     key("tokenizer.ggml.pre", 8, text(b"gpt-2"))
-    tokens = b"".join(text(b"#%d" % i) for i in range(vocabulary))
+    tokens = b"".join(text(byte) for byte in byte_tokens()) + b"".join(text(b"#%d" % i) for i in range(256, vocabulary))
     key("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, vocabulary) + tokens)
     key("tokenizer.ggml.merges", 9, struct.pack("<IQ", 8, 0))
     key("tokenizer.ggml.eos_token_id", 4, struct.pack("<I", vocabulary - 1))
+    key("tokenizer.chat_template", 8, text(b"{% for message in messages %}{{ message['role'] + ': ' + message['content'] + "
+                                           b"'\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"))
     return keys
 
 

@@ -42,7 +42,14 @@ Result<ReportInput> ReadReportInput(const std::vector<std::string>& files) {
     WEIR_ASSIGN_OR_RETURN(const std::string hash, Sha256File(path));
     input.sources.push_back(
         {{"file", std::filesystem::path(path).filename().string()}, {"sha256", hash}, {"kind", kind}});
-    if (kind == "benchmark") {
+    const bool in_turns = FindJson(document, {"turns"}) != nullptr;
+    if (kind == "benchmark" && in_turns) {
+      WEIR_ASSIGN_OR_RETURN(input.turns.benchmark_records, ReadRecordsBeside(path, document));
+      input.turns.benchmark = std::move(document);
+    } else if (in_turns) {
+      WEIR_ASSIGN_OR_RETURN(input.turns.records, ReadRecordsBeside(path, document));
+      input.turns.load_test = std::move(document);
+    } else if (kind == "benchmark") {
       WEIR_ASSIGN_OR_RETURN(input.benchmark_records, ReadRecordsBeside(path, document));
       input.benchmark = std::move(document);
     } else {

@@ -28,6 +28,9 @@ int RunStudyCommand(const std::vector<std::string>& arguments) {
   app.add_option("--model", model, "GGUF file or Hugging Face directory (default: the cached default model)");
   app.add_option("--out", spec.folder, "folder for results and report")->capture_default_str();
   AddKvDtypeFlag(app, &spec.kv_dtype);
+  app.add_option("--max-tokens", spec.max_tokens, "output tokens of every request; fewer for a large model")
+      ->check(CLI::Range(2, 100000))
+      ->capture_default_str();
   app.add_flag("--quick", spec.quick, "the smallest sample that still shows the gap and its closing");
   app.add_flag("--strict", strict, "exit 1 when a verdict is INVALID");
   const Result<bool> parsed = ParseFlags(app, arguments);

@@ -80,8 +80,10 @@ Status GenerationExchange::TakePlace(std::optional<uint64_t> body_bytes, Duratio
 void GenerationExchange::OnBody(std::string body) {
   Duration retry_after{};
   Status status = TakePlace(body.size(), &retry_after);
-  record_.ledger.Enter(Stage::kParse, Now());
-  if (status.ok()) status = Parse(body);
+  if (status.ok()) {
+    record_.ledger.Enter(Stage::kParse, Now());
+    status = Parse(body);
+  }
   if (status.ok() && constraint_.kind != OutputConstraint::Kind::kNone) {
     Constrain();
     return;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+// g++ 12 takes members of std::regex's states for uninitialized when it instruments them (its bug 105562).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <regex>
 #include <set>
 #include <string>

@@ -3,7 +3,8 @@
 // Shapes    activations of quantized products lie in tiles of 1 to 8 rows: for each block of 32 columns
 //           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum, then of the sums of the first
 //           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last. The tile
-//           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; ceil(n / 8) tiles share n rows evenly
+//           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; tiles have 8 rows, but the
+//           last two share theirs evenly
 //           activations of PromptKernels lie in tiles of 16 rows, the last with room for as many: [blocks][16][32] bf16,
 //           on 64 bytes
 // Requires  pointers valid, sizes as stated; entries work on a range and know no threads

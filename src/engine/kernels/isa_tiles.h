@@ -4,7 +4,8 @@
 //
 // Threads   pure functions
 //
-// 9 rows become 5 + 4, never 8 + 1: a lone row would read all weights for itself.
+// Tiles have 8 rows, but the last two share evenly: 9 rows become 5 + 4, never 8 + 1, for a lone row would read all
+// weights for itself.
 #pragma once
 
 // Strips that a tile of T rows of a float format takes together: a strip alone would wait for its own sums.
@@ -40,12 +41,11 @@ static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32
 template <int Format>
 static void AllTiles(const IsaMatMul& args, const unsigned char* strip, int32_t count, float* y,
                      int32_t valid) {
-  const int32_t num_tiles = (args.rows + kMaxTileRows - 1) / kMaxTileRows;
-  const int32_t small = args.rows / num_tiles;
-  const int32_t num_large = args.rows % num_tiles;
-  int32_t row = 0;
-  for (int32_t i = 0; i < num_tiles; ++i) {
-    const int32_t tile_rows = i < num_large ? small + 1 : small;
+  for (int32_t row = 0; row < args.rows;) {
+    const int32_t left = args.rows - row;
+    const int32_t tile_rows = left > 2 * kMaxTileRows ? int32_t{kMaxTileRows}
+                              : left > kMaxTileRows   ? (left + 1) / 2
+                                                      : left;
     float* out = y + row * args.y_stride;
     switch (tile_rows) {
       case 1:

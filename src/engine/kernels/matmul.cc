@@ -8,13 +8,20 @@ namespace weir {
 
 Activations RowsOf(const Activations& all, int32_t first, int32_t count) {
   if (count == all.rows) return all;
-  DCHECK(first % kPromptTileRows == 0 && first < all.prompt_rows);
-  DCHECK(first + count <= all.prompt_rows || first + count == all.rows);
+  DCHECK(first % kPromptTileRows == 0);
+  DCHECK(first + count == all.rows || count % kPromptTileRows == 0);
   Activations part = all;
-  part.tiles += PromptTileBytes(first, all.columns);
+  if (all.prompt_rows > 0) {
+    DCHECK(first < all.prompt_rows && (first + count <= all.prompt_rows || first + count == all.rows));
+    part.tiles += PromptTileBytes(first, all.columns);
+  } else {
+    DCHECK(all.rows - first > kMaxTileRows);  // else `first` lies within one of the last two tiles
+    part.tiles += ActivationTileBytes(first, all.columns);
+    if (part.residual_tiles != nullptr) part.residual_tiles += ActivationTileBytes(first, all.columns);
+  }
   if (part.x != nullptr) part.x += int64_t{first} * all.columns;
   part.rows = count;
-  part.prompt_rows = std::min(count, all.prompt_rows - first);
+  part.prompt_rows = std::clamp(all.prompt_rows - first, 0, count);
   return part;
 }
 
@@ -28,11 +35,12 @@ void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_
   }
   row -= into.prompt_rows;
   const int32_t rows = into.rows - into.prompt_rows;
-  const int32_t num_tiles = (rows + kMaxTileRows - 1) / kMaxTileRows;
-  const int32_t small = rows / num_tiles;
-  const int32_t in_large = rows % num_tiles * (small + 1);
-  const int32_t tile_rows = row < in_large ? small + 1 : small;
-  const int32_t t = row < in_large ? row % tile_rows : (row - in_large) % tile_rows;
+  // The tiles of 8 rows, then the last two, which share evenly.
+  const int32_t whole = rows > 2 * kMaxTileRows ? (rows - kMaxTileRows - 1) / kMaxTileRows * kMaxTileRows : 0;
+  const int32_t left = rows - whole;
+  const int32_t first = left > kMaxTileRows ? (left + 1) / 2 : left;
+  const int32_t tile_rows = row < whole ? int32_t{kMaxTileRows} : row - whole < first ? first : left - first;
+  const int32_t t = row < whole ? row % kMaxTileRows : (row - whole) % first;
   const int64_t offset =
       ActivationTileBytes(row - t, into.columns) + first_block * tile_rows * kActivationBlockBytes;
   kernels.quantize(x, count, into.tiles + PromptTileBytes(into.prompt_rows, into.columns) + offset, tile_rows,

@@ -40,8 +40,9 @@ inline int64_t MixedTileBytes(int64_t rows, int64_t columns) {
   return (rows + kPromptTileRows - 1) * ((columns + 31) / 32) * 64;
 }
 
-// Rows [first, first + count) of them; first is a multiple of kPromptTileRows within the prompt rows, and the generated rows
-// come all or not at all.
+// Rows [first, first + count) of them; first is a multiple of kPromptTileRows, and so is count unless they go to the end.
+// Where there are prompt rows, first lies within them, and the generated rows come all or not at all; elsewhere more than
+// kMaxTileRows rows are left from first on.
 Activations RowsOf(const Activations& all, int32_t first, int32_t count);
 
 // Quantizes columns [first_column, first_column + count) of one row, or rounds them to bf16 if it is a prompt's; both

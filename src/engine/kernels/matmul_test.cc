@@ -493,7 +493,8 @@ TEST_P(MatMulTest, RowsThatAreNoWholeNumberOfBlocksAreRefused) {
 // Products of prompts: rows [0, prompt_rows) in bf16, the others quantized; in two ranges if `cut` is not 0.
 std::vector<float> MultiplyMixed(const KernelTable& kernels, const StoredMatrix& stored,
                                  const std::vector<float>& x, int rows, int prompt_rows,
-                                 bool accumulate = false, int strips = 100, int cut = 0) {
+                                 bool accumulate = false, int strips = 100, int cut = 0,
+                                 float threshold = 0) {
   auto matrix = LayOutMatrix(kernels, stored.dtype, stored.in, stored.out, "w");
   EXPECT_TRUE(matrix.has_value());
   std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()) + 4096);
@@ -505,10 +506,12 @@ std::vector<float> MultiplyMixed(const KernelTable& kernels, const StoredMatrix&
   std::vector<unsigned char> memory(bytes + 64,
                                     0xff);  // as bf16, NaN: rows that a tile lacks must not matter
   unsigned char* tiles = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
-  const Activations input{tiles, x.data(), rows, stored.in, nullptr, prompt_rows};
+  std::vector<unsigned char> residual(static_cast<size_t>(ActivationTileBytes(rows, stored.in)));
+  const Activations input{tiles,      x.data(), rows, stored.in, threshold > 0 ? residual.data() : nullptr,
+                          prompt_rows};
   for (int r = 0; r < rows; ++r)
     for (int column = 0; column < stored.in; column += 32)
-      QuantizeRow(kernels, x.data() + int64_t{r} * stored.in + column, r, column, 32, input);
+      QuantizeRow(kernels, x.data() + int64_t{r} * stored.in + column, r, column, 32, input, threshold);
   // One row more than there are, to be left alone.
   std::vector<float> y(static_cast<size_t>(rows + 1) * static_cast<size_t>(stored.out),
                        accumulate ? 0.5f : -77.0f);
@@ -524,6 +527,27 @@ std::vector<float> MultiplyMixed(const KernelTable& kernels, const StoredMatrix&
               accumulate ? 0.5f : -77.0f);
   y.resize(y.size() - static_cast<size_t>(stored.out));
   return y;
+}
+
+// Wherever the last two tiles begin, a range that is cut before them has the same tiles as the whole.
+TEST_P(MatMulTest, RangesOfRowsGiveTheSameBitsAsAllRowsTogether) {
+  for (const DType dtype : {DType::kQ4_1, DType::kQ6_K, DType::kF16}) {
+    const int in = WholeBlocks(dtype, 96);
+    const auto stored = RandomBlocks(dtype, in, 40);
+    for (int rows = 25; rows <= 50; ++rows) {
+      const auto x = RandomFloats(static_cast<size_t>(in * rows), 17, 3.0f);
+      for (const float threshold : {0.0f, 2.9f}) {
+        const auto whole = MultiplyMixed(*kernels_, stored, x, rows, 0, true, 2, 0, threshold);
+        if (threshold > 0 && dtype != DType::kF16) {
+          ASSERT_NE(whole,
+                    MultiplyMixed(*kernels_, stored, x, rows, 0, true));  // some block has a second term
+        }
+        for (int cut = 16; rows - cut > kMaxTileRows; cut += 16)
+          ASSERT_EQ(MultiplyMixed(*kernels_, stored, x, rows, 0, true, 2, cut, threshold), whole)
+              << Traits(dtype).name << ", " << rows << " rows cut at " << cut;
+      }
+    }
+  }
 }
 
 class PromptMatMulTest : public MatMulTest {};

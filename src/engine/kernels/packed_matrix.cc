@@ -287,18 +287,6 @@ void PackFromFile(const KernelTable& kernels, const PackedMatrix& matrix, int32_
     std::memset(out, 0, static_cast<size_t>(matrix.strip_bytes));
 }
 
-float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix) {
-  constexpr int32_t kRows = 32;
-  std::vector<float> row(static_cast<size_t>(matrix.in));
-  const int32_t count = std::min(kRows, matrix.out);
-  double sum = 0;
-  for (int32_t i = 0; i < count; ++i) {
-    UnpackRow(kernels, matrix, static_cast<int32_t>(int64_t{i} * matrix.out / count), row.data());
-    for (const float w : row) sum += double{w} * double{w};
-  }
-  return static_cast<float>(std::sqrt(sum / (static_cast<double>(count) * matrix.in)));
-}
-
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out) {
   if (matrix.data == nullptr) {
     const std::span<const std::byte> source(matrix.file_rows + row * RowBytes(matrix),

@@ -51,9 +51,6 @@ Status PackStrips(const KernelTable& kernels, std::span<const std::byte> rows, s
 // fault in it; what became damaged since reads as zeros.
 void PackFromFile(const KernelTable& kernels, const PackedMatrix& matrix, int32_t strip, unsigned char* out);
 
-// From rows spread over the matrix.
-float SampleRms(const KernelTable& kernels, const PackedMatrix& matrix);
-
 // One row as floats: the embedding of a token.
 void UnpackRow(const KernelTable& kernels, const PackedMatrix& matrix, int32_t row, float* out);
 

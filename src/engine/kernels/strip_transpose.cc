@@ -2,52 +2,11 @@
 
 #include <cstring>
 
+#include "engine/kernels/strip_repack.h"
+#include "engine/kernels/strip_vectors.h"
+
 namespace weir {
 namespace {
-
-using U16x8 = uint16_t __attribute__((vector_size(16)));
-using U32x4 = uint32_t __attribute__((vector_size(16)));
-
-template <typename Vector>
-Vector Load(const std::byte* from) {
-  Vector value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-
-template <typename Vector>
-void Store(unsigned char* to, const Vector& value) {
-  std::memcpy(to, &value, sizeof value);
-}
-
-// Four rows of four 32-bit elements become four columns.
-void Transpose(U32x4 (&v)[4]) {
-  const U32x4 low01 = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
-  const U32x4 low23 = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
-  const U32x4 high01 = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
-  const U32x4 high23 = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
-  v[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-  v[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-  v[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-  v[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
-}
-
-// Eight rows of eight 16-bit elements become eight columns: pairs are interleaved first, then moved as 32 bits.
-void Transpose(U16x8 (&v)[8]) {
-  U32x4 low[4], high[4];  // pairs of rows (2i, 2i + 1), columns 0 to 3 and 4 to 7
-  for (int i = 0; i < 4; ++i) {
-    low[i] =
-        reinterpret_cast<U32x4>(__builtin_shufflevector(v[2 * i], v[2 * i + 1], 0, 8, 1, 9, 2, 10, 3, 11));
-    high[i] =
-        reinterpret_cast<U32x4>(__builtin_shufflevector(v[2 * i], v[2 * i + 1], 4, 12, 5, 13, 6, 14, 7, 15));
-  }
-  Transpose(low);
-  Transpose(high);
-  for (int i = 0; i < 4; ++i) {
-    v[i] = reinterpret_cast<U16x8>(low[i]);
-    v[i + 4] = reinterpret_cast<U16x8>(high[i]);
-  }
-}
 
 // Blocks of 32 columns: `kHeader` bytes of scale and perhaps offset, then `kChunks` times 16 bytes of codes.
 template <int kStripRows, int kHeader, int kChunks>
@@ -61,13 +20,14 @@ bool TransposeBlocks(const PackedMatrix& matrix, unsigned char flip, const std::
   unsigned not_finite = 0;
   for (int64_t b = 0; b < blocks; ++b) {
     const std::byte* block = rows + b * kBlockBytes;
+    PrefetchNextStrip(rows + kStripRows * (row_bytes + b * kBlockBytes), kStripRows * kBlockBytes);
     for (int chunk = 0; chunk < kChunks; ++chunk) {
       for (int r = 0; r < kStripRows; r += 4) {
         U32x4 v[4];
         for (int i = 0; i < 4; ++i)
-          v[i] = Load<U32x4>(block + (r + i) * row_bytes + kHeader + 16 * chunk) ^ flips;
+          v[i] = LoadVector<U32x4>(block + (r + i) * row_bytes + kHeader + 16 * chunk) ^ flips;
         Transpose(v);
-        for (int i = 0; i < 4; ++i) Store(out + (4 * i * kStripRows) + 4 * r, v[i]);
+        for (int i = 0; i < 4; ++i) StoreVector(out + (4 * i * kStripRows) + 4 * r, v[i]);
       }
       out += 16 * kStripRows;
     }
@@ -99,14 +59,15 @@ bool TransposeHalves(const PackedMatrix& matrix, uint16_t exponent, uint16_t low
   if (matrix.in % 8 != 0 || matrix.strip_rows % 8 != 0) return false;
   U16x8 not_finite = {};
   for (int64_t k = 0; k < matrix.in; k += 8) {
+    PrefetchNextStrip(rows + matrix.strip_rows * (row_bytes + 2 * k), matrix.strip_rows * 16);
     for (int r = 0; r < matrix.strip_rows; r += 8) {
       U16x8 v[8];
       for (int i = 0; i < 8; ++i) {
-        v[i] = Load<U16x8>(rows + (r + i) * row_bytes + 2 * k);
+        v[i] = LoadVector<U16x8>(rows + (r + i) * row_bytes + 2 * k);
         not_finite |= (v[i] & exponent) + lowest_of_it;
       }
       Transpose(v);
-      for (int i = 0; i < 8; ++i) Store(strip + 2 * ((k + i) * matrix.strip_rows + r), v[i]);
+      for (int i = 0; i < 8; ++i) StoreVector(strip + 2 * ((k + i) * matrix.strip_rows + r), v[i]);
     }
   }
   unsigned any = 0;
@@ -119,14 +80,15 @@ bool TransposeFloats(const PackedMatrix& matrix, const std::byte* rows, unsigned
   if (matrix.in % 4 != 0 || matrix.strip_rows % 4 != 0) return false;
   U32x4 not_finite = {};
   for (int64_t k = 0; k < matrix.in; k += 4) {
+    PrefetchNextStrip(rows + matrix.strip_rows * (row_bytes + 4 * k), matrix.strip_rows * 16);
     for (int r = 0; r < matrix.strip_rows; r += 4) {
       U32x4 v[4];
       for (int i = 0; i < 4; ++i) {
-        v[i] = Load<U32x4>(rows + (r + i) * row_bytes + 4 * k);
+        v[i] = LoadVector<U32x4>(rows + (r + i) * row_bytes + 4 * k);
         not_finite |= (v[i] & 0x7f800000u) + 0x00800000u;
       }
       Transpose(v);
-      for (int i = 0; i < 4; ++i) Store(strip + 4 * ((k + i) * matrix.strip_rows + r), v[i]);
+      for (int i = 0; i < 4; ++i) StoreVector(strip + 4 * ((k + i) * matrix.strip_rows + r), v[i]);
     }
   }
   return ((not_finite[0] | not_finite[1] | not_finite[2] | not_finite[3]) & 0x80000000u) == 0;
@@ -150,7 +112,7 @@ bool TransposeStrip(const PackedMatrix& matrix, unsigned char flip, const std::b
     case DType::kF32:
       return TransposeFloats(matrix, rows, strip);
     default:
-      return false;
+      return RepackStrip(matrix, rows, strip);
   }
 }
 

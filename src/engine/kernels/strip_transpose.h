@@ -1,8 +1,8 @@
-// Packs whole strips of the types whose codes only change places: fast enough to outrun reading the file.
+// Packs whole strips, four rows or more at a time: fast enough to keep up with reading the file.
 //
 // Shapes    rows: strip_rows rows of the file, one after another; strip: as PackedMatrix says
-// Errors    false: nothing useful was written, pack row by row. Then the type needs arithmetic, the width is odd, or a
-//           number is not finite (the slow way says which)
+// Errors    false: nothing useful was written, pack row by row. Then the width is odd, or a number is not
+//           finite (the slow way says which)
 // Threads   pure functions
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace weir {
 
-// `flip` is xored to every code byte.
+// `flip` is xored to every code byte of the types of bytes.
 bool TransposeStrip(const PackedMatrix& matrix, unsigned char flip, const std::byte* rows,
                     unsigned char* strip);
 

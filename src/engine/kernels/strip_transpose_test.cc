@@ -12,9 +12,10 @@
 namespace weir {
 namespace {
 
-constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0,
-                            DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1};
-constexpr int kColumns = 96;
+constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0,   DType::kQ4_0,
+                            DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ2_K,   DType::kQ3_K,
+                            DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
+constexpr int kColumns = 512;
 
 std::string Rows(DType dtype, int rows, int columns = kColumns) {
   Rng rng(static_cast<uint64_t>(dtype) + 1);
@@ -88,9 +89,9 @@ TEST_P(StripTransposeTest, OneNumberThatIsNotFiniteAnywhereInTheStripIsFoundAndP
     const size_t row_bytes = kColumns / traits.block_size * traits.block_bytes;
     for (int row = 0; row < strip_rows; row += 3) {
       std::string rows = Rows(dtype, strip_rows);
-      // The last block of the row begins with its scale; a float type's is its last number.
+      // The last block of the row, or the last number of a float type.
       char* at = rows.data() + static_cast<size_t>(row + 1) * row_bytes - traits.block_bytes;
-      std::memset(at, 0xff, dtype == DType::kF32 ? 4 : 2);
+      std::memset(at, 0xff, traits.block_bytes);
       std::vector<unsigned char> strip;
       const Status status = Pack(*kernels_, rows, LayOut(*kernels_, dtype, kColumns, strip_rows), &strip);
       EXPECT_EQ(status.code(), StatusCode::kDataLoss) << traits.name << " row " << row;

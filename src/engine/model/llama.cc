@@ -45,8 +45,10 @@ bool AllQuantized(std::initializer_list<const PackedMatrix*> matrices) {
                      [](const PackedMatrix* matrix) { return matrix->quantized(); });
 }
 
-// Prompt rows that are worth a range of their own: turning a strip into bf16 costs as much as multiplying about 60 rows.
-constexpr int kRowsOfRange = 256;
+// Rows that are worth a range of their own. On tiles of prompts, turning a strip into bf16 costs as much as multiplying
+// about 60 rows; without them a range reads the weights once more, which some 10 rows pay for.
+constexpr int kPromptRowsOfRange = 256;
+constexpr int kRowsOfRange = 64;
 
 // On tiles, a unit reads the activations once for all its strips: fewer units, of whole pairs of strips.
 int PromptStripsPerUnit(int num_strips, int num_threads) {
@@ -122,14 +124,16 @@ void LlamaModel::set_profile(StepProfile* profile) {
 }
 
 // Every thread keeps to one range of a long prompt's rows, as far as it can, through all the products and norms of a layer:
-// they stay in its cache. Generated rows go with the last range.
+// they stay in its cache. Rows beyond those that are divided go with the last range.
 void LlamaModel::DivideRows(int num_rows) {
-  const int count = std::clamp(num_prompt_rows_ / kRowsOfRange, 1, pool_->num_threads());
+  const bool prompts_first = num_prompt_rows_ > 0;
+  const int divided = prompts_first ? num_prompt_rows_ : num_rows;
+  const int count =
+      std::clamp(divided / (prompts_first ? kPromptRowsOfRange : kRowsOfRange), 1, pool_->num_threads());
   row_ranges_.clear();
   int first = 0;
   for (int i = 1; i <= count; ++i) {
-    const int end =
-        i < count ? num_prompt_rows_ * i / count / (2 * kPromptTileRows) * 2 * kPromptTileRows : num_rows;
+    const int end = i < count ? divided * i / count / (2 * kPromptTileRows) * 2 * kPromptTileRows : num_rows;
     row_ranges_.push_back({first, end - first});
     first = end;
   }

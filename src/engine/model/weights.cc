@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <numeric>
 
 #include "base/clock.h"
 #include "engine/tensor/dequantize.h"
@@ -18,10 +19,19 @@ constexpr int64_t kUnitBytes = int64_t{2} << 20;
 // Units that the kernel is asked to read meanwhile: a disk wants some megabytes of requests.
 constexpr int kUnitsAhead = 8;
 
+// Rows of a matrix whose root mean square is wanted: as many as tell it to a few percent.
+constexpr int32_t kSampledRows = 32;
+
 struct PendingMatrix {
   const TensorInfo* tensor;
   PackedMatrix* matrix;
-  uint64_t first_row;  // of the tensor
+  uint64_t first_row;                    // of the tensor
+  std::vector<double> row_squares = {};  // of the sampled rows, filled while they are in the cache anyway
+
+  int32_t SampledRow(size_t i) const {
+    return static_cast<int32_t>(static_cast<int64_t>(i) * matrix->out /
+                                static_cast<int64_t>(row_squares.size()));
+  }
 };
 
 class Loader {
@@ -31,6 +41,13 @@ class Loader {
 
   Status LayOut(const std::string& name, PackedMatrix& matrix) {
     return LayOut(name, 0, Find(name).num_rows(), matrix);
+  }
+
+  // As LayOut(), and PackAll() will also find the root mean square of its weights, from rows spread over the matrix.
+  Status LayOutSampled(const std::string& name, PackedMatrix& matrix) {
+    WEIR_RETURN_IF_ERROR(LayOut(name, matrix));
+    pending_.back().row_squares.resize(static_cast<size_t>(std::min(kSampledRows, matrix.out)));
+    return OkStatus();
   }
 
   // Rows [first, first + count) of a tensor that holds several matrices.
@@ -68,7 +85,7 @@ class Loader {
       WEIR_RETURN_IF_ERROR(LayOut(name("ffn_gate.weight"), weights.gate));
       WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), weights.up));
     }
-    return LayOut(name("ffn_down.weight"), weights.down);
+    return LayOutSampled(name("ffn_down.weight"), weights.down);
   }
 
   // What some architectures have beside llama's.
@@ -146,6 +163,12 @@ class Loader {
         pack(i, thread);
     });
     for (Status& result : results) WEIR_RETURN_IF_ERROR(std::move(result));
+    for (const PendingMatrix& pending : pending_) {
+      if (pending.row_squares.empty()) continue;
+      const double sum = std::accumulate(pending.row_squares.begin(), pending.row_squares.end(), 0.0);
+      const double count = static_cast<double>(pending.row_squares.size()) * pending.matrix->in;
+      pending.matrix->rms = static_cast<float>(std::sqrt(sum / count));
+    }
     return OkStatus();
   }
 
@@ -158,20 +181,20 @@ class Loader {
 
   // Strips that one thread packs at a time.
   struct Unit {
-    const PendingMatrix* pending;
+    PendingMatrix* pending;
     int32_t first_strip;
     int32_t last_strip;
   };
 
   // In the order of the file, so that it is read from front to back.
-  std::vector<Unit> PlanUnits() const {
-    std::vector<const PendingMatrix*> order;
-    for (const PendingMatrix& pending : pending_) order.push_back(&pending);
+  std::vector<Unit> PlanUnits() {
+    std::vector<PendingMatrix*> order;
+    for (PendingMatrix& pending : pending_) order.push_back(&pending);
     std::sort(order.begin(), order.end(), [](const PendingMatrix* a, const PendingMatrix* b) {
       return std::pair(a->tensor->offset, a->first_row) < std::pair(b->tensor->offset, b->first_row);
     });
     std::vector<Unit> units;
-    for (const PendingMatrix* pending : order) {
+    for (PendingMatrix* pending : order) {
       const PackedMatrix& matrix = *pending->matrix;
       const auto row_bytes = static_cast<int64_t>(pending->tensor->row_bytes());
       const auto strips =
@@ -185,6 +208,7 @@ class Loader {
   struct ThreadBuffers {
     std::vector<std::byte> rows;       // of synthetic weights, sometimes
     std::vector<unsigned char> strip;  // of matrices that stay in the file
+    std::vector<float> floats;         // of a sampled row
   };
   struct RowRange {
     uint64_t first;
@@ -205,11 +229,30 @@ class Loader {
     file_.ReadAhead(*unit.pending->tensor, range.first, range.last);
   }
 
+  // The sampled rows among those of the unit.
+  static void Sample(const Unit& unit, std::span<const std::byte> rows, std::vector<float>* floats) {
+    PendingMatrix& pending = *unit.pending;
+    const int64_t first = int64_t{unit.first_strip} * pending.matrix->strip_rows;
+    const int64_t last = int64_t{unit.last_strip} * pending.matrix->strip_rows;
+    const size_t row_bytes = pending.tensor->row_bytes();
+    for (size_t i = 0; i < pending.row_squares.size(); ++i) {
+      const int64_t row = pending.SampledRow(i);
+      if (row < first || row >= last) continue;
+      floats->resize(static_cast<size_t>(pending.matrix->in));
+      Dequantize(pending.tensor->dtype, rows.subspan(static_cast<size_t>(row - first) * row_bytes, row_bytes),
+                 *floats);
+      double sum = 0;
+      for (const float w : *floats) sum += double{w} * double{w};
+      pending.row_squares[i] = sum;
+    }
+  }
+
   Status Pack(const Unit& unit, ThreadBuffers* buffers) const {
     const PackedMatrix& matrix = *unit.pending->matrix;
     const TensorInfo& tensor = *unit.pending->tensor;
     const RowRange range = RowsOf(unit);
     const std::span<const std::byte> rows = file_.Rows(tensor, range.first, range.last, &buffers->rows);
+    Sample(unit, rows, &buffers->floats);
     if (matrix.data != nullptr) {
       WEIR_RETURN_IF_ERROR(
           PackStrips(kernels_, rows, tensor.name, unit.first_strip, unit.last_strip, matrix));
@@ -264,8 +307,12 @@ Result<Weights> Weights::Load(const ModelFile& file, const ModelConfig& config, 
   weights.layers.resize(static_cast<size_t>(config.num_layers));
   for (int layer = 0; layer < config.num_layers; ++layer)
     WEIR_RETURN_IF_ERROR(loader.LayOutLayer(config, layer, weights.layers[static_cast<size_t>(layer)]));
-  WEIR_RETURN_IF_ERROR(loader.LayOut("token_embd.weight", weights.embedding));
-  if (!config.tied_embeddings) WEIR_RETURN_IF_ERROR(loader.LayOut("output.weight", weights.lm_head));
+  if (config.tied_embeddings) {
+    WEIR_RETURN_IF_ERROR(loader.LayOutSampled("token_embd.weight", weights.embedding));
+  } else {
+    WEIR_RETURN_IF_ERROR(loader.LayOut("token_embd.weight", weights.embedding));
+    WEIR_RETURN_IF_ERROR(loader.LayOutSampled("output.weight", weights.lm_head));
+  }
   WEIR_ASSIGN_OR_RETURN(weights.output_norm, loader.ReadVector("output_norm.weight"));
   if (file.FindTensor(config.rope_divisors) != nullptr) {
     WEIR_ASSIGN_OR_RETURN(weights.rope_divisors, loader.ReadVector(config.rope_divisors));
@@ -279,8 +326,6 @@ Result<Weights> Weights::Load(const ModelFile& file, const ModelConfig& config, 
   }
   WEIR_RETURN_IF_ERROR(loader.PackAll(on_progress));
   if (config.tied_embeddings) weights.lm_head = weights.embedding;
-  weights.lm_head.rms = SampleRms(kernels, weights.lm_head);
-  for (LayerWeights& layer : weights.layers) layer.down.rms = SampleRms(kernels, layer.down);
   WEIR_RETURN_IF_ERROR(file.CheckUnchanged());
   weights.facts = {storage, static_cast<int64_t>(weights.buffer.size()),
                    static_cast<int64_t>(weights.buffer.HugeBytes()),

@@ -75,6 +75,7 @@ class Study {
         bench_(*bench),
         progress_(progress),
         prompts_(spec.seed),
+        next_prompt_(spec.prompt_offset),
         steps_(&bench->engine(), spec.profile),
         runs_(spec.batch_sizes.size()) {}
 
@@ -89,10 +90,13 @@ class Study {
           progress_(done / total, fmt::format("batch {}, warm-up", spec_.batch_sizes[row]));
           WEIR_RETURN_IF_ERROR(WarmUp(spec_.batch_sizes[row]));
         }
+        if (row == 0 && repeat % 2 == 1) WEIR_RETURN_IF_ERROR(OtherHalf(repeat));
+        if (stopped()) return OkStatus();
         progress_(done++ / total, fmt::format("batch {}, repeat {} of {}", spec_.batch_sizes[row], repeat + 1,
                                               spec_.repeats));
         WEIR_RETURN_IF_ERROR(Measure(row, repeat));
       }
+      if (repeat % 2 == 0 && !stopped()) WEIR_RETURN_IF_ERROR(OtherHalf(repeat));
     }
     return OkStatus();
   }
@@ -119,6 +123,8 @@ class Study {
  private:
   bool stopped() const { return spec_.stop != nullptr && spec_.stop->load(std::memory_order_relaxed); }
 
+  Status OtherHalf(int repeat) { return spec_.other_half ? spec_.other_half(repeat) : OkStatus(); }
+
   Status WarmUp(int batch_size) {
     BenchSpec quiet = spec_;
     quiet.on_record = {};
@@ -140,7 +146,7 @@ class Study {
     plan.id_prefix = fmt::format("b{}-r{}", plan.batch_size, repeat + 1);
     const int64_t first = next_prompt_;
     // Fillers come from further on in the list, so that they too share nothing with what is measured beside them.
-    next_prompt_ += plan.num_prompts + plan.batch_size;
+    next_prompt_ += plan.num_prompts + (spec_.tail == Tail::kFill ? plan.batch_size : 0);
     plan.measured = [this, first](int64_t i) { return prompts_.Measured(first + i); };
     plan.filler = [this, first, &plan](int64_t i) { return prompts_.Measured(first + plan.num_prompts + i); };
     WEIR_ASSIGN_OR_RETURN(BenchRun run, RunRepeat(spec_, plan, &bench_, &steps_));
@@ -152,7 +158,7 @@ class Study {
   BenchEngine& bench_;
   const ProgressFunction& progress_;
   BuiltinPrompts prompts_;
-  int64_t next_prompt_ = 0;
+  int64_t next_prompt_;
   StepLog steps_;
   std::vector<std::vector<BenchRun>> runs_;
 };
@@ -180,27 +186,30 @@ Result<Json> RunBenchmark(const BenchSpec& spec, const ProgressFunction& show) {
   Json document = NewDocument("benchmark", spec.command);
   Environment environment = bench->environment();
   const CpuTime cpu_before = ReadCpuTime();
-  progress(0, "probing the machine's limits");
-  environment.probed_before = bench->Probe();
+  const auto probe = [&](double done, std::optional<MachineLimits>* limits) {
+    if (!spec.probe_limits) return;
+    progress(done, "probing the machine's limits");
+    *limits = bench->Probe();
+  };
+  probe(0, &environment.probed_before);
   const MachineActivity machine_before = ReadMachineActivity();
   Validity validity;
   Json results = Json::array(), matrix = nullptr;
   if (spec.mode == BenchMode::kMatrix) {
     Matrix run(spec, bench.get(), progress);
     WEIR_RETURN_IF_ERROR(run.Run());
-    progress(1, "probing the machine's limits");
-    environment.probed_after = bench->Probe();
+    probe(1, &environment.probed_after);
     matrix = run.Rows(&validity);
   } else {
     Study study(spec, bench.get(), progress);
     WEIR_RETURN_IF_ERROR(study.Run());
-    progress(1, "probing the machine's limits");
-    environment.probed_after = bench->Probe();
+    probe(1, &environment.probed_after);
     results = study.Rows(&validity);
   }
   // Matrix mode exists to compare with the limits, so it is stricter about them.
-  CheckProbes(*environment.probed_before, *environment.probed_after,
-              spec.mode == BenchMode::kMatrix ? 0.10 : 0.25, &validity);
+  if (environment.probed_before && environment.probed_after)
+    CheckProbes(*environment.probed_before, *environment.probed_after,
+                spec.mode == BenchMode::kMatrix ? 0.10 : 0.25, &validity);
   CheckMachine(machine_before, ReadMachineActivity(), 0.0, &validity);
   environment.huge_page_ratio = HugePageRatio();
   environment.stolen_ratio = StolenRatio(cpu_before, ReadCpuTime());

@@ -50,6 +50,12 @@ struct BenchSpec {
   std::string isa;                 // empty: the engine's default
   bool profile = false;            // split every step's time into segments
 
+  // The other half of a measurement in turns, run between repeats: A B B A A B B A, so that a machine that changes its speed
+  // hits both halves alike. Once per repeat; an error ends the benchmark.
+  std::function<Status(int repeat)> other_half;
+  int prompt_offset = 0;     // first prompt of the built-in list to use
+  bool probe_limits = true;  // else rows have no limit
+
   // Matrix mode.
   std::vector<int> prompt_lens = {512};
   int gen_len = 128;

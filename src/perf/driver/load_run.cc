@@ -42,6 +42,18 @@ LoadRun::LoadRun(const LoadSpec& spec, Url url, const ProgressFunction& progress
       server_(url_, base_path_, spec.api_key, spec.control_url) {}
 
 Result<Json> LoadRun::Run() {
+  WEIR_RETURN_IF_ERROR(Begin());
+  if (spec_.search) {
+    WEIR_RETURN_IF_ERROR(Search());
+  } else if (spec_.rate_sweep) {
+    WEIR_RETURN_IF_ERROR(RateSweep());
+  } else {
+    WEIR_RETURN_IF_ERROR(Stages());
+  }
+  return End();
+}
+
+Status LoadRun::Begin() {
   progress_(0, "looking for the server");
   WEIR_ASSIGN_OR_RETURN(const std::string listed, server_.FirstModel());
   model_ = spec_.model.empty() ? listed : spec_.model;
@@ -53,13 +65,10 @@ Result<Json> LoadRun::Run() {
   document_ = NewDocument("load_test", spec_.command);
   run_id_ = document_["run_id"].get<std::string>();
   WarmUp();
-  if (spec_.search) {
-    WEIR_RETURN_IF_ERROR(Search());
-  } else if (spec_.rate_sweep) {
-    WEIR_RETURN_IF_ERROR(RateSweep());
-  } else {
-    WEIR_RETURN_IF_ERROR(Stages());
-  }
+  return OkStatus();
+}
+
+Result<Json> LoadRun::End() {
   std::sort(records_.begin(), records_.end(),
             [](const RequestRecord& a, const RequestRecord& b) { return a.seq < b.seq; });
   Json requests_file = nullptr;
@@ -159,13 +168,16 @@ void LoadRun::WarmUp() {
 }
 
 Status LoadRun::Stages() {
-  const std::vector<LoadStage> stages = spec_.stages.empty() ? std::vector{OwnStage()} : spec_.stages;
-  for (size_t i = 0; i < stages.size() && !stopped(); ++i) {
-    if (stages.size() > 1)
-      stage_name_ = fmt::format("stage {} of {}, {}, ", i + 1, stages.size(), LevelName(stages[i]));
-    Play(stages[i]);
-  }
+  const size_t count = std::max<size_t>(1, spec_.stages.size());
+  for (size_t i = 0; i < count && !stopped(); ++i) PlayStage(static_cast<int>(i));
   return OkStatus();
+}
+
+void LoadRun::PlayStage(int index) {
+  const LoadStage stage = spec_.stages.empty() ? OwnStage() : spec_.stages[index];
+  if (spec_.stages.size() > 1)
+    stage_name_ = fmt::format("stage {} of {}, {}, ", index + 1, spec_.stages.size(), LevelName(stage));
+  Play(stage);
 }
 
 // First as much as the server takes, then shares of that.

@@ -31,6 +31,11 @@ class LoadRun {
 
   Result<Json> Run();
 
+  // In parts, for a measurement in turns with something else: one Begin, the stages of the spec one by one, one End.
+  Status Begin();
+  void PlayStage(int index);
+  Result<Json> End();
+
  private:
   bool stopped() const { return spec_.stop != nullptr && spec_.stop->load(std::memory_order_relaxed); }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "perf/report/attribution.h"
 #include "perf/report/evidence.h"
 #include "perf/report/number_format.h"
 #include "perf/report/slot_time.h"
@@ -182,7 +183,10 @@ Json WaterfallChart(const Json& report, const std::string& which) {
   };
   const auto change = [&](const std::string& name, double tps) {
     bars.push_back({name, level + tps,
-                    fmt::format("{}{} tok/s", tps < 0 ? "−" : "+", FormatNumber(std::fabs(tps))), level});
+                    std::fabs(tps) < kNothingTps
+                        ? "0 tok/s"
+                        : fmt::format("{}{} tok/s", tps < 0 ? "−" : "+", FormatNumber(std::fabs(tps))),
+                    level});
     level += tps;
   };
   const auto best = NumberAt(*attribution, "/direct_best_tps");
@@ -202,7 +206,7 @@ Json WaterfallChart(const Json& report, const std::string& which) {
     } else if (std::fabs(NumberAt(cause, "/share_ratio").value_or(0)) < 0.01) {
       others += tps;
     } else {
-      change(name, -tps);
+      change(CauseInWords(name), -tps);
     }
   }
   if (others != 0) change("others, below 1 % each", -others);

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "perf/report/attribution.h"
 #include "perf/report/evidence.h"
 #include "perf/report/number_format.h"
 
@@ -300,7 +301,7 @@ void CauseRules(const Facts& f, Rules& rules) {
       rules.Add(
           "CAUSE", "cause", which,
           fmt::format("{}: {} takes {} tok/s, {} of the gap at this concurrency.",
-                      which == std::string("before") ? "Before" : "After", cause,
+                      which == std::string("before") ? "Before" : "After", CauseInWords(cause),
                       FormatNumber(NumberAt((*causes)[i], "/tps")),
                       FormatPercent(std::round(share * 1000) / 1000)),
           Json::array({Evidence("report", fmt::format("/attribution/{}/causes/{}", which, i), f.report)}));

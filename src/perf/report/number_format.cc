@@ -25,6 +25,7 @@ std::string FormatMilliseconds(std::optional<double> ms) {
 std::string FormatPercent(std::optional<double> ratio) {
   if (!ratio) return kNotMeasured;
   const double percent = *ratio * 100;
+  if (std::fabs(percent) < 0.05) return "0 %";
   return percent == std::round(percent) ? fmt::format("{:.0f} %", percent) : fmt::format("{:.1f} %", percent);
 }
 

@@ -9,6 +9,8 @@
 namespace weir {
 
 inline constexpr const char* kNotMeasured = "not measured";
+// Differences of throughput below this are the rest of a rounding and read as 0.
+inline constexpr double kNothingTps = 0.005;
 
 std::string FormatNumber(double value);  // 0.0123, 4.84, 265, 1 930
 std::string FormatNumber(std::optional<double> value);

@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 
-#include "base/clock.h"
 #include "perf/recorder/environment.h"
+#include "perf/report/attribution.h"
 #include "perf/report/charts.h"
 #include "perf/report/evidence.h"
 #include "perf/report/findings.h"
 #include "perf/report/number_format.h"
 #include "perf/report/reference_study.h"
-#include "perf/report/same_workload.h"
-#include "perf/report/slot_time.h"
 #include "perf/statistics/validity.h"
 
 namespace weir {
@@ -142,49 +140,6 @@ Json Ladder(const ReportInput& input) {
   return rows;
 }
 
-// The same causes for the failing and the repaired server, each against the direct run at the same number in
-// flight. Checks of what each depends on go to `validity`, of the row 0 (before) or 1 (after).
-Json Attribution(const ReportInput& input, Validity* validity) {
-  Json out = {{"before", nullptr}, {"after", nullptr}};
-  const auto attribute = [&](const LadderStep* step, const std::string& which) -> Json {
-    const Json* results = step == nullptr ? nullptr : FindJson(step->document, {"results"});
-    if (results == nullptr || results->empty() || input.benchmark.is_null()) return nullptr;
-    const auto balance = BalanceSlotTime((*results)[0], step->records);
-    const auto concurrency = At(step, "/concurrency");
-    const auto api = At(step, "/output_tps");
-    if (!balance || !concurrency || !api) return nullptr;
-    const auto direct = ReadDirectSlots(input.benchmark, static_cast<int>(*concurrency));
-    if (!direct) return nullptr;
-    Json gap = AttributeGap(*balance, *direct, *api);
-    if (gap.is_null()) return nullptr;
-    const double bound = NumberAt(gap, "/bound_ratio").value_or(0);
-    validity->AddAbove("V-16", "attribution", NumberAt(gap, "/residual_ratio").value_or(0), bound / 2, bound,
-                       fmt::format("residual: {}, no cause claims {} of the slot time, limit {}", which,
-                                   FormatPercent(NumberAt(gap, "/residual_ratio")), FormatPercent(bound)));
-    const WorkloadMatch match =
-        MatchWorkloads(input.benchmark, input.benchmark_records, step->document, step->records);
-    std::string reason = fmt::format("same workload: {}, {} prompts and {} outputs compared", which,
-                                     match.shared_prompts, match.compared_outputs);
-    if (!match.differences.empty())
-      reason = fmt::format("not-same-workload: {}, {}", which, match.differences.front());
-    validity->AddAbove("V-21", "attribution", static_cast<double>(match.differences.size()), std::nullopt, 0,
-                       reason);
-    bool clock = true;
-    const Json* checks = FindJson(step->document, {"validity", "checks"});
-    for (size_t i = 0; checks != nullptr && i < checks->size(); ++i)
-      clock = clock &&
-              !(StringAt((*checks)[i], "/id") == "V-15" && StringAt((*checks)[i], "/verdict") == "INVALID");
-    gap["same_workload"] = {{"shared_prompts", match.shared_prompts},
-                            {"compared_outputs", match.compared_outputs},
-                            {"differences", match.differences}};
-    if (!match.differences.empty() || !clock) gap["verdict"] = "INVALID";
-    return gap;
-  };
-  out["before"] = attribute(StepBefore(input.steps), "before");
-  out["after"] = attribute(StepAfter(input.steps), "after");
-  return out;
-}
-
 Json AgainstReference(const ReportInput& input, const LadderStep* before) {
   Json rows = Json::array();
   const auto add = [&](const char* metric, std::optional<double> ours, double reference,
@@ -309,7 +264,7 @@ Result<Json> BuildReport(const ReportInput& input) {
   }
   report["comparison"] = Comparison(input);
   Validity validity;
-  report["attribution"] = Attribution(input, &validity);
+  report["attribution"] = AttributeBoth(input, &validity);
   report["ladder"] = Ladder(input);
   report["reference_name"] = ReferenceStudy::kName;
   report["reference"] = AgainstReference(input, before);

@@ -28,11 +28,20 @@ struct LadderStep {
   std::string file;  // name as stored in sources[]
 };
 
+// The engine directly and the repaired server, measured in turns: A B B A. Nothing but the gap attribution reads it.
+struct Turns {
+  Json benchmark;  // null when not run
+  std::vector<RequestRecord> benchmark_records = {};
+  Json load_test;
+  std::vector<RequestRecord> records = {};
+};
+
 struct ReportInput {
   Json benchmark;  // null when there is none
   std::vector<RequestRecord> benchmark_records = {};
   std::vector<LadderStep> steps;  // in ladder order; the last normal-mode step stands for "the API"
-  Json sources = Json::array();   // {file, sha256, kind}
+  Turns turns = {};
+  Json sources = Json::array();  // {file, sha256, kind}
   std::vector<std::string> command;
 };
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "perf/report/attribution.h"
 #include "perf/report/evidence.h"
 #include "perf/report/number_format.h"
 
@@ -273,21 +274,27 @@ ReportSection Comparison(const Json& report) {
   for (const char* which : {"before", "after"}) {
     const Json* attribution = FindJson(report, {"attribution", which});
     if (attribution == nullptr || attribution->is_null()) continue;
-    out.blocks.push_back(
-        Paragraph(fmt::format("{}: {} tok/s direct at {} in flight, {} through the API; what no cause claims "
-                              "is {} of the slot time (bound {}), {}.",
-                              which == std::string("before") ? "Before" : "After",
-                              Number(*attribution, "/direct_tps"), Number(*attribution, "/concurrency"),
-                              Number(*attribution, "/api_tps"), Percent(*attribution, "/residual_ratio"),
-                              Percent(*attribution, "/bound_ratio"), Text(*attribution, "/verdict"))));
+    const bool turns = NumberAt(*attribution, "/turns/used").has_value();
+    out.blocks.push_back(Paragraph(fmt::format(
+        "{}{}: {} tok/s direct at {} in flight, {} through the API; what no cause claims "
+        "is {} of the slot time (bound {}), {}.",
+        which == std::string("before") ? "Before" : "After",
+        turns ? fmt::format(", in {} short turns of the engine and the server, of which the middle {} "
+                            "count",
+                            Number(*attribution, "/turns/measured"), Number(*attribution, "/turns/used"))
+              : "",
+        Number(*attribution, "/direct_tps"), Number(*attribution, "/concurrency"),
+        Number(*attribution, "/api_tps"), Percent(*attribution, "/residual_ratio"),
+        Percent(*attribution, "/bound_ratio"), Text(*attribution, "/verdict"))));
     std::vector<Row> rows_of_causes;
     double sum = 0;
     for (const Json& cause : (*attribution)["causes"]) {
       const double tps = NumberAt(cause, "/tps").value_or(0);
       sum += tps;
-      rows_of_causes.push_back({Text(cause, "/cause") + (cause["modelled"] == true ? " (modelled)" : ""),
-                                fmt::format("{:.3f}", NumberAt(cause, "/slot_ms_per_token").value_or(0)),
-                                FormatNumber(tps), Percent(cause, "/share_ratio")});
+      rows_of_causes.push_back(
+          {CauseInWords(Text(cause, "/cause")) + (cause["modelled"] == true ? " (modelled)" : ""),
+           fmt::format("{:.3f}", NumberAt(cause, "/slot_ms_per_token").value_or(0)),
+           std::fabs(tps) < kNothingTps ? "0" : FormatNumber(tps), Percent(cause, "/share_ratio")});
     }
     rows_of_causes.push_back({"sum", "", FormatNumber(sum), ""});
     out.blocks.push_back(

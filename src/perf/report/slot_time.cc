@@ -7,6 +7,7 @@
 
 #include "perf/report/evidence.h"
 #include "perf/statistics/stage_causes.h"
+#include "perf/statistics/window.h"
 
 namespace weir {
 namespace {
@@ -76,6 +77,7 @@ std::optional<SlotTime> BalanceSlotTime(const Json& load_row, const std::vector<
   }
   if (own.empty()) return std::nullopt;
   SlotTime balance;
+  balance.concurrency = static_cast<int>(*concurrency);
   balance.total_ms = *concurrency * *wall * 1000;
   balance.batch_mean = MeanBatch(own);
   const double wall_ms = *wall * 1000;
@@ -107,6 +109,69 @@ std::optional<SlotTime> BalanceSlotTime(const Json& load_row, const std::vector<
   return balance;
 }
 
+std::optional<SlotTime> BalanceRepeat(const std::vector<RequestRecord>& records, const std::string& run_id,
+                                      int batch_size) {
+  std::vector<RequestRecord> own;
+  for (const RequestRecord& record : records) {
+    if (record.outcome == Outcome::kOk && record.id.starts_with(run_id + "-")) own.push_back(record);
+  }
+  const std::optional<Window> whole = WholeWindow(own);
+  if (!whole || whole->seconds() <= 0) return std::nullopt;
+  SlotTime balance;
+  balance.concurrency = batch_size;
+  balance.total_ms = batch_size * whole->seconds() * 1000;
+  balance.batch_mean = MeanBatch(own);
+  double claimed = 0;
+  for (const RequestRecord& record : own) {
+    balance.good_tokens += record.output_tokens;
+    claimed += record.done_ms - record.intended_ms;
+    AddServed(record, &balance);
+  }
+  balance.parts_ms["idle"] += balance.total_ms - claimed;
+  return balance;
+}
+
+SlotTime SumSlotTimes(const std::vector<SlotTime>& parts) {
+  SlotTime sum;
+  sum.has_ledgers = !parts.empty();
+  double batch_sum = 0, batch_tokens = 0;
+  for (const SlotTime& part : parts) {
+    sum.concurrency = part.concurrency;
+    sum.total_ms += part.total_ms;
+    sum.good_tokens += part.good_tokens;
+    sum.other_cpu_ms += part.other_cpu_ms;
+    for (const auto& [cause, ms] : part.parts_ms) sum.parts_ms[cause] += ms;
+    sum.has_ledgers = sum.has_ledgers && part.has_ledgers;
+    if (!part.batch_mean) continue;
+    batch_sum += *part.batch_mean * part.good_tokens;
+    batch_tokens += part.good_tokens;
+  }
+  if (batch_tokens > 0) sum.batch_mean = batch_sum / batch_tokens;
+  return sum;
+}
+
+std::vector<TurnPair> MiddleTurns(std::vector<TurnPair> pairs) {
+  const auto ratio = [](const TurnPair& pair) {
+    return pair.api.total_ms / pair.api.good_tokens / (pair.direct.total_ms / pair.direct.good_tokens);
+  };
+  std::erase_if(pairs, [](const TurnPair& pair) {
+    return pair.api.good_tokens <= 0 || pair.direct.good_tokens <= 0 || pair.direct.total_ms <= 0;
+  });
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [&](const TurnPair& a, const TurnPair& b) { return ratio(a) < ratio(b); });
+  const auto cut = static_cast<std::ptrdiff_t>(pairs.size() / 4);
+  return {pairs.begin() + cut, pairs.end() - cut};
+}
+
+DirectSlots DirectFrom(const SlotTime& balance) {
+  DirectSlots out;
+  out.concurrency = balance.concurrency;
+  out.tps = balance.good_tokens * balance.concurrency / balance.total_ms * 1000;
+  for (const auto& [cause, ms] : balance.parts_ms) out.ms_per_token[cause] = ms / balance.good_tokens;
+  out.batch_mean = balance.batch_mean;
+  return out;
+}
+
 std::optional<DirectSlots> ReadDirectSlots(const Json& benchmark, int concurrency) {
   const std::string row = RowOfBatch(benchmark, concurrency);
   if (row.empty()) return std::nullopt;
@@ -115,16 +180,24 @@ std::optional<DirectSlots> ReadDirectSlots(const Json& benchmark, int concurrenc
   if (!total || *total <= 0 || causes == nullptr || !causes->is_object()) return std::nullopt;
   DirectSlots out;
   out.concurrency = concurrency;
-  out.best_tps = NumberAt(benchmark, BestRow(benchmark) + "/output_tps_steady");
   out.tps = concurrency * 1000.0 / *total;
   for (const auto& [cause, ms] : causes->items()) out.ms_per_token[cause] = JsonNumber(&ms).value_or(0);
   out.batch_mean = NumberAt(benchmark, row + "/slot/batch_mean");
-  for (const Json& other : benchmark["results"]) {
-    const auto batch = NumberAt(other, "/slot/batch_mean"),
-               decode = NumberAt(other, "/slot/ms_per_token/decode");
-    if (batch && decode) out.decode_curve[*batch] = *decode;
-  }
+  ReadDecodeCurve(benchmark, &out);
   return out;
+}
+
+void ReadDecodeCurve(const Json& benchmark, DirectSlots* slots) {
+  slots->best_tps = NumberAt(benchmark, BestRow(benchmark) + "/output_tps_steady");
+  const Json* rows = FindJson(benchmark, {"results"});
+  if (rows == nullptr) return;
+  // The curve's shape is what is read off it, so one benchmark gives it all.
+  std::map<double, double> curve;
+  for (const Json& row : *rows) {
+    const auto batch = NumberAt(row, "/slot/batch_mean"), decode = NumberAt(row, "/slot/ms_per_token/decode");
+    if (batch && decode) curve[*batch] = *decode;
+  }
+  if (!curve.empty()) slots->decode_curve = std::move(curve);
 }
 
 Json AttributeGap(const SlotTime& api, const DirectSlots& direct, double api_tps) {

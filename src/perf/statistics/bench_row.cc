@@ -218,7 +218,8 @@ Json BenchRow(const BenchRowInput& input) {
   row["step"] = steps.breakdown.ToJson();
   row["utilization"] = UtilizationJson(input, steps);
   row["memory"] = input.memory;
-  row["slot"] = SlotJson(all);
+  // A batch that drains leaves slots empty, as a load test's end does.
+  row["slot"] = SlotJson(all, input.fill ? 0 : input.batch_size * per_run.wall_s * 1000);
   row["limit"] = LimitJson(input, steps, row["output_tps_steady"]);
   return row;
 }

@@ -58,7 +58,7 @@ std::optional<double> MeanBatch(std::span<const RequestRecord> records) {
   return steps > 0 ? std::optional(weighted / steps) : std::nullopt;
 }
 
-Json SlotJson(std::span<const RequestRecord> records) {
+Json SlotJson(std::span<const RequestRecord> records, double slots_ms) {
   std::map<std::string, double> sums;
   double tokens = 0, total = 0;
   for (const RequestRecord& record : records) {
@@ -70,6 +70,10 @@ Json SlotJson(std::span<const RequestRecord> records) {
     tokens += record.output_tokens;
   }
   if (tokens <= 0) return nullptr;
+  if (slots_ms > 0) {
+    sums["idle"] += slots_ms - total;
+    total = slots_ms;
+  }
   Json causes = Json::object();
   for (const auto& [cause, ms] : sums) causes[cause] = ms / tokens;
   const std::optional<double> batch = MeanBatch(records);

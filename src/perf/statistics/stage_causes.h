@@ -24,8 +24,9 @@ std::string CauseOfStage(const std::string& stage);
 std::optional<std::map<std::string, double>> CutResidence(const RequestRecord& record);
 
 // slot{ms_per_token{cause} total_ms_per_token batch_mean} of successful requests with ledgers: what one output token
-// costs of the time of the slot it is computed in. null when there are none.
-Json SlotJson(std::span<const RequestRecord> records);
+// costs of the time of the slot it is computed in. `slots_ms`: time that the slots existed for, where some stood empty at
+// times ("idle"); 0: they were always full. null when there are none.
+Json SlotJson(std::span<const RequestRecord> records, double slots_ms = 0);
 
 // Mean number of sequences that ran together, weighted by steps; empty without ledgers.
 std::optional<double> MeanBatch(std::span<const RequestRecord> records);

@@ -105,10 +105,6 @@ void FloatElement(const IsaMatMul& args, const unsigned char* strip, int row_in_
 void MatMul(const IsaMatMul* pointer) {
   const IsaMatMul& args = *pointer;
   if (args.rows <= 0) return;
-  // ceil(rows / 8) tiles, the larger ones first.
-  const int num_tiles = (args.rows + kMaxTileRows - 1) / kMaxTileRows;
-  const int small = args.rows / num_tiles;
-  const int num_large = args.rows % num_tiles;
   for (int s = args.first_strip; s < args.last_strip; ++s) {
     const unsigned char* strip = args.strips + s * args.strip_bytes;
     for (int r = 0; r < kStripRows && s * kStripRows + r < args.out; ++r) {
@@ -117,8 +113,11 @@ void MatMul(const IsaMatMul* pointer) {
         for (int row = 0; row < args.rows; ++row) FloatElement(args, strip, r, row, y + row * args.y_stride);
         continue;
       }
-      for (int tile = 0, row = 0; tile < num_tiles; ++tile) {
-        const int tile_rows = tile < num_large ? small + 1 : small;
+      // Tiles of 8 rows, of which the last two share evenly.
+      for (int row = 0, left = args.rows; left > 0; left = args.rows - row) {
+        const int tile_rows = left > 2 * kMaxTileRows ? int{kMaxTileRows}
+                              : left > kMaxTileRows   ? (left + 1) / 2
+                                                      : left;
         QuantizedTile(args, strip, r, row, tile_rows, y + row * args.y_stride);
         row += tile_rows;
       }
