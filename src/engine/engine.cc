@@ -111,12 +111,6 @@ double Engine::ServedCost(std::string_view owner) const {
   return found == state_->counters->served_cost.end() ? 0 : found->second;
 }
 
-double Engine::ServedCost(std::string_view owner) const {
-  MutexLock lock(state_->counters->mutex);
-  const auto found = state_->counters->served_cost.find(owner.substr(0, owner.find('/')));
-  return found == state_->counters->served_cost.end() ? 0 : found->second;
-}
-
 TimePoint Engine::last_step_ended() const {
   return TimePoint(Duration(state_->last_step_ended_ns.load(std::memory_order_relaxed)));
 }
