@@ -122,34 +122,46 @@ void Engine::State::ScorePrompt(const ScheduledSequence& entry, int first_logit_
   }
 }
 
-// A few real steps on empty context, so that neither the first request nor its predictions start from
-// nothing.
+// A sequence of equal tokens, whose first ones count as computed: what they hold does not matter to the time. The fastest of
+// a few, because the first meets cold memory, and a busy machine can only make a step slower.
+Duration Engine::State::TimeOneSequence(TokenOrigin origin, int num_computed, int count) {
+  Duration fastest = Duration::max();
+  const std::vector<int32_t> all(num_computed + count, 0);
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    BlockTable table;
+    table.Cover(*pool, num_computed + count);
+    batch.Clear();
+    batch.AddSequence(origin, all.data(), num_computed, count, table, /*wants_last_logits=*/true);
+    const TimePoint forward_started = clock.Now();
+    Forward();
+    fastest = std::min(fastest, clock.Now() - forward_started);
+    table.Free(*pool);
+  }
+  return fastest;
+}
+
+// A few real steps, so that neither the first request nor its predictions start from nothing.
 void Engine::State::SeedCostModel() {
   constexpr Duration kBudget = std::chrono::milliseconds(1500);
   const TimePoint started = clock.Now();
   const int longest =
       static_cast<int>(std::min<int64_t>({options.max_num_batched_tokens, max_model_len, pool_tokens}));
-  const std::vector<int32_t> some_tokens(longest, 0);
   for (int count = 1;; count = std::min(count * 8, longest)) {
-    // The fastest of a few: the first meets cold memory, and a busy machine can only make a step slower.
-    Duration fastest = Duration::max();
-    for (int repeat = 0; repeat < 3; ++repeat) {
-      BlockTable table;
-      table.Cover(*pool, count);
-      batch.Clear();
-      // Steps of few tokens will mostly be decodes.
-      batch.AddSequence(count <= 8 ? TokenOrigin::kGenerated : TokenOrigin::kPrompt, some_tokens.data(), 0,
-                        count, table,
-                        /*wants_last_logits=*/true);
-      const TimePoint forward_started = clock.Now();
-      Forward();
-      fastest = std::min(fastest, clock.Now() - forward_started);
-      table.Free(*pool);
-    }
-    cost.Observe(count, KvTokensRead(0, count), fastest);
+    const bool is_small = count <= 8;  // such steps will mostly be decodes
+    const Duration fastest =
+        TimeOneSequence(is_small ? TokenOrigin::kGenerated : TokenOrigin::kPrompt, 0, count);
+    cost.Observe(count, KvTokensRead(0, count), fastest,
+                 is_small ? StepKind::kDecodesOnly : StepKind::kWithPrompts);
     // The next size takes up to eight times as long.
     if (count >= longest || clock.Now() - started > kBudget / 8) break;
   }
+  // One piece at the beginning of a prompt and the same deep in it.
+  const int piece = std::min(longest, 64);
+  const auto depth = static_cast<int>(std::min<int64_t>({2048, max_model_len - piece, pool_tokens - piece}));
+  if (depth <= 0 || clock.Now() - started > kBudget / 2) return;
+  const Duration without = TimeOneSequence(TokenOrigin::kPrompt, 0, piece);
+  const Duration with = TimeOneSequence(TokenOrigin::kPrompt, depth, piece);
+  cost.SeedKvCost(KvTokensRead(depth, piece) - KvTokensRead(0, piece), with, without);
 }
 
 }  // namespace weir

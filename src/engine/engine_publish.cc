@@ -24,8 +24,9 @@ void Engine::State::ChargeStep(TimePoint forward_started, TimePoint forward_ende
       // Modelled: the step without the others' prompts, by its prediction.
       const int64_t own_kv =
           entry.is_decode ? 0 : KvTokensRead(sequence.num_computed_tokens, entry.num_scheduled_tokens);
-      const Duration without = cost.Predict(plan.num_tokens - others_prefill,
-                                            plan.kv_tokens_read - plan.prefill_kv_tokens_read + own_kv);
+      const Duration without = cost.Predict(
+          plan.num_tokens - others_prefill, plan.kv_tokens_read - plan.prefill_kv_tokens_read + own_kv,
+          own_prefill > 0 ? StepKind::kWithPrompts : StepKind::kDecodesOnly);
       if (without > Duration::zero()) stall = std::clamp(actual - without, Duration::zero(), actual);
     }
     ledger.EnterSplit(Stage::kSample, forward_ended, Stage::kStallPrefill, stall);
@@ -87,7 +88,7 @@ void Engine::State::Learn(TimePoint started, TimePoint ended) {
   const Duration elapsed = ended - started;
   const double seconds = ToSeconds(elapsed);
   step_seconds = step_seconds == 0 ? seconds : step_seconds + kWeight * (seconds - step_seconds);
-  if (!cost.Observe(plan.num_tokens, plan.kv_tokens_read, elapsed)) {
+  if (!cost.Observe(plan.num_tokens, plan.kv_tokens_read, elapsed, plan.kind())) {
     LogDebug("a step of {} tokens took {:.1f} ms, more than 8 times its prediction; not learnt",
              plan.num_tokens, ToMilliseconds(elapsed));
   }
@@ -113,7 +114,7 @@ double Engine::State::PrefillRate() const {
 
 // Who comes while the step runs waits for its rest only, and not for the prompts in it once more.
 void Engine::State::PublishStep(TimePoint started) {
-  const Duration predicted = cost.Predict(plan.num_tokens, plan.kv_tokens_read);
+  const Duration predicted = cost.Predict(plan.num_tokens, plan.kv_tokens_read, plan.kind());
   MutexLock lock(counters->mutex);
   counters->step_ends = started + predicted;
   counters->tokens_in_step = plan.num_prefill_tokens;

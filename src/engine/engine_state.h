@@ -118,6 +118,7 @@ struct Engine::State {
   void Forward();
   void Sample();
   void ScorePrompt(const ScheduledSequence& entry, int first_logit_row);
+  Duration TimeOneSequence(TokenOrigin origin, int num_computed, int count);
   void SeedCostModel();
 
   // engine_publish.cc: after it

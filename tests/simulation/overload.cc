@@ -194,7 +194,7 @@ bool OverloadRun::Step(double* now_s) {
                                   machine_.kv_s * static_cast<double>(plan_.kv_tokens_read));
   const double end_s = *now_s + seconds;
   // Who comes during the step meets the load of its beginning, as in the engine.
-  step_ends_s_ = *now_s + ToSeconds(cost_.Predict(plan_.num_tokens, plan_.kv_tokens_read));
+  step_ends_s_ = *now_s + ToSeconds(cost_.Predict(plan_.num_tokens, plan_.kv_tokens_read, plan_.kind()));
   published_.tokens_in_step = plan_.num_prefill_tokens;
   ArriveUntil(end_s);
   step_ends_s_ = 0;
@@ -208,7 +208,7 @@ bool OverloadRun::Step(double* now_s) {
     flows_[live.flow].tokens -= computed;
   }
   scheduler_->Commit(plan_, std::vector<int32_t>(plan_.entries.size(), 7));
-  cost_.Observe(plan_.num_tokens, plan_.kv_tokens_read, FromSeconds(seconds));
+  cost_.Observe(plan_.num_tokens, plan_.kv_tokens_read, FromSeconds(seconds), plan_.kind());
   step_seconds_ = Towards(step_seconds_, seconds);
   for (const ScheduledSequence& entry : plan_.entries) {
     if (!entry.samples) continue;

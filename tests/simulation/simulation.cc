@@ -245,7 +245,7 @@ std::string Simulation::CommitStep() {
     if (entry.samples) tokens[i] = TokenAt(entry.sequence->number, entry.sequence->num_tokens());
   }
   scheduler_->Commit(plan_, tokens);
-  cost_.Observe(plan_.num_tokens, plan_.kv_tokens_read, FromSeconds(seconds));
+  cost_.Observe(plan_.num_tokens, plan_.kv_tokens_read, FromSeconds(seconds), plan_.kind());
   if (plan_.num_prefill_tokens > 0) prefill_rate_ = plan_.num_prefill_tokens / seconds;
   for (const ScheduledSequence& entry : plan_.entries) {
     const Sequence& sequence = *entry.sequence;

@@ -8,8 +8,6 @@
 namespace weir {
 namespace {
 
-// The plan's first prefill gets this much even when the time budget is gone, so that prompts never starve.
-constexpr int kMinPrefill = 16;
 // One block in fifty stays free while anything runs: running sequences grow, and a preemption costs more than
 // a wait.
 constexpr int kReservedShare = 50;
@@ -26,9 +24,15 @@ bool GoesBefore(const ServedFlow& a, const ServedFlow& b) {
 void ContinuousScheduler::Schedule(TimePoint, StepPlan* plan) {
   plan->Clear();
   prompt_rows_left_ = limits_.max_prompt_logit_rows;
-  const auto num_decodes =
-      std::count_if(running_.begin(), running_.end(), [](const auto& s) { return s->is_decode(); });
-  decode_price_ = cost_->DecodePrice(static_cast<int>(num_decodes), limits_.max_num_batched_tokens);
+  int num_decodes = 0;
+  int64_t kv_tokens_read = 0;
+  for (const auto& sequence : running_) {
+    if (!sequence->is_decode()) continue;
+    ++num_decodes;
+    kv_tokens_read += KvTokensRead(sequence->num_computed_tokens, 1);
+  }
+  decode_price_ = cost_->DecodePrice(num_decodes, limits_.max_num_batched_tokens);
+  step_budget_ = cost_->StepBudget(num_decodes, kv_tokens_read, limits_.itl_objective);
   ScheduleRunning(plan);
   if (plan->preempted.empty()) {
     ScheduleWaiting(plan);
@@ -44,7 +48,7 @@ int ContinuousScheduler::Chunk(const Sequence& sequence, int wanted, const StepP
   const auto fits = [&](int count) {
     return cost_->Predict(plan.num_tokens + count,
                           plan.kv_tokens_read + KvTokensRead(sequence.num_computed_tokens, count)) <=
-           limits_.itl_objective;
+           step_budget_;
   };
   int fitting = limit;
   if (!fits(limit)) {
@@ -54,7 +58,7 @@ int ContinuousScheduler::Chunk(const Sequence& sequence, int wanted, const StepP
       (fits(middle) ? fitting : too_many) = middle;
     }
   }
-  if (plan.num_prefill_tokens == 0) fitting = std::max(fitting, std::min(limit, kMinPrefill));
+  if (plan.num_prefill_tokens == 0) fitting = std::max(fitting, std::min(limit, CostModel::kSmallestPiece));
   return fitting;
 }
 

@@ -35,6 +35,7 @@ class ContinuousScheduler final : public Scheduler {
   static constexpr size_t kNobody = static_cast<size_t>(-1);
   int prompt_rows_left_ = 0;        // of this step
   double decode_price_ = 1;         // of this step, in prompt tokens
+  Duration step_budget_{};          // of this step
   std::vector<ServedFlow*> turns_;  // scratch: flows with waiting sequences
   size_t num_privileged_ = 0;       // at the front of waiting_: they need no turn
   size_t next_privileged_ = 0;

@@ -25,8 +25,13 @@ int CostModel::RangeOf(int num_tokens) {
                   static_cast<int>(std::bit_width(static_cast<unsigned>(std::max(1, num_tokens)))) - 1);
 }
 
-double CostModel::At(const Range& range, double num_tokens, double kv_tokens) const {
-  const double base = std::max(0.0, range.seconds - kv_cost_ * range.kv);
+double CostModel::KvSeconds(StepKind kind) const {
+  const auto own = static_cast<size_t>(kind);
+  return kv_costs_[own].seconds > 0 ? kv_costs_[own].seconds : kv_costs_[1 - own].seconds;
+}
+
+double CostModel::At(const Range& range, double num_tokens) const {
+  const double base = std::max(0.0, range.seconds - KvSeconds(range.kind) * range.kv);
   const double proportional = base / range.tokens;
   double slope = 0;
   if (range.variance_tokens > kMinSpread * kMinSpread * range.tokens * range.tokens) {
@@ -34,36 +39,41 @@ double CostModel::At(const Range& range, double num_tokens, double kv_tokens) co
   } else if (num_tokens > range.tokens) {
     slope = proportional;  // not known: the careful assumption
   }
-  return std::max(0.0, base + slope * (num_tokens - range.tokens)) + kv_cost_ * kv_tokens;
+  return std::max(0.0, base + slope * (num_tokens - range.tokens));
 }
 
-double CostModel::PredictSeconds(int num_tokens, double kv_tokens) const {
+const CostModel::Range* CostModel::Known(int index, StepKind kind) const {
+  const auto own = static_cast<size_t>(kind);
+  for (const size_t which : {own, 1 - own}) {
+    if (ranges_[which][index].num_observed > 0) return &ranges_[which][index];
+  }
+  return nullptr;
+}
+
+double CostModel::PredictSeconds(int num_tokens, double kv_tokens, StepKind kind) const {
   const int index = RangeOf(num_tokens);
-  if (ranges_[index].num_observed > 0) return At(ranges_[index], num_tokens, kv_tokens);
+  const double kv_part = KvSeconds(kind) * kv_tokens;
+  if (const Range* known = Known(index, kind)) return At(*known, num_tokens) + kv_part;
   int below = index - 1;
-  while (below >= 0 && ranges_[below].num_observed == 0) --below;
+  while (below >= 0 && Known(below, kind) == nullptr) --below;
   int above = index + 1;
-  while (above < kNumRanges && ranges_[above].num_observed == 0) ++above;
-  const bool has_below = below >= 0;
-  const bool has_above = above < kNumRanges;
-  if (!has_below && !has_above) return 0;
-  // The kv part is added once, outside the scaling.
-  const double kv_part = kv_cost_ * kv_tokens;
-  if (has_below && has_above) {
-    const Range& low = ranges_[below];
-    const Range& high = ranges_[above];
-    const double low_seconds = At(low, low.tokens, 0);
-    const double high_seconds = std::max(low_seconds, At(high, high.tokens, 0));
-    const double share = (num_tokens - low.tokens) / (high.tokens - low.tokens);
+  while (above < kNumRanges && Known(above, kind) == nullptr) ++above;
+  const Range* low = below >= 0 ? Known(below, kind) : nullptr;
+  const Range* high = above < kNumRanges ? Known(above, kind) : nullptr;
+  if (low == nullptr && high == nullptr) return 0;
+  if (low != nullptr && high != nullptr) {
+    const double low_seconds = At(*low, low->tokens);
+    const double high_seconds = std::max(low_seconds, At(*high, high->tokens));
+    const double share = (num_tokens - low->tokens) / (high->tokens - low->tokens);
     return low_seconds + share * (high_seconds - low_seconds) + kv_part;
   }
-  const Range& known = ranges_[has_below ? below : above];
-  return At(known, known.tokens, 0) * num_tokens / known.tokens + kv_part;
+  const Range* known = low != nullptr ? low : high;
+  return At(*known, known->tokens) * num_tokens / known->tokens + kv_part;
 }
 
-Duration CostModel::Predict(int num_tokens, int64_t kv_tokens_read) const {
+Duration CostModel::Predict(int num_tokens, int64_t kv_tokens_read, StepKind kind) const {
   if (num_tokens <= 0) return Duration::zero();
-  return FromSeconds(PredictSeconds(num_tokens, static_cast<double>(kv_tokens_read)));
+  return FromSeconds(PredictSeconds(num_tokens, static_cast<double>(kv_tokens_read), kind));
 }
 
 Duration CostModel::PredictPrefill(int num_tokens, int max_chunk) const {
@@ -72,37 +82,45 @@ Duration CostModel::PredictPrefill(int num_tokens, int max_chunk) const {
   const int num_full = num_tokens / chunk;
   const int rest = num_tokens - num_full * chunk;
   const double all_kv = 0.5 * num_tokens * (num_tokens + 1.0);
-  double seconds = num_full * PredictSeconds(chunk, 0) + kv_cost_ * all_kv;
-  if (rest > 0) seconds += PredictSeconds(rest, 0);
+  double seconds = num_full * PredictSeconds(chunk, 0, StepKind::kWithPrompts) +
+                   KvSeconds(StepKind::kWithPrompts) * all_kv;
+  if (rest > 0) seconds += PredictSeconds(rest, 0, StepKind::kWithPrompts);
   return FromSeconds(seconds);
 }
 
+Duration CostModel::StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective) const {
+  const Duration shortest = Predict(num_decodes + kSmallestPiece, kv_tokens_read);
+  return shortest > itl_objective ? 3 * shortest : std::max(itl_objective, shortest + shortest / 2);
+}
+
 double CostModel::PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens,
-                                         Duration step_budget) const {
+                                         Duration itl_objective) const {
   const double kv = static_cast<double>(kv_tokens_read);
+  const double budget = ToSeconds(StepBudget(num_decodes, kv_tokens_read, itl_objective));
   double best = 0;
-  for (int chunk = 16;; chunk *= 2) {
+  for (int chunk = kSmallestPiece;; chunk *= 2) {
     const int count = std::max(1, std::min(chunk, max_tokens - num_decodes));
-    const double seconds = PredictSeconds(num_decodes + count, kv);
+    const double seconds = PredictSeconds(num_decodes + count, kv, StepKind::kWithPrompts);
     if (seconds <= 0) return 0;
-    // The smallest chunk is computed whatever it costs.
-    if (chunk > 16 && seconds > ToSeconds(step_budget)) return best;
+    if (chunk > kSmallestPiece && seconds > budget) return best;
     best = std::max(best, count / seconds);
     if (count < chunk || chunk >= max_tokens) return best;
   }
 }
 
 double CostModel::SlotSeconds(double prompt_tokens, double output_tokens, int num_seqs, int max_tokens,
-                              Duration step_budget) const {
+                              Duration itl_objective) const {
   const int count = std::max(1, num_seqs);
   const double kv = count * (prompt_tokens + 0.5 * output_tokens);
-  const double rate = PrefillTokensPerSecond(count, static_cast<int64_t>(kv), max_tokens, step_budget);
+  const double rate = PrefillTokensPerSecond(count, static_cast<int64_t>(kv), max_tokens, itl_objective);
   if (rate <= 0 || prompt_tokens + output_tokens <= 0) return 0;
   // While prompts are computed the others' tokens come along; what they need beyond that has steps of its own.
   const double prompts = count * prompt_tokens / rate;
-  const double decode_step = PredictSeconds(count, kv);
-  int chunk = 16;
-  while (2 * chunk + count <= max_tokens && PredictSeconds(count + 2 * chunk, kv) <= ToSeconds(step_budget)) {
+  const double decode_step = PredictSeconds(count, kv, StepKind::kDecodesOnly);
+  const double budget = ToSeconds(StepBudget(count, static_cast<int64_t>(kv), itl_objective));
+  int chunk = kSmallestPiece;
+  while (2 * chunk + count <= max_tokens &&
+         PredictSeconds(count + 2 * chunk, kv, StepKind::kWithPrompts) <= budget) {
     chunk *= 2;
   }
   const double steps_with_prompts = count * prompt_tokens / chunk;
@@ -112,28 +130,42 @@ double CostModel::SlotSeconds(double prompt_tokens, double output_tokens, int nu
 double CostModel::DecodePrice(int num_decodes, int max_chunk) const {
   const int count = std::max(1, num_decodes);
   const int chunk = std::max(1, max_chunk);
-  const double decode = PredictSeconds(count, 0) / count;
-  const double prefill = PredictSeconds(chunk, 0) / chunk;
+  const double decode = PredictSeconds(count, 0, StepKind::kDecodesOnly) / count;
+  const double prefill = PredictSeconds(chunk, 0, StepKind::kWithPrompts) / chunk;
   return decode > 0 && prefill > 0 ? std::clamp(decode / prefill, 1.0, 8.0) : 2.0;
 }
 
-bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual) {
+bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual, StepKind kind) {
   if (num_tokens <= 0 || actual <= Duration::zero()) return true;
-  Range& range = ranges_[RangeOf(num_tokens)];
+  Range& range = ranges_[static_cast<size_t>(kind)][RangeOf(num_tokens)];
   const double seconds = ToSeconds(actual);
   const double kv = static_cast<double>(kv_tokens_read);
-  if (range.num_observed > 0 && seconds > kAccident * At(range, num_tokens, kv)) {
+  const auto predicted = [&] { return At(range, num_tokens) + KvSeconds(kind) * kv; };
+  if (range.num_observed > 0 && seconds > kAccident * predicted()) {
     if (++range.num_refused < kMaxRefused) return false;
     range = Range{};
   }
-  if (range.num_observed > 0 && kMistaken * seconds < At(range, num_tokens, kv)) range = Range{};
+  if (range.num_observed > 0 && kMistaken * seconds < predicted()) range = Range{};
+  range.kind = kind;
   range.num_refused = 0;
   Learn(range, num_tokens, kv, seconds);
   return true;
 }
 
+void CostModel::SeedKvCost(int64_t kv_tokens_read, Duration with, Duration without) {
+  const double kv = static_cast<double>(kv_tokens_read);
+  const double seconds = ToSeconds(with);
+  if (kv <= 0 || seconds <= 0) return;
+  KvCost& cost = kv_costs_[static_cast<size_t>(StepKind::kWithPrompts)];
+  cost.seconds = std::max(0.0, ToSeconds(with - without)) / kv;
+  // As much evidence as steps that differ by these tokens.
+  cost.variance = kv * kv / (seconds * seconds);
+  cost.covariance = cost.seconds * cost.variance;
+}
+
 void CostModel::Learn(Range& range, double num_tokens, double kv_tokens, double seconds) {
   // A plain mean at first, an exponential one once there is enough to average.
+  KvCost& cost = kv_costs_[static_cast<size_t>(range.kind)];
   const double weight = std::max(kWeight, 1.0 / static_cast<double>(++range.num_observed));
   const double d_tokens = num_tokens - range.tokens;
   const double d_kv = kv_tokens - range.kv;
@@ -144,20 +176,22 @@ void CostModel::Learn(Range& range, double num_tokens, double kv_tokens, double 
     const double residual = d_seconds - slope * d_tokens;
     // Long steps have the larger noise: each counts by its relative deviation.
     const double importance = 1.0 / (range.seconds * range.seconds);
-    kv_variance_ += kKvWeight * (importance * d_kv * d_kv - kv_variance_);
-    kv_covariance_ += kKvWeight * (importance * d_kv * residual - kv_covariance_);
-    if (kv_variance_ > 0) kv_cost_ = std::max(0.0, kv_covariance_ / kv_variance_);
+    cost.variance += kKvWeight * (importance * d_kv * d_kv - cost.variance);
+    cost.covariance += kKvWeight * (importance * d_kv * residual - cost.covariance);
+    if (cost.variance > 0) cost.seconds = std::max(0.0, cost.covariance / cost.variance);
   }
   // Decodes of one batch differ by a few KV tokens only, so their noise can look like an enormous price. But no step is
   // shorter than its share of reading KV.
-  for (const Range& known : ranges_) {
-    if (known.num_observed > 0 && known.kv > 0) kv_cost_ = std::min(kv_cost_, known.seconds / known.kv);
+  for (const Range& known : ranges_[static_cast<size_t>(range.kind)]) {
+    if (known.num_observed > 0 && known.kv > 0)
+      cost.seconds = std::min(cost.seconds, known.seconds / known.kv);
   }
   range.tokens += weight * d_tokens;
   range.kv += weight * d_kv;
   range.seconds += weight * d_seconds;
   range.variance_tokens = (1 - weight) * (range.variance_tokens + weight * d_tokens * d_tokens);
-  range.covariance = (1 - weight) * (range.covariance + weight * d_tokens * (d_seconds - kv_cost_ * d_kv));
+  range.covariance =
+      (1 - weight) * (range.covariance + weight * d_tokens * (d_seconds - cost.seconds * d_kv));
 }
 
 }  // namespace weir

@@ -1,29 +1,35 @@
-// Predicts how long a step takes: a + b x tokens + c x kv_tokens_read, with a and b per power-of-two range of
-// tokens.
+// Predicts how long a step takes: a + b x tokens + c x kv_tokens_read, with a and b per kind of step and power-of-two
+// range of tokens.
 //
 // Units     tokens of one step; KV tokens read as KvTokensRead() counts them
 // Errors    none; with nothing learnt every prediction is zero, so nothing is held back that has not been
 //
 // Ranges, because a small step costs one sweep over the weights whatever its size, and a large one is bound
-// by arithmetic: one line cannot fit both.
+// by arithmetic: one line cannot fit both. Kinds, because the tokens of prompts are computed by kernels of their own:
+// the first of them costs a sweep more.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
 #include "base/clock.h"
+#include "engine/scheduler/step_kind.h"
 
 namespace weir {
 
 class CostModel {
  public:
-  Duration Predict(int num_tokens, int64_t kv_tokens_read) const;
+  Duration Predict(int num_tokens, int64_t kv_tokens_read, StepKind kind = StepKind::kWithPrompts) const;
   // A prompt of `num_tokens` alone, in chunks of at most `max_chunk`.
   Duration PredictPrefill(int num_tokens, int max_chunk) const;
-  // Prompt tokens per second that steps of at most `step_budget` get through beside `num_decodes` sequences that read
+  // How long a step with prompts may take beside these decodes: the objective, with room for half a shortest such step more,
+  // because small pieces of prompts are the dearest per token. An objective that even the shortest breaks is void: three
+  // times as long as that one then, or slots would stay empty for want of prompts.
+  Duration StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective) const;
+  // Prompt tokens per second that steps within their budget get through beside `num_decodes` sequences that read
   // `kv_tokens_read`; 0 while nothing is known. From the model, not from counting: short prompts would make any count low.
   double PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens,
-                                Duration step_budget) const;
+                                Duration itl_objective) const;
   // How many prompt tokens, in steps of `max_chunk`, a token of a step of `num_decodes` is worth; held in 1 to 8, and 2
   // while nothing is known.
   double DecodePrice(int num_decodes, int max_chunk) const;
@@ -31,16 +37,25 @@ class CostModel {
   // which each of them gets through one. 0 while nothing is known. From lengths, which stay what they are when the load
   // changes; a mean of how long slots were held would be that of the quiet time before.
   double SlotSeconds(double prompt_tokens, double output_tokens, int num_seqs, int max_tokens,
-                     Duration step_budget) const;
+                     Duration itl_objective) const;
   // False: more than 8 times its prediction, so it was an accident (a page fault, another process) and is not
   // learnt.
-  bool Observe(int num_tokens, int64_t kv_tokens_read, Duration actual);
+  bool Observe(int num_tokens, int64_t kv_tokens_read, Duration actual,
+               StepKind kind = StepKind::kWithPrompts);
+
+  // What reading a KV token adds to a step with prompts, from two steps that differ in nothing else. Before anything is
+  // observed: later ones correct it, but a first long prompt would find it unknown.
+  void SeedKvCost(int64_t kv_tokens_read, Duration with, Duration without);
+
+  // A piece of a prompt as large as this is computed whatever it costs, so that prompts never starve.
+  static constexpr int kSmallestPiece = 16;
 
  private:
   static constexpr int kNumRanges = 24;
 
   // Exponentially weighted moments of the steps seen in one range.
   struct Range {
+    StepKind kind = StepKind::kWithPrompts;
     int64_t num_observed = 0;
     int num_refused = 0;  // one after another
     double tokens = 0;    // means
@@ -50,16 +65,26 @@ class CostModel {
     double covariance = 0;  // of tokens and seconds, KV cost taken out
   };
 
+  using Ranges = std::array<Range, kNumRanges>;
+
+  // c: one number for all ranges of a kind. A prompt's rows share what they read, those of decodes share nothing.
+  struct KvCost {
+    double variance = 0;
+    double covariance = 0;
+    double seconds = 0;  // per token; 0: not known
+  };
+
   static int RangeOf(int num_tokens);
-  double At(const Range& range, double num_tokens, double kv_tokens) const;
-  double PredictSeconds(int num_tokens, double kv_tokens) const;
+  // What is known of steps of this size: of their own kind, else of the other. Null: nothing.
+  const Range* Known(int index, StepKind kind) const;
+  double KvSeconds(StepKind kind) const;  // of one token
+  // Without the KV that is read.
+  double At(const Range& range, double num_tokens) const;
+  double PredictSeconds(int num_tokens, double kv_tokens, StepKind kind) const;
   void Learn(Range& range, double num_tokens, double kv_tokens, double seconds);
 
-  std::array<Range, kNumRanges> ranges_{};
-  // c is one number for all ranges: reading a KV token costs the same whoever reads it.
-  double kv_variance_ = 0;
-  double kv_covariance_ = 0;
-  double kv_cost_ = 0;
+  std::array<Ranges, 2> ranges_{};  // by StepKind
+  std::array<KvCost, 2> kv_costs_{};
 };
 
 }  // namespace weir

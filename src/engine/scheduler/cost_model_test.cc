@@ -9,6 +9,8 @@
 namespace weir {
 namespace {
 
+using std::chrono::milliseconds;
+
 // A machine whose small steps cost one sweep over the weights and whose large ones are bound by arithmetic.
 double TrueSeconds(int num_tokens, int64_t kv) { return std::max(0.004, 0.0006 * num_tokens) + 1e-8 * kv; }
 
@@ -111,6 +113,28 @@ TEST(CostModelTest, PrefillRateIsWhatTheStepBudgetAllows) {
   // A budget that allows nothing still lets the smallest chunk through.
   EXPECT_GT(model.PrefillTokensPerSecond(0, 0, 512, Duration(1)), 500);
   EXPECT_EQ(CostModel().PrefillTokensPerSecond(0, 0, 512, budget), 0);
+}
+
+TEST(CostModelTest, StepsWithPromptsKeepTheObjectiveWhereTheyCan) {
+  CostModel model;
+  EXPECT_EQ(model.StepBudget(8, 0, milliseconds(50)), milliseconds(50)) << "nothing is known";
+  model.Observe(24, 0, milliseconds(20));
+  EXPECT_EQ(model.StepBudget(8, 0, milliseconds(50)), milliseconds(50));
+  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(21))), 0.030, 1e-4);
+  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(5))), 0.060, 1e-4) << "it cannot be kept";
+}
+
+TEST(CostModelTest, KnowsStepsWithPromptsAndStepsOfDecodesApart) {
+  CostModel model;
+  for (int i = 0; i < 20; ++i) {
+    model.Observe(24, 0, milliseconds(60), StepKind::kWithPrompts);
+    model.Observe(24, 0, milliseconds(10), StepKind::kDecodesOnly);
+  }
+  EXPECT_NEAR(ToSeconds(model.Predict(24, 0, StepKind::kWithPrompts)), 0.060, 1e-4);
+  EXPECT_NEAR(ToSeconds(model.Predict(24, 0, StepKind::kDecodesOnly)), 0.010, 1e-4);
+  // What one kind has not seen, the other tells better than nothing.
+  model.Observe(3, 0, milliseconds(5), StepKind::kDecodesOnly);
+  EXPECT_NEAR(ToSeconds(model.Predict(3, 0, StepKind::kWithPrompts)), 0.005, 1e-4);
 }
 
 TEST(CostModelTest, PredictsHowLongASlotIsHeldWhileAllAreTaken) {

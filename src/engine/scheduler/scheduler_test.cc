@@ -121,13 +121,15 @@ TEST(SchedulerTest, HoldsPrefillInsideTheTimeBudget) {
   EXPECT_LE(h.Scheduled(s), 55);
 }
 
-TEST(SchedulerTest, GivesTheFirstPrefillSixteenTokensWhenTheTimeBudgetIsGone) {
+TEST(SchedulerTest, TakesThreeTimesTheShortestStepWithAPromptWhenNoneKeepsTheObjective) {
   Continuous h(Limits(4, 512), 100);
-  for (int tokens : {1, 16, 64, 256}) h.cost().Observe(tokens, 0, FromSeconds(1.0));
+  // A sweep of 600 ms for the first token of a prompt, 25 ms for each.
+  for (int tokens : {16, 20, 40, 50, 80, 100, 160, 200})
+    h.cost().Observe(tokens, 0, FromSeconds(0.6 + 0.025 * tokens));
   const Sequence* first = h.Add(100);
   const Sequence* second = h.Add(100);
   h.Step();
-  EXPECT_EQ(h.Scheduled(first), 16);
+  EXPECT_NEAR(h.Scheduled(first), 96, 2);  // 3 x (0.6 + 16 x 0.025) s
   EXPECT_EQ(h.Scheduled(second), 0);
   EXPECT_EQ(second->waiting_cause, Stage::kQueueBudget);
 }

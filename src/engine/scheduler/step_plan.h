@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/request/sequence.h"
+#include "engine/scheduler/step_kind.h"
 
 namespace weir {
 
@@ -35,6 +36,7 @@ struct StepPlan {
   std::vector<Sequence*> preempted;
 
   bool empty() const { return entries.empty(); }
+  StepKind kind() const { return num_prefill_tokens > 0 ? StepKind::kWithPrompts : StepKind::kDecodesOnly; }
   bool Contains(const Sequence* sequence) const;
   void Add(Sequence* sequence, int count, bool is_first);
   // As a batch wants it.
