@@ -23,7 +23,8 @@ Choice::Choice(const Tokenizer& tokenizer, ChoiceOptions options, int index)
     : tokenizer_(tokenizer),
       options_(std::move(options)),
       detokenizer_(tokenizer, options_.stop, options_.skip_special),
-      index_(index) {}
+      index_(index),
+      tool_parser_(options_.tool_call_delivery) {}
 
 void Choice::AddEcho(const std::string& text, std::vector<int32_t> prompt) {
   text_ = text;

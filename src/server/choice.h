@@ -30,6 +30,7 @@ struct ChoiceOptions {
   bool with_token_ids = false;
   bool is_chat = true;
   bool finds_tool_calls = false;
+  ToolCallDelivery tool_call_delivery = ToolCallDelivery::kWhole;
 };
 
 class Choice {

@@ -62,6 +62,8 @@ Status GenerationExchange::Parse(const std::string& body) {
     choice_options_.finds_tool_calls = !request.tools.empty() && request.tool_choice != ToolChoice::kNone &&
                                        (constraint_.kind == OutputConstraint::Kind::kNone ||
                                         constraint_.kind == OutputConstraint::Kind::kToolCalls);
+    choice_options_.tool_call_delivery =
+        record_.is_stream ? ToolCallDelivery::kInPieces : ToolCallDelivery::kWhole;
   } else {
     WEIR_ASSIGN_OR_RETURN(const CompletionRequest request, ParseCompletionRequest(body));
     TakeFields(request);

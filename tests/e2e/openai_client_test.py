@@ -218,7 +218,7 @@ class OpenAiClientTest(unittest.TestCase):
         self.assertEqual(call.function.name, "get_weather")
         arguments = json.loads(call.function.arguments)
         self.assertIn(arguments["unit"], ("celsius", "fahrenheit"))
-        name, pieces, reasons = "", "", []
+        name, pieces, reasons, num_deltas = "", "", [], 0
         for chunk in self.chat(stream=True, **asked):
             ChatCompletionChunk.model_validate(chunk.model_dump())
             reasons.append(chunk.choices[0].finish_reason)
@@ -226,7 +226,9 @@ class OpenAiClientTest(unittest.TestCase):
                 self.assertEqual(delta.index, 0)
                 name += delta.function.name or ""
                 pieces += delta.function.arguments or ""
+                num_deltas += 1
         self.assertEqual((name, json.loads(pieces), reasons[-1]), ("get_weather", arguments, "tool_calls"))
+        self.assertGreater(num_deltas, 3)
         # The answer goes back in.
         follow_up = self.chat(tools=[WEATHER], max_tokens=8, messages=[
             *asked["messages"], choice.message.model_dump(exclude_none=True),

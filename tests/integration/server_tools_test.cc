@@ -73,7 +73,7 @@ TEST(ServerToolsTest, OA10StreamedCallsJoinToTheSame) {
   const Json answer = server.Ask("/v1/chat/completions", body);
   const Json& whole = answer["choices"][0]["message"]["tool_calls"][0];
   std::string name, arguments, finish_reason;
-  int num_ids = 0;
+  int num_ids = 0, num_names = 0, num_pieces = 0;
   for (const Json& chunk : server.Stream("/v1/chat/completions", body)) {
     const Json& choice = chunk["choices"][0];
     if (!choice["finish_reason"].is_null()) finish_reason = choice["finish_reason"].get<std::string>();
@@ -81,11 +81,15 @@ TEST(ServerToolsTest, OA10StreamedCallsJoinToTheSame) {
     for (const Json& call : choice["delta"]["tool_calls"]) {
       EXPECT_EQ(call["index"], 0);
       num_ids += call.contains("id") ? 1 : 0;
+      num_names += call["function"].contains("name") ? 1 : 0;
+      num_pieces += call["function"]["arguments"].empty() ? 0 : 1;
       if (call["function"].contains("name")) name += call["function"]["name"].get<std::string>();
       arguments += call["function"]["arguments"].get<std::string>();
     }
   }
   EXPECT_EQ(num_ids, 1);
+  EXPECT_EQ(num_names, 1);
+  EXPECT_GT(num_pieces, 2);
   EXPECT_EQ(name, whole["function"]["name"].get<std::string>());
   EXPECT_EQ(arguments, whole["function"]["arguments"].get<std::string>());
   EXPECT_EQ(finish_reason, "tool_calls");

@@ -57,9 +57,12 @@ Json ToolCalls(const std::vector<WireToolCall>& calls, bool with_index) {
   for (const WireToolCall& call : calls) {
     Json one = Json::object();
     if (with_index) one["index"] = call.index;
-    one["id"] = call.id;
-    one["type"] = "function";
-    one["function"] = {{"name", call.name}, {"arguments", call.arguments}};
+    if (!call.id.empty()) {
+      one["id"] = call.id;
+      one["type"] = "function";
+      one["function"]["name"] = call.name;
+    }
+    one["function"]["arguments"] = call.arguments;
     out.push_back(std::move(one));
   }
   return out;

@@ -1,4 +1,4 @@
-// A function that the model asks its client to call.
+// A function that the model asks its client to call; in a stream also more of its arguments, then without id and name.
 #pragma once
 
 #include <string>
