@@ -104,6 +104,10 @@ void AddFlags(CLI::App& app, LoadFlags* flags) {
       ->capture_default_str();
   app.add_option("--temperature", spec.temperature, "0 is greedy")->capture_default_str();
   app.add_option("--seed", spec.seed, "orders prompts and arrivals")->capture_default_str();
+  app.add_option("--chunk-delay", spec.chunk_delay_ms,
+                 "a planted fault: milliseconds that the client takes longer over every chunk")
+      ->check(CLI::Range(0.0, 10000.0))
+      ->group("");
   app.add_option("--control-url", spec.control_url,
                  "where weir's ledgers are (default: found through /version)");
   AddFormatFlag(app, &flags->format, {ForeignFormat::kVllm, ForeignFormat::kAiperf});

@@ -97,6 +97,7 @@ HttpTargetOptions LoadRun::TargetOptions() const {
   options.model = model_;
   options.api_key = spec_.api_key;
   options.send_deadline = spec_.send_deadline;
+  options.chunk_delay = FromSeconds(spec_.chunk_delay_ms / 1000);
   options.knows_ignore_eos = server_.is_weir();
   options.return_token_ids = server_.is_weir();
   return options;
