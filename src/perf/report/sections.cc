@@ -222,6 +222,11 @@ void LoadBlocks(const Json& report, const Json& document, const std::string& hea
                         Number(error, "/count"), Percent(error, "/ratio_of_failed")});
     }
   }
+  if (const Json* notes = FindJson(document, {"notes"}); notes != nullptr && notes->is_array()) {
+    ReportBlock list{ReportBlock::kList, "", {}, {}};
+    for (const Json& note : *notes) list.rows.push_back({JsonString(&note).value_or("")});
+    if (!list.rows.empty()) out->blocks.push_back(std::move(list));
+  }
   if (!errors.empty())
     out->blocks.push_back(Table({"Error class", "phase", "count", "share of failed"}, std::move(errors)));
   out->blocks.push_back(Chart(chart));
