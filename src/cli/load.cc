@@ -110,7 +110,8 @@ void AddFlags(CLI::App& app, LoadFlags* flags) {
       ->group("");
   app.add_option("--control-url", spec.control_url,
                  "where weir's ledgers are (default: found through /version)");
-  AddFormatFlag(app, &flags->format, {ForeignFormat::kVllm, ForeignFormat::kAiperf});
+  AddFormatFlag(app, &flags->format,
+                {ForeignFormat::kVllm, ForeignFormat::kGuidellm, ForeignFormat::kAiperf});
   app.add_flag("--allow-invalid", flags->allow_invalid, "exit 0 even when the verdict is INVALID");
 }
 
