@@ -8,7 +8,8 @@
 namespace weir {
 namespace {
 
-constexpr ForeignFormat kAll[] = {ForeignFormat::kVllm, ForeignFormat::kAiperf, ForeignFormat::kLlamaBench};
+constexpr ForeignFormat kAll[] = {ForeignFormat::kVllm, ForeignFormat::kGuidellm, ForeignFormat::kAiperf,
+                                  ForeignFormat::kLlamaBench};
 
 }  // namespace
 

@@ -104,9 +104,14 @@ void AddFlags(CLI::App& app, LoadFlags* flags) {
       ->capture_default_str();
   app.add_option("--temperature", spec.temperature, "0 is greedy")->capture_default_str();
   app.add_option("--seed", spec.seed, "orders prompts and arrivals")->capture_default_str();
+  app.add_option("--chunk-delay", spec.chunk_delay_ms,
+                 "a planted fault: milliseconds that the client takes longer over every chunk")
+      ->check(CLI::Range(0.0, 10000.0))
+      ->group("");
   app.add_option("--control-url", spec.control_url,
                  "where weir's ledgers are (default: found through /version)");
-  AddFormatFlag(app, &flags->format, {ForeignFormat::kVllm, ForeignFormat::kAiperf});
+  AddFormatFlag(app, &flags->format,
+                {ForeignFormat::kVllm, ForeignFormat::kGuidellm, ForeignFormat::kAiperf});
   app.add_flag("--allow-invalid", flags->allow_invalid, "exit 0 even when the verdict is INVALID");
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "cli/killed_run.h"
 #include "cli/result_file.h"
 #include "perf/report/evidence.h"
 
@@ -14,6 +15,14 @@ namespace weir {
 namespace {
 
 constexpr const char* kReportFiles[] = {"report.json", "report.md", "report.html", "report.csv"};
+
+// Without a result file, what a killed run has left of it.
+std::string WhatThereIs(const std::string& path) {
+  std::error_code ignored;
+  const std::string partial = PartialRecordsOf(path);
+  const bool killed = !std::filesystem::exists(path, ignored) && std::filesystem::exists(partial, ignored);
+  return killed ? partial : path;
+}
 
 Result<LadderStep> ReadStep(const std::string& path, Json document) {
   LadderStep step;
@@ -36,7 +45,20 @@ Result<LadderStep> ReadStep(const std::string& path, Json document) {
 
 Result<ReportInput> ReadReportInput(const std::vector<std::string>& files) {
   ReportInput input;
-  for (const std::string& path : files) {
+  for (const std::string& given : files) {
+    const std::string path = WhatThereIs(given);
+    if (IsPartialRecordFile(path)) {
+      WEIR_ASSIGN_OR_RETURN(KilledRun run, ReadKilledRun(path));
+      WEIR_ASSIGN_OR_RETURN(const std::string hash, Sha256File(path));
+      LadderStep step;
+      step.file = std::filesystem::path(path).filename().string();
+      step.title = step.file;
+      step.records = std::move(run.records);
+      step.document = std::move(run.document);
+      input.sources.push_back({{"file", step.file}, {"sha256", hash}, {"kind", "load_test"}});
+      input.steps.push_back(std::move(step));
+      continue;
+    }
     WEIR_ASSIGN_OR_RETURN(Json document, ReadResultFile(path));
     const std::string kind = StringAt(document, "/kind").value_or("");
     WEIR_ASSIGN_OR_RETURN(const std::string hash, Sha256File(path));

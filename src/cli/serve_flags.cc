@@ -65,6 +65,7 @@ std::string ModelNameOf(const std::string& path) {
 struct Texts {
   std::string scheduler = "continuous", queue = "bounded", on_disconnect = "cancel", prefix_cache = "on";
   std::string ttft = "10s", itl = "50ms", drain = "30s", drain_delay = "0s", request_time = "600s";
+  std::string tokenizer_delay = "0s";
   std::string log_level = "info";
   std::string unknown_params = "ignore";
   std::string control_port = "auto";
@@ -110,6 +111,9 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
   app.add_option("--queue", texts->queue, "bounded, or unbounded: nothing is ever refused");
   app.add_option("--on-disconnect", texts->on_disconnect,
                  "cancel, or ignore: work on for clients that have left");
+  app.add_option("--tokenizer-delay", texts->tokenizer_delay,
+                 "a planted fault: every prompt takes so much longer to tokenize")
+      ->group("");
   app.add_option("--control-host", server.control_host,
                  "address for operators; others than this machine's need a key")
       ->capture_default_str();
@@ -162,6 +166,8 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
   WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
   WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,
                         ParseDuration("--max-request-time", texts.request_time));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.tokenizer_delay,
+                        ParseDuration("--tokenizer-delay", texts.tokenizer_delay));
   WEIR_ASSIGN_OR_RETURN(spec->drain_delay, ParseDuration("--drain-delay", texts.drain_delay));
   WEIR_ASSIGN_OR_RETURN(spec->drain_timeout, ParseDuration("--drain-timeout", texts.drain));
   return OkStatus();
@@ -250,7 +256,7 @@ Result<std::optional<ServeSpec>> Read(const std::vector<std::string>& arguments,
   WEIR_ASSIGN_OR_RETURN(const bool go_on, ParseFlags(app, arguments));
   if (!go_on) return std::optional<ServeSpec>();
 
-  Settings settings(&app, "serve", {"config", "print-config", "exit-with-parent"});
+  Settings settings(&app, "serve", {"config", "print-config", "exit-with-parent", "tokenizer-delay"});
   if (reading != Reading::kConfigCheck) {
     WEIR_RETURN_IF_ERROR(settings.TakeEnvironment());
     if (const char* variable = std::getenv("WEIR_CONFIG"); config_path.empty() && variable != nullptr)
@@ -301,6 +307,7 @@ std::string BrokenModeSwitches(const ServeSpec& spec) {
   if (spec.server.sequential) out += " --scheduler sequential";
   if (!spec.server.bounded_queue) out += " --queue unbounded";
   if (!spec.server.cancel_on_disconnect) out += " --on-disconnect ignore";
+  if (spec.engine.tokenizer_delay > Duration::zero()) out += " --tokenizer-delay";
   return out;
 }
 

@@ -35,7 +35,7 @@ Result<std::optional<ServeSpec>> ReadServeFlags(const std::vector<std::string>& 
 Result<ServeSpec> RereadServeFlags(const std::vector<std::string>& arguments);
 // Whether --config would accept that file; the environment has no say.
 Status CheckServeConfig(const std::string& path);
-// The switches that rebuild the reference study's server, as they were given; empty in normal operation.
+// The switches that rebuild the reference study's server or plant a fault, as they were given; empty in normal operation.
 std::string BrokenModeSwitches(const ServeSpec& spec);
 
 }  // namespace weir

@@ -50,8 +50,9 @@ struct EngineOptions {
   bool prefix_cache = true;  // prompts that begin alike are computed once; never in sequential mode
   uint64_t prefix_hash_mask = ~uint64_t{0};  // for tests, which let all hashes collide
   bool bounded_queue = true;
-  bool cancel_on_disconnect = true;    // read by the server
-  int max_num_queued_reqs = -1;        // -1: 4 x max_num_seqs
+  bool cancel_on_disconnect = true;  // read by the server
+  Duration tokenizer_delay{};        // a planted fault, read by the server: every prompt takes so much longer
+  int max_num_queued_reqs = -1;      // -1: 4 x max_num_seqs
   int64_t max_num_queued_tokens = -1;  // -1: automatic
   Duration ttft_objective = std::chrono::seconds(10);
   Duration itl_objective = std::chrono::milliseconds(50);

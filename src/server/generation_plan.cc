@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "base/rng.h"
@@ -147,6 +148,12 @@ int64_t ContextLimit(const Engine& engine) {
   return std::min<int64_t>(engine.max_model_len(), int64_t{engine.num_kv_blocks()} * kTokensPerBlock);
 }
 
+// Zero unless a report is to be tested against a server whose tokenizer is slow: the thread stands still, as it would then.
+void PlantTokenizerDelay(const Engine& engine) {
+  if (engine.options().tokenizer_delay > Duration::zero())
+    std::this_thread::sleep_for(engine.options().tokenizer_delay);
+}
+
 Result<GenerationPlan> PlanChat(const ChatRequest& request, const Engine& engine, Ledger* ledger) {
   WEIR_ASSIGN_OR_RETURN(GenerationPlan plan, StartPlan(request, engine));
   const ChatTemplate* chat_template = engine.chat_template();
@@ -165,6 +172,7 @@ Result<GenerationPlan> PlanChat(const ChatRequest& request, const Engine& engine
       chat_template->Render(rendered.messages, request.add_generation_prompt, rendered.tools));
   ledger->Enter(Stage::kTokenize, Now());
   ledger->templated = ledger->last_change();
+  PlantTokenizerDelay(engine);
   std::vector<MarkedText> parts;
   for (const RenderedPiece& piece : pieces) {
     parts.push_back({piece.text, piece.from_template ? SpecialTokens::kParse : SpecialTokens::kAsText});
@@ -190,6 +198,7 @@ Result<GenerationPlan> PlanCompletion(const CompletionRequest& request, const En
   const Tokenizer& tokenizer = engine.tokenizer();
   ledger->Enter(Stage::kTokenize, Now());
   ledger->templated = ledger->parsed;
+  PlantTokenizerDelay(engine);
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     const std::string where = request.prompts.size() == 1 ? "prompt" : fmt::format("prompt[{}]", i);
     PlannedPrompt prompt;

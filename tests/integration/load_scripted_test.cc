@@ -64,6 +64,38 @@ TEST_F(LoadScriptedTest, AChunkOfThreeTokensIsThreeTokens) {
   EXPECT_TRUE(fired);
 }
 
+TEST_F(LoadScriptedTest, APromptOfFiftyThousandTokensCostsTheAnswerNothing) {
+  ScriptedServer server([](int) { return StreamOf(5, 20, 10, 20, 20); });
+  LoadSpec spec = Spec(server);
+  spec.requests = 4;
+  spec.max_tokens = 20;
+  const Json brief = Run(spec);
+  std::string prompt;
+  for (int i = 0; i < 50000; ++i) prompt += "word ";
+  const std::string file = (folder_ / "long.jsonl").string();
+  ASSERT_TRUE(WriteFile(file, DumpJson({{"prompt", prompt}}) + "\n").ok());
+  spec.dataset = *ParseDataset("jsonl:" + file);
+  const Json longest = Run(spec);
+  EXPECT_GT(server.bodies().back().size(), 250000u);
+  EXPECT_EQ(longest["results"][0]["counts"]["ok"], 4);
+  for (const char* metric : {"tpot_ms", "icl_ms", "itl_ms"}) {
+    const double a = brief["results"][0][metric]["p50"].get<double>();
+    EXPECT_NEAR(longest["results"][0][metric]["p50"].get<double>(), a, 0.05 * a) << metric;
+  }
+}
+
+TEST_F(LoadScriptedTest, AClientThatIsSlowOverEveryChunkVoidsItsGaps) {
+  ScriptedServer server([](int) { return StreamOf(1, 2, 0, 100, 100); });  // as fast as it can
+  LoadSpec spec = Spec(server);
+  spec.requests = 4;
+  spec.max_tokens = 100;
+  spec.chunk_delay_ms = 2;
+  const Json document = Run(spec);
+  EXPECT_EQ(document["results"][0]["counts"]["ok"], 4);
+  EXPECT_TRUE(VerdictOf(document, "V-01") == Verdict::kInvalid ||
+              VerdictOf(document, "V-02") == Verdict::kInvalid);
+}
+
 TEST_F(LoadScriptedTest, AStallIsTheLargestGap) {
   ScriptedServer server([](int) {
     AnswerScript script = StreamOf(5, 20, 10, 6, 6);

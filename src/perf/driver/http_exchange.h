@@ -21,6 +21,7 @@ class HttpExchangeRecord {
 
   void OnHead(int status, const std::vector<HttpHeader>& headers);
   void OnData(std::string_view bytes, TimePoint at);
+  size_t num_chunks() const { return chunks_.size(); }  // with content, so far
   RequestRecord Finish(const ClientResponse& response);
 
  private:

@@ -1,6 +1,7 @@
 #include "perf/driver/http_target.h"
 
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "perf/driver/http_exchange.h"
@@ -49,7 +50,12 @@ void HttpTarget::Send(TargetRequest request, TimePoint run_start,
   callbacks.on_head = [exchange](int status, const std::vector<HttpHeader>& headers) {
     exchange->OnHead(status, headers);
   };
-  callbacks.on_data = [exchange](std::string_view bytes, TimePoint at) { exchange->OnData(bytes, at); };
+  callbacks.on_data = [exchange, delay = options_.chunk_delay](std::string_view bytes, TimePoint at) {
+    const size_t before = exchange->num_chunks();
+    exchange->OnData(bytes, at);
+    if (delay > Duration::zero())
+      std::this_thread::sleep_for(delay * static_cast<int64_t>(exchange->num_chunks() - before));
+  };
   callbacks.on_done = [exchange, done = std::move(on_done)](ClientResponse response) {
     done(exchange->Finish(response));
   };

@@ -22,6 +22,7 @@ struct HttpTargetOptions {
   bool knows_ignore_eos = false;
   // Ask for the ids of the output's tokens: exact counts and times per token, from a server that knows how.
   bool return_token_ids = false;
+  Duration chunk_delay{};  // LoadSpec::chunk_delay_ms
 };
 
 class HttpTarget final : public Target {

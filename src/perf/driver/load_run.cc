@@ -59,11 +59,12 @@ Status LoadRun::Begin() {
   model_ = spec_.model.empty() ? listed : spec_.model;
   server_.Discover();
   WEIR_RETURN_IF_ERROR(MakePrompts());
-  if (!spec_.records_path.empty()) {
-    WEIR_ASSIGN_OR_RETURN(file_, RecordFile::Open(spec_.records_path));
-  }
   document_ = NewDocument("load_test", spec_.command);
   run_id_ = document_["run_id"].get<std::string>();
+  DescribeSetting();
+  if (!spec_.records_path.empty()) {
+    WEIR_ASSIGN_OR_RETURN(file_, RecordFile::Open(spec_.records_path, document_));
+  }
   WarmUp();
   return OkStatus();
 }
@@ -97,6 +98,7 @@ HttpTargetOptions LoadRun::TargetOptions() const {
   options.model = model_;
   options.api_key = spec_.api_key;
   options.send_deadline = spec_.send_deadline;
+  options.chunk_delay = FromSeconds(spec_.chunk_delay_ms / 1000);
   options.knows_ignore_eos = server_.is_weir();
   options.return_token_ids = server_.is_weir();
   return options;
@@ -374,12 +376,16 @@ void LoadRun::JoinLedgers(TimePoint stage_start, std::vector<RequestRecord>* rec
   }
 }
 
-void LoadRun::Describe(Json requests_file) {
+// What is known before the first request.
+void LoadRun::DescribeSetting() {
   document_["environment"] = ToJson(CaptureEnvironment("", 0));
   document_["model"] = {{"name", model_}};
   if (const Json* sha = FindJson(server_.version(), {"model", "sha256"})) document_["model"]["sha256"] = *sha;
   document_["server_version"] = server_.version();
   document_["parameters"] = LoadParameters(spec_, model_);
+}
+
+void LoadRun::Describe(Json requests_file) {
   document_["dataset"] = {
       {"name", dataset_.name},
       {"prompts", dataset_.prompts.size()},

@@ -52,6 +52,7 @@ class LoadRun {
   void Watch(LoadLoop& loop, const LoadStage& stage, ServerWatch* watch);
   void WaitUntilIdle();
   void JoinLedgers(TimePoint stage_start, std::vector<RequestRecord>* records);
+  void DescribeSetting();
   void Describe(Json requests_file);
 
   const LoadSpec& spec_;

@@ -58,7 +58,8 @@ struct LoadSpec {
   OnShed on_shed = OnShed::kDefault;
   int warmup = 5;
   SloSpec slo;
-  std::string control_url;  // of the server's ledgers; empty: found through /version
+  double chunk_delay_ms = 0;  // a planted fault: the client takes so much longer over every chunk
+  std::string control_url;    // of the server's ledgers; empty: found through /version
   std::string api_key;
   int prompt_offset = 0;  // first prompt of the built-in list to use, so that runs do not repeat prompts
   DatasetSpec dataset;

@@ -32,7 +32,9 @@ Json ClockOf(const Json& ledger, TimePoint run_start) {
   const double zero = static_cast<double>(run_start.time_since_epoch().count());
   const double started_ms = (*started - zero) / 1e6;
   Json out = {{"same_boot", *boot == LocalBootId()}, {"started_ms", started_ms}};
-  for (const auto& [name, mark] : {std::pair{"first_token_ms", "first_token"},
+  for (const auto& [name, mark] : {std::pair{"parsed_ms", "parsed"},
+                                   {"tokenized_ms", "tokenized"},
+                                   {"first_token_ms", "first_token"},
                                    {"last_token_ms", "last_token"},
                                    {"written_ms", "written"}}) {
     const auto ms = JsonNumber(FindJson(ledger, {"marks_ms", mark}));

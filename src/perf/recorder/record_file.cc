@@ -11,7 +11,7 @@
 
 namespace weir {
 
-Result<RecordFile> RecordFile::Open(const std::string& path) {
+Result<RecordFile> RecordFile::Open(const std::string& path, const Json& run) {
   WEIR_RETURN_IF_ERROR(CheckWritable(path));
   RecordFile out;
   out.path_ = path;
@@ -19,11 +19,14 @@ Result<RecordFile> RecordFile::Open(const std::string& path) {
   if (out.file_ == nullptr) {
     return InvalidArgument(fmt::format("cannot write '{}.part': {}", path, std::strerror(errno)));
   }
+  if (!run.is_null()) out.AppendLine({{"run", run}});
   return out;
 }
 
-void RecordFile::Append(const RequestRecord& record) {
-  const std::string line = DumpJson(ToJson(record)) + "\n";
+void RecordFile::Append(const RequestRecord& record) { AppendLine(ToJson(record)); }
+
+void RecordFile::AppendLine(const Json& json) {
+  const std::string line = DumpJson(json) + "\n";
   std::fwrite(line.data(), 1, line.size(), file_.get());
   std::fflush(file_.get());
 }

@@ -17,7 +17,8 @@ namespace weir {
 
 class RecordFile {
  public:
-  static Result<RecordFile> Open(const std::string& path);
+  // `run`, when not null, is the first line of the partial file, as {"run": ...}: what a report of a killed run needs to know.
+  static Result<RecordFile> Open(const std::string& path, const Json& run = nullptr);
 
   void Append(const RequestRecord& record);
   // Writes the records in their final form (joined with what the server knew) and removes the partial file. Returns
@@ -25,6 +26,8 @@ class RecordFile {
   Result<Json> Finish(std::span<const RequestRecord> records);
 
  private:
+  void AppendLine(const Json& json);
+
   struct Closer {
     void operator()(FILE* file) const { std::fclose(file); }
   };

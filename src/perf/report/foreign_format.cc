@@ -4,6 +4,7 @@
 
 #include "perf/report/aiperf_format.h"
 #include "perf/report/evidence.h"
+#include "perf/report/guidellm_format.h"
 #include "perf/report/llama_bench_format.h"
 #include "perf/report/vllm_format.h"
 
@@ -21,6 +22,8 @@ std::string_view ForeignFormatName(ForeignFormat format) {
   switch (format) {
     case ForeignFormat::kVllm:
       return "vllm";
+    case ForeignFormat::kGuidellm:
+      return "guidellm";
     case ForeignFormat::kAiperf:
       return "aiperf";
     case ForeignFormat::kLlamaBench:
@@ -42,6 +45,11 @@ Result<std::vector<ForeignFile>> WriteForeign(ForeignFormat format, const Json& 
       return std::vector<ForeignFile>{
           {".vllm.json", DumpJsonPretty(is_load ? VllmServeResult(document, records)
                                                 : VllmDirectResult(document, records))}};
+    case ForeignFormat::kGuidellm: {
+      if (!is_load) return refuse("load tests");
+      WEIR_ASSIGN_OR_RETURN(const Json report, GuidellmResult(document, records));
+      return std::vector<ForeignFile>{{".guidellm.json", DumpJsonPretty(report)}};
+    }
     case ForeignFormat::kAiperf:
       if (!is_load) return refuse("load tests");
       return std::vector<ForeignFile>{{".aiperf.json", DumpJsonPretty(AiperfResult(document, records))}};

@@ -19,7 +19,7 @@
 
 namespace weir {
 
-enum class ForeignFormat { kVllm, kAiperf, kLlamaBench };
+enum class ForeignFormat { kVllm, kGuidellm, kAiperf, kLlamaBench };
 std::string_view ForeignFormatName(ForeignFormat format);
 
 struct ForeignFile {

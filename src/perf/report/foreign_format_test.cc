@@ -117,6 +117,33 @@ TEST(VllmFormatTest, DirectRunsBecomeLatencyAndThroughputOfTheBestRow) {
   EXPECT_EQ(out["tokens_per_second"], 84.0);
 }
 
+TEST(GuidellmFormatTest, ItsTimePerTokenHasTheFirstOneAndItsGapIsPerRequest) {
+  std::vector<RequestRecord> records = {Example(0), Example(100), Failed(Outcome::kFailed),
+                                        Failed(Outcome::kShed)};
+  const Json report = Written(ForeignFormat::kGuidellm, LoadDocument(), records);
+  EXPECT_EQ(report["metadata"]["version"], 2);
+  const Json& one = report["benchmarks"][0];
+  EXPECT_EQ(one["config"]["strategy"]["streams"], 2);
+  const Json& metrics = one["metrics"];
+  EXPECT_EQ(metrics["request_totals"]["successful"], 2);
+  EXPECT_EQ(metrics["request_totals"]["errored"], 2);
+  const auto mean = [&](const char* name) { return metrics[name]["successful"]["mean"].get<double>(); };
+  EXPECT_NEAR(mean("inter_token_latency_ms"), 10.0, 1e-9);
+  EXPECT_NEAR(mean("time_per_output_token_ms"), 25.546875, 1e-9);
+  EXPECT_NEAR(mean("time_to_first_token_ms"), 2000, 1e-9);
+  EXPECT_NEAR(mean("request_latency"), 3.273, 1e-9);  // seconds
+  EXPECT_NEAR(mean("output_tokens_per_second"), 64, 1e-9);
+  EXPECT_EQ(metrics["output_token_count"]["successful"]["mode"], 128);
+  EXPECT_NEAR(one["start_time"].get<double>(), 1769903998, 1e-6);  // 2026-01-31T23:59:58Z
+  // Nothing succeeded: no numbers, and none made up.
+  const Json none = Written(ForeignFormat::kGuidellm, LoadDocument(), {Failed(Outcome::kFailed)});
+  EXPECT_TRUE(none["benchmarks"][0]["metrics"]["request_latency"].empty());
+  Json bursts = LoadDocument();
+  bursts["results"][0]["mode"] = "open";
+  bursts["results"][0]["arrival"] = "gamma";
+  EXPECT_FALSE(WriteForeign(ForeignFormat::kGuidellm, bursts, records).has_value());
+}
+
 TEST(AiperfFormatTest, ItsInterTokenLatencyIsPerRequest) {
   const Json out = Written(ForeignFormat::kAiperf, LoadDocument(), {Example(0), Failed(Outcome::kFailed)});
   EXPECT_NEAR(out["inter_token_latency"]["avg"].get<double>(), 10, 1e-9);

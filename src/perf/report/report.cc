@@ -9,6 +9,7 @@
 #include "perf/report/findings.h"
 #include "perf/report/number_format.h"
 #include "perf/report/reference_study.h"
+#include "perf/report/root_cause.h"
 #include "perf/statistics/validity.h"
 
 namespace weir {
@@ -265,6 +266,8 @@ Result<Json> BuildReport(const ReportInput& input) {
   report["comparison"] = Comparison(input);
   Validity validity;
   report["attribution"] = AttributeBoth(input, &validity);
+  report["root_causes"] = Json::array();
+  for (const LadderStep& step : input.steps) report["root_causes"].push_back(NameRootCauses(step));
   report["ladder"] = Ladder(input);
   report["reference_name"] = ReferenceStudy::kName;
   report["reference"] = AgainstReference(input, before);

@@ -152,10 +152,12 @@ ReportInput PublishedStudy() {
 
 TEST(ReportTest, SurvivorsPercentilesAreNotCalledSimilar) {
   const Json report = *BuildReport(PublishedStudy());
+  EXPECT_TRUE(HasRule(report, "OBS-12"));
   EXPECT_TRUE(HasRule(report, "OBS-14"));
   const std::string text = RenderMarkdown(report) + RenderHtml(report);
   EXPECT_EQ(text.find("similar"), std::string::npos);
   EXPECT_NE(text.find("starved or lost"), std::string::npos);
+  EXPECT_NE(text.find("not computable: timeout unknown"), std::string::npos);
 }
 
 TEST(ReportTest, TokensThatDoNotAddUpAreNoticed) {

@@ -63,6 +63,13 @@ const Json* FindLoad(const Json& report, const std::string& step) {
   return nullptr;
 }
 
+std::string FileOf(const Json& report, const std::string& step) {
+  for (const Json& load : report["load_tests"]) {
+    if (StringAt(load, "/step") == step) return Text(load, "/file");
+  }
+  return "";
+}
+
 std::string Joined(const Json& list) {
   std::string out;
   if (!list.is_array()) return out;
@@ -215,10 +222,31 @@ void LoadBlocks(const Json& report, const Json& document, const std::string& hea
                         Number(error, "/count"), Percent(error, "/ratio_of_failed")});
     }
   }
+  if (const Json* notes = FindJson(document, {"notes"}); notes != nullptr && notes->is_array()) {
+    ReportBlock list{ReportBlock::kList, "", {}, {}};
+    for (const Json& note : *notes) list.rows.push_back({JsonString(&note).value_or("")});
+    if (!list.rows.empty()) out->blocks.push_back(std::move(list));
+  }
   if (!errors.empty())
     out->blocks.push_back(Table({"Error class", "phase", "count", "share of failed"}, std::move(errors)));
   out->blocks.push_back(Chart(chart));
   AddFindings(report, findings, "observation", out);
+}
+
+// What takes time or requests that a healthy server does not lose, for the load test of that file.
+void AddRootCauses(const Json& report, const std::string& file, ReportSection* out) {
+  for (const Json& root : report["root_causes"]) {
+    if (StringAt(root, "/file") != file) continue;
+    ReportBlock list{ReportBlock::kList, "", {}, {}};
+    for (const Json& cause : root["causes"]) list.rows.push_back({Text(cause, "/text") + " [WHY]"});
+    if (!list.rows.empty()) {
+      out->blocks.push_back(Paragraph("What is wrong, the largest loss first:"));
+      out->blocks.push_back(std::move(list));
+    } else if (root["known"] == true) {
+      out->blocks.push_back(
+          Paragraph("Nothing is wrong: no part but computing takes a tenth of requests' time. [WHY]"));
+    }
+  }
 }
 
 ReportSection LoadTest(const Json& report) {
@@ -231,12 +259,16 @@ ReportSection LoadTest(const Json& report) {
         "Before, the study's server (one request at a time, an unbounded queue, work for departed clients)",
         "load_before", "over_time_A", &out);
     AddFindings(report, "load", "observation", &out);
+    AddRootCauses(report, FileOf(report, "A"), &out);
   }
-  if (after != nullptr)
+  if (after != nullptr) {
     LoadBlocks(report, *after, "After, weir's own mode", "load_after", "over_time_E", &out);
+    AddRootCauses(report, FileOf(report, "E"), &out);
+  }
   if (before == nullptr && after == nullptr) {
     for (const Json& load : report["load_tests"]) {
       LoadBlocks(report, load["document"], Text(load, "/file"), "load_after", "over_time_load", &out);
+      AddRootCauses(report, Text(load, "/file"), &out);
       AddFindings(report, "load_before", "observation", &out);
     }
   }
@@ -425,6 +457,9 @@ std::string KeyFinding(const Json& report) {
   if (before && after) {
     return fmt::format("the same engine is {} as fast as its broken API and {} as fast as its repaired one.",
                        FormatRatio(before), FormatRatio(after));
+  }
+  for (const Json& root : report["root_causes"]) {
+    if (!root["causes"].empty()) return Text(root["causes"][0], "/text");
   }
   for (const char* kind : {"cause", "observation"}) {
     for (const Json& finding : report["findings"]) {
