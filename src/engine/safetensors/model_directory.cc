@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,10 @@ class Assembler {
     const bool tied =
         config_.states_tie ? config_.tied_embeddings : rows_->checkpoint().Find("lm_head.weight") == nullptr;
     for (const StoredTensor* stored : rows_->checkpoint().tensors()) {
+      if (const auto expert = ExpertNameOf(stored->name); expert && config_.num_experts > 0) {
+        WEIR_RETURN_IF_ERROR(AddToExperts(*expert, *stored));
+        continue;
+      }
       const std::optional<std::string> name = GgufNameOf(stored->name, config_.architecture->is_gemma);
       if (!name.has_value())
         return Unimplemented(
@@ -38,6 +43,7 @@ class Assembler {
       if (name->empty() || (tied && *name == "output.weight")) continue;
       WEIR_RETURN_IF_ERROR(Add(*name, *stored));
     }
+    WEIR_RETURN_IF_ERROR(JoinExperts());
     if (config_.short_factors.empty()) return OkStatus();
     TensorInfo factors = Info("rope_factors_short.weight", DType::kF32, {config_.short_factors.size()});
     rows_->Add(factors, config_.short_factors);
@@ -76,9 +82,44 @@ class Assembler {
     return OkStatus();
   }
 
-  // Of a matrix. Four bits cost the embedding and the lm-head more than they save.
+  Status AddToExperts(const ExpertName& name, const StoredTensor& stored) {
+    std::vector<const StoredTensor*>& all = experts_[name.gguf_name];
+    all.resize(static_cast<size_t>(config_.num_experts));
+    if (name.expert >= config_.num_experts)
+      return DataLoss(fmt::format("{}: tensor \"{}\": config.json says that there are {} experts", directory_,
+                                  QuoteForMessage(stored.name), config_.num_experts));
+    if (stored.shape.size() != 2)
+      return DataLoss(
+          fmt::format("{}: tensor \"{}\" has {} dimensions, expected 2; the file is of another kind",
+                      directory_, QuoteForMessage(stored.name), stored.shape.size()));
+    all[static_cast<size_t>(name.expert)] = &stored;
+    return OkStatus();
+  }
+
+  // What is a tensor for each expert here is one of three dimensions there.
+  Status JoinExperts() {
+    for (const auto& [name, all] : experts_) {
+      for (size_t i = 0; i < all.size(); ++i) {
+        if (all[i] == nullptr)
+          return DataLoss(
+              fmt::format("{}: {} has no tensor of expert {}; fetch the model again", directory_, name, i));
+        if (all[i]->shape != all[0]->shape || all[i]->dtype != all[0]->dtype)
+          return DataLoss(fmt::format("{}: tensor \"{}\" has another shape or type than \"{}\"", directory_,
+                                      QuoteForMessage(all[i]->name), QuoteForMessage(all[0]->name)));
+      }
+      const std::vector<uint64_t>& shape = all[0]->shape;
+      TensorInfo tensor = Info(name, TypeOf(name, shape[1], *all[0]), {shape[1], shape[0], all.size()});
+      rows_->Add(tensor, all);
+      tensors_.push_back(std::move(tensor));
+    }
+    return OkStatus();
+  }
+
+  // Of a matrix. The router is small and decides much; four bits cost the embedding and the lm-head more than they save.
   DType TypeOf(const std::string& name, uint64_t row_length, const StoredTensor& stored) const {
-    if (quantization_ == LoadQuantization::kNone || row_length % 32 != 0) return stored.dtype;
+    if (quantization_ == LoadQuantization::kNone || row_length % 32 != 0 ||
+        name.ends_with("ffn_gate_inp.weight"))
+      return stored.dtype;
     const bool is_head = name == "token_embd.weight" || name == "output.weight";
     return quantization_ == LoadQuantization::kQ4_0 && !is_head ? DType::kQ4_0 : DType::kQ8_0;
   }
@@ -87,6 +128,7 @@ class Assembler {
   const HuggingFaceConfig& config_;
   const LoadQuantization quantization_;
   std::unique_ptr<CheckpointRows> rows_;
+  std::map<std::string, std::vector<const StoredTensor*>> experts_;  // by the name of what they become
   std::vector<TensorInfo> tensors_;
   uint64_t next_offset_ = 0;
 };

@@ -159,7 +159,8 @@ Json BenchEngine::ModelDocument(const std::string& path) const {
     }
   }
   const bool in_file = engine_->file().in_file();
-  const Result<std::string> hash = in_file ? Sha256File(path) : NotFound("no file");
+  const Result<std::string> hash =
+      engine_->file().num_files() == 1 ? Sha256File(path) : NotFound("no single file");
   Json document = {
       {"name", config.name.empty() ? std::filesystem::path(path).filename().string() : config.name},
       {"architecture", config.architecture},
@@ -188,11 +189,11 @@ Json BenchEngine::Memory() const {
           {"packed_weights_bytes", facts.packed_bytes},
           {"mapped_weights_bytes", facts.mapped_bytes},
           {"huge_page_bytes", facts.huge_bytes},
-          {"weights_bytes", engine_->model().cost().weight_bytes},
+          {"weights_bytes", engine_->model().cost().stored_bytes},
           {"kv_pool_bytes", engine_->kv_bytes()},
           {"kv_peak_bytes", peak},
           {"scratch_bytes",
-           std::max<int64_t>(0, engine_->model().memory_bytes() - engine_->model().cost().weight_bytes)},
+           std::max<int64_t>(0, engine_->model().memory_bytes() - engine_->model().cost().stored_bytes)},
           {"device_bytes", nullptr}};
 }
 
