@@ -1,6 +1,7 @@
 #include "engine/safetensors/model_directory.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "base/utf8.h"
 #include "engine/safetensors/checkpoint_rows.h"
 #include "engine/safetensors/hugging_face_config.h"
+#include "engine/safetensors/quantized_cache.h"
 #include "engine/safetensors/tensor_names.h"
 #include "engine/safetensors/tokenizer_json.h"
 
@@ -53,6 +55,15 @@ class Assembler {
 
   std::vector<TensorInfo> tensors() && { return std::move(tensors_); }
   std::unique_ptr<CheckpointRows> rows() && { return std::move(rows_); }
+  // All that the quantized rows depend on.
+  std::string Identity() const {
+    std::string identity = fmt::format("weir 1 {} {}\n{}", LoadQuantizationName(quantization_),
+                                       config_.architecture->class_name, rows_->checkpoint().Identity());
+    for (const TensorInfo& tensor : tensors_)
+      identity +=
+          fmt::format("{} {} {}\n", tensor.name, Traits(tensor.dtype).name, fmt::join(tensor.dims, "x"));
+    return identity;
+  }
 
  private:
   TensorInfo Info(std::string name, DType dtype, std::vector<uint64_t> dims) {
@@ -120,8 +131,9 @@ class Assembler {
     if (quantization_ == LoadQuantization::kNone || row_length % 32 != 0 ||
         name.ends_with("ffn_gate_inp.weight"))
       return stored.dtype;
-    const bool is_head = name == "token_embd.weight" || name == "output.weight";
-    return quantization_ == LoadQuantization::kQ4_0 && !is_head ? DType::kQ4_0 : DType::kQ8_0;
+    if (name == "token_embd.weight" || name == "output.weight") return DType::kQ8_0;
+    if (quantization_ == LoadQuantization::kQ4_0) return DType::kQ4_0;
+    return quantization_ == LoadQuantization::kQ4_K && row_length % 256 == 0 ? DType::kQ4_K : DType::kQ8_0;
   }
 
   const std::string& directory_;
@@ -141,7 +153,8 @@ bool IsModelDirectory(const std::string& path) {
 }
 
 Result<std::unique_ptr<ModelFile>> OpenModelDirectory(const std::string& directory,
-                                                      LoadQuantization quantization) {
+                                                      LoadQuantization quantization,
+                                                      const std::string& cache_folder) {
   if (struct stat info{}; stat((directory + "/config.json").c_str(), &info) != 0)
     return NotFound(fmt::format(
         "{} is a directory without config.json; name a GGUF file or a Hugging Face directory", directory));
@@ -151,12 +164,19 @@ Result<std::unique_ptr<ModelFile>> OpenModelDirectory(const std::string& directo
   WEIR_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory));
   Assembler assembler(directory, config, quantization, std::move(checkpoint));
   WEIR_RETURN_IF_ERROR(assembler.AddTensors());
-  return ModelFile::Assemble(directory, std::move(metadata.bytes()), metadata.num_keys(),
-                             std::move(assembler).tensors(), std::move(assembler).rows());
+  const std::string identity = assembler.Identity();
+  std::vector<TensorInfo> tensors = std::move(assembler).tensors();
+  std::unique_ptr<TensorRows> rows = std::move(assembler).rows();
+  if (quantization != LoadQuantization::kNone && !cache_folder.empty())
+    rows = CachedRows(cache_folder, identity, directory, tensors, std::move(rows));
+  return ModelFile::Assemble(directory, std::move(metadata.bytes()), metadata.num_keys(), std::move(tensors),
+                             std::move(rows));
 }
 
-Result<std::unique_ptr<ModelFile>> OpenModel(const std::string& path, LoadQuantization quantization) {
-  return IsModelDirectory(path) ? OpenModelDirectory(path, quantization) : ModelFile::Open(path);
+Result<std::unique_ptr<ModelFile>> OpenModel(const std::string& path, LoadQuantization quantization,
+                                             const std::string& cache_folder) {
+  return IsModelDirectory(path) ? OpenModelDirectory(path, quantization, cache_folder)
+                                : ModelFile::Open(path);
 }
 
 }  // namespace weir
