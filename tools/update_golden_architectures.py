@@ -77,6 +77,10 @@ def models():
         "rope.scaling.type": "linear", "rope.scaling.factor": 8.0}
     yield "smollm3", "smollm3", t.SmolLM3Config(**small(
         num_hidden_layers=4, rope_parameters=rope(), tie_word_embeddings=True, use_sliding_window=False)), {}
+    yield "qwen3moe", "qwen3moe", t.Qwen3MoeConfig(**small(
+        tie_word_embeddings=False, rope_parameters=rope(), num_experts=8, num_experts_per_tok=3,
+        moe_intermediate_size=32, norm_topk_prob=True)), {
+        "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 32}
 
 
 def randomize(model, is_gemma):
@@ -90,9 +94,39 @@ def randomize(model, is_gemma):
                 values = 0.2 * values + (0.0 if is_gemma else 1.0)
             elif "embed_tokens" in name:
                 values *= 0.5
+            elif name.endswith("mlp.gate.weight"):
+                values *= 2.0 / weight.shape[1] ** 0.5
             else:
-                values *= 1.0 / weight.shape[1] ** 0.5
+                values *= 1.0 / weight.shape[-1] ** 0.5
             weight.copy_(values.half().float())
+
+
+def decided_tokens(model, smallest_gap=0.35):
+    """Tokens whose routers' last chosen and first rejected expert are clearly apart, so that no rounding exchanges them: a
+    choice is not continuous, and what is compared here are the experts and not the luck of a tie."""
+    draw = np.random.default_rng(11)
+    gaps = []
+
+    def note(_, inputs, output):
+        logits = inputs[0].reshape(-1, inputs[0].shape[-1])[-1] @ note.weight[_].T
+        ordered = logits.sort(descending=True).values
+        used = model.config.num_experts_per_tok
+        gaps.append(float(ordered[used - 1] - ordered[used]))
+
+    gates = [layer.mlp.gate for layer in model.model.layers]
+    note.weight = {gate: gate.weight for gate in gates}
+    hooks = [gate.register_forward_hook(note) for gate in gates]
+    tokens = []
+    while len(tokens) < POSITIONS:
+        candidate = int(draw.integers(3, VOCABULARY))
+        gaps.clear()
+        with torch.no_grad():
+            model(torch.tensor([tokens + [candidate]]))
+        if min(gaps) > smallest_gap:
+            tokens.append(candidate)
+    for hook in hooks:
+        hook.remove()
+    return np.array(tokens, np.int32)
 
 
 def interleaved(weight, heads):
@@ -107,7 +141,7 @@ NAMES = {
     "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.gate_up_proj": "ffn_up",
     "post_attention_layernorm": "ffn_norm", "pre_feedforward_layernorm": "ffn_norm",
-    "post_feedforward_layernorm": "post_ffw_norm",
+    "post_feedforward_layernorm": "post_ffw_norm", "mlp.gate": "ffn_gate_inp",
 }
 
 
@@ -144,6 +178,18 @@ def write_gguf(path, architecture, config, model, keys):
         put(key, value)
     state = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
     for name, weight in state.items():
+        if ".mlp.experts." in name:
+            layer, part = name.split(".")[2], name.rsplit(".", 1)[1]
+            pieces = {"down_proj": [("ffn_down_exps", weight)]}.get(part)
+            if pieces is None:
+                half = weight.shape[1] // 2
+                pieces = [("ffn_gate_exps", weight[:, :half]), ("ffn_up_exps", weight[:, half:])]
+            for kind, piece in pieces:
+                writer.add_tensor(f"blk.{layer}.{kind}.weight", np.ascontiguousarray(piece).astype(np.float16))
+            continue
+        if name.endswith("mlp.gate.weight"):
+            writer.add_tensor(gguf_name(name, is_gemma), weight.astype(np.float32))
+            continue
         if architecture in ("llama", "smollm3"):
             if ".q_proj." in name:
                 weight = interleaved(weight, config.num_attention_heads)
@@ -179,11 +225,12 @@ def main():
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
         randomize(model, architecture.startswith("gemma"))
         model.tie_weights()
+        fed = decided_tokens(model) if config.model_type == "qwen3_moe" else tokens
         with torch.no_grad():
-            logits = model(torch.tensor(tokens[None].astype(np.int64))).logits[0].float().numpy()
+            logits = model(torch.tensor(fed[None].astype(np.int64))).logits[0].float().numpy()
         write_gguf(args.out / f"{name}.gguf", architecture, config, model, keys)
         (args.out / f"{name}.logits").write_bytes(
-            struct.pack("<ii", POSITIONS, VOCABULARY) + tokens.tobytes() + logits.astype("<f4").tobytes())
+            struct.pack("<ii", POSITIONS, VOCABULARY) + fed.tobytes() + logits.astype("<f4").tobytes())
         model.half().save_pretrained(args.out / name)
         (args.out / name / "generation_config.json").unlink(missing_ok=True)
         print(name, f"rms {np.sqrt((logits ** 2).mean()):.3f}", f"{(args.out / f'{name}.gguf').stat().st_size} bytes")

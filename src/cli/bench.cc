@@ -110,6 +110,7 @@ int RunBench(const std::vector<std::string>& arguments) {
   spec.model_path = model->path;
   spec.synthetic = model->synthetic;
   spec.quantization = model->quantization;
+  spec.quantized_cache = model->quantized_cache;
   spec.weights = model->weights;
   spec.command = {"weir", "bench"};
   spec.command.insert(spec.command.end(), arguments.begin(), arguments.end());

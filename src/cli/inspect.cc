@@ -37,10 +37,14 @@ void PrintHead(const ModelSummary& summary, const ModelFile& file) {
   PrintRow("file", fmt::format("{}, {}, GGUF version {}", file.path(),
                                Bytes(static_cast<int64_t>(file.file_bytes())), file.version()));
   if (const auto& config = summary.config) {
-    PrintRow("architecture",
-             fmt::format("{}: {} layers, width {}, {} heads ({} for keys and values) of {}, feed-forward {}",
-                         QuoteForMessage(summary.architecture), config->num_layers, config->hidden_size,
-                         config->num_heads, config->num_kv_heads, config->head_dim, config->ffn_size));
+    PrintRow(
+        "architecture",
+        fmt::format("{}: {} layers, width {}, {} heads ({} for keys and values) of {}, feed-forward {}",
+                    QuoteForMessage(summary.architecture), config->num_layers, config->hidden_size,
+                    config->num_heads, config->num_kv_heads, config->head_dim,
+                    config->num_experts == 0 ? fmt::format("{}", config->ffn_size)
+                                             : fmt::format("{} of {} experts of {}", config->experts_per_row,
+                                                           config->num_experts, config->expert_ffn_size)));
     PrintRow("vocabulary", fmt::format("{} tokens{}", config->vocab_size,
                                        config->tied_embeddings ? ", embeddings also used as lm-head" : ""));
     PrintRow("context", fmt::format("{} tokens", config->max_context));

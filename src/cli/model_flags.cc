@@ -17,10 +17,11 @@ Status Clash(const std::string& flag, const std::string& why) {
 
 Result<LoadQuantization> LoadQuantizationOf(const std::string& name) {
   if (name.empty() || name == "none") return LoadQuantization::kNone;
-  if (name == "q8_0") return LoadQuantization::kQ8_0;
-  if (name == "q4_0") return LoadQuantization::kQ4_0;
+  for (const LoadQuantization known :
+       {LoadQuantization::kQ8_0, LoadQuantization::kQ4_0, LoadQuantization::kQ4_K})
+    if (name == LoadQuantizationName(known)) return known;
   return Clash("--quantization",
-               fmt::format("is '{}', expected one of: none, q8_0, q4_0", QuoteForMessage(name)));
+               fmt::format("is '{}', expected one of: none, q8_0, q4_0, q4_k", QuoteForMessage(name)));
 }
 
 }  // namespace
@@ -33,7 +34,7 @@ void ModelFlags::Declare(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--shape", shape, fmt::format("with dummy: {}", fmt::join(SyntheticShapeNames(), ", ")));
   app.add_option("--quantization", quantization,
-                 fmt::format("of a Hugging Face directory: none, q8_0, q4_0; with dummy: {}",
+                 fmt::format("of a Hugging Face directory: none, q8_0, q4_0, q4_k; with dummy: {}",
                              fmt::join(QuantizationNames(), ", ")));
   app.add_option(
          "--weights", weights,
@@ -52,6 +53,7 @@ Result<ModelChoice> ModelFlags::Choose() const {
     if (!shape.empty()) return Clash("--shape", "describes synthetic weights; add --load-format dummy");
     if (!model.empty() && IsModelDirectory(model)) {
       WEIR_ASSIGN_OR_RETURN(choice.quantization, LoadQuantizationOf(quantization));
+      choice.quantized_cache = CacheFolder() + "/quantized";
     } else if (!quantization.empty()) {
       return Clash("--quantization",
                    "describes synthetic weights or a directory's; add --load-format dummy, or name a file of "

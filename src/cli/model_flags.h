@@ -18,6 +18,7 @@ struct ModelChoice {
   std::string path;                                         // of the file, or the synthetic model's name
   std::optional<SyntheticSpec> synthetic;                   // set: there is no file
   LoadQuantization quantization = LoadQuantization::kNone;  // of a directory
+  std::string quantized_cache;                              // folder
   WeightStorage weights = WeightStorage::kRepack;
 };
 

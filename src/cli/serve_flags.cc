@@ -230,6 +230,7 @@ Status ChooseModel(const ModelFlags& model, ServeSpec* spec) {
   spec->engine.model_path = std::move(choice.path);
   spec->engine.synthetic = std::move(choice.synthetic);
   spec->engine.quantization = choice.quantization;
+  spec->engine.quantized_cache = choice.quantized_cache;
   spec->engine.weights = choice.weights;
   if (spec->server.model_name.empty()) spec->server.model_name = ModelNameOf(spec->engine.model_path);
   return OkStatus();

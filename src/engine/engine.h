@@ -38,6 +38,7 @@ struct EngineOptions {
   std::string model_path;
   std::optional<SyntheticSpec> synthetic;                   // instead of a file
   LoadQuantization quantization = LoadQuantization::kNone;  // of a Hugging Face directory
+  std::string quantized_cache;  // folder where quantized weights are kept between starts; empty: nowhere
   WeightStorage weights = WeightStorage::kRepack;
   int num_threads = 0;              // 0: all cores
   int max_num_seqs = 0;             // 0: automatic, which is 32

@@ -73,9 +73,10 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   State& s = *state;
   s.options = options;
   WEIR_RETURN_IF_ERROR(FillAutomatic(s.options));
-  WEIR_ASSIGN_OR_RETURN(s.file, options.synthetic.has_value()
-                                    ? MakeSyntheticModel(*options.synthetic)
-                                    : OpenModel(options.model_path, options.quantization));
+  WEIR_ASSIGN_OR_RETURN(s.file,
+                        options.synthetic.has_value()
+                            ? MakeSyntheticModel(*options.synthetic)
+                            : OpenModel(options.model_path, options.quantization, options.quantized_cache));
   WEIR_ASSIGN_OR_RETURN(s.tokenizer, Tokenizer::Create(*s.file));
   s.chat_template = LoadChatTemplate(*s.file, *s.tokenizer);
   WEIR_ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(*s.file));

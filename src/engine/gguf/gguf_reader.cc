@@ -61,15 +61,6 @@ Result<uint64_t> ReadAlignment(const Metadata& metadata) {
   return alignment;
 }
 
-Status RefuseSplit(const Metadata& metadata) {
-  const auto found = metadata.index.Find("split.count");
-  if (!found) return OkStatus();
-  WEIR_ASSIGN_OR_RETURN(const uint64_t count, ValueAsUint(metadata.entries[*found]));
-  if (count <= 1) return OkStatus();
-  return Unimplemented(fmt::format(
-      "is one of {} parts of a split model, which weir does not join; merge them into one file", count));
-}
-
 }  // namespace
 
 Result<GgufContents> ReadGguf(std::span<const std::byte> file) {
@@ -89,7 +80,6 @@ Result<GgufContents> ReadGguf(std::span<const std::byte> file) {
                                   kMinTensorBytes, kMaxTensors));
   WEIR_ASSIGN_OR_RETURN(out.metadata, ReadMetadata(reader, num_keys));
   WEIR_RETURN_IF_ERROR(JudgeCount("tensors", num_tensors, reader.remaining(), kMinTensorBytes, kMaxTensors));
-  WEIR_RETURN_IF_ERROR(RefuseSplit(out.metadata));
   WEIR_ASSIGN_OR_RETURN(const uint64_t alignment, ReadAlignment(out.metadata));
   WEIR_ASSIGN_OR_RETURN(out.directory, ReadTensors(reader, num_tensors, alignment, file));
   return out;

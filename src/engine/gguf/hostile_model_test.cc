@@ -321,9 +321,9 @@ TEST(HostileModel, G9SurvivesRandomDamage) {
   EXPECT_GT(opened_files, 0);  // otherwise the damage never got as far as the data
 }
 
-TEST(HostileModel, G14RefusesOnePartOfASplitModel) {
+TEST(HostileModel, G14RefusesAPartWhoseSiblingsCannotBeFound) {
   EXPECT_REFUSED(Changed([](GgufWriter& f) { f.SetUint32("split.count", 3); }),
-                 "one of 3 parts of a split model");
+                 "part 1 of 3 of a split model");
   EXPECT_REFUSED(Changed([](GgufWriter& f) { f.SetString("split.count", "../../etc/passwd"); }),
                  "expected an integer");
   const TempFile whole(Changed([](GgufWriter& f) { f.SetUint32("split.count", 1); }));

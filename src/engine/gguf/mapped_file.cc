@@ -56,14 +56,14 @@ Status MappedFile::CheckUnchanged() const {
   return DataLoss("file changed while being read; wait until nothing writes to it and try again");
 }
 
-void MappedFile::ReadAhead(std::span<const std::byte> part) const {
+void MappedFile::ReadAhead(std::span<const std::byte> part) {
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t start = reinterpret_cast<uintptr_t>(part.data()) & ~(page - 1);
   const uintptr_t end = reinterpret_cast<uintptr_t>(part.data() + part.size());
   if (start < end) madvise(reinterpret_cast<void*>(start), end - start, MADV_WILLNEED);
 }
 
-void MappedFile::DropPages(std::span<const std::byte> part) const {
+void MappedFile::DropPages(std::span<const std::byte> part) {
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t start = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) & ~(page - 1);
   const uintptr_t end = reinterpret_cast<uintptr_t>(part.data() + part.size()) & ~(page - 1);

@@ -30,10 +30,10 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   // DATA_LOSS when size or modification time is not that of Open(), or a page could not be read.
   Status CheckUnchanged() const;
-  // Asks the kernel to have these bytes in memory soon, without waiting for them.
-  void ReadAhead(std::span<const std::byte> part) const;
+  // Asks the kernel to have these bytes of any mapping in memory soon, without waiting for them.
+  static void ReadAhead(std::span<const std::byte> part);
   // Gives the whole pages inside `part` back to the kernel; reading them again reads the file again.
-  void DropPages(std::span<const std::byte> part) const;
+  static void DropPages(std::span<const std::byte> part);
 
  private:
   MappedFile() = default;

@@ -51,7 +51,7 @@ struct TensorInfo {
   std::string name;
   DType dtype;
   std::vector<uint64_t> dims;       // GGUF order: dims[0] is the row length (the input width of a matrix)
-  uint64_t offset = 0;              // in the file
+  uint64_t offset = 0;              // in the file, or in the parts of a split model one after another
   std::span<const std::byte> data;  // of a tensor in a file; empty when its rows are made on demand
 
   uint64_t num_elements() const;
@@ -77,6 +77,7 @@ class TensorRows {
 
 class ModelFile {
  public:
+  // Of a split model any part; its siblings are found by its name.
   static Result<std::unique_ptr<ModelFile>> Open(const std::string& path);
   // A model without a file: `num_keys` metadata entries in GGUF's spelling (DATA_LOSS when they are not), and tensors.
   static Result<std::unique_ptr<ModelFile>> Assemble(std::string name, std::string metadata,
@@ -88,7 +89,8 @@ class ModelFile {
 
   const std::string& path() const;  // of an assembled one, its name
   bool in_file() const;
-  uint64_t file_bytes() const;  // of an assembled one, of its tensors
+  uint64_t file_bytes() const;  // of all parts; of an assembled one, of its tensors
+  size_t num_files() const;     // 0 of an assembled one, more than 1 of a split one
   uint32_t version() const;
   std::span<const MetadataEntry> metadata() const;
   std::span<const TensorInfo> tensors() const;

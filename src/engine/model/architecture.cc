@@ -6,9 +6,9 @@ namespace weir {
 namespace {
 
 constexpr Architecture kArchitectures[] = {
-    {"llama", ConfigureLlama},     {"qwen2", ConfigureQwen2},   {"qwen3", ConfigureQwen3},
-    {"phi3", ConfigurePhi3},       {"gemma2", ConfigureGemma2}, {"gemma3", ConfigureGemma3},
-    {"smollm3", ConfigureSmolLm3},
+    {"llama", ConfigureLlama},     {"qwen2", ConfigureQwen2},       {"qwen3", ConfigureQwen3},
+    {"phi3", ConfigurePhi3},       {"gemma2", ConfigureGemma2},     {"gemma3", ConfigureGemma3},
+    {"smollm3", ConfigureSmolLm3}, {"qwen3moe", ConfigureQwen3Moe},
 };
 
 }  // namespace

@@ -33,6 +33,7 @@ Result<int> ReadWindow(const ModelFile& file, const std::string& prefix, const M
 Status ConfigureLlama(const ModelFile& file, const std::string& prefix, ModelConfig* config);
 Status ConfigureQwen2(const ModelFile& file, const std::string& prefix, ModelConfig* config);
 Status ConfigureQwen3(const ModelFile& file, const std::string& prefix, ModelConfig* config);
+Status ConfigureQwen3Moe(const ModelFile& file, const std::string& prefix, ModelConfig* config);
 Status ConfigurePhi3(const ModelFile& file, const std::string& prefix, ModelConfig* config);
 Status ConfigureGemma2(const ModelFile& file, const std::string& prefix, ModelConfig* config);
 Status ConfigureGemma3(const ModelFile& file, const std::string& prefix, ModelConfig* config);

@@ -5,36 +5,17 @@
 #include <initializer_list>
 
 #include "engine/kernels/attention.h"
+#include "engine/model/second_term.h"
 
 namespace weir {
 namespace {
 
 // Fewer rows than this are normed by one thread: a barrier would cost more.
 constexpr int kRowsWorthSharing = 4;
-// Columns of gate and up that one unit computes: a whole quantization block.
-constexpr int kFfnUnitColumns = 32;
-
-// Eight bits are too few for a block with a huge value. It gets a second term where rounding it would move, as a root mean
-// square, a logit by more than this; or the residual stream, as a share of the stream's own size.
-constexpr float kLogitError = 0.004f;
-constexpr float kStreamError = 0.0005f;
-
-// The largest value of a block whose rounding moves an output of `matrix` by no more than `error`: 32 values, each off by
-// largest / 127 / sqrt(12).
-float LargestFor(const PackedMatrix& matrix, float error) {
-  constexpr float kRounding = 0.0128583f;  // sqrt(32 / 12) / 127
-  return matrix.rms > 0 ? error / (kRounding * matrix.rms) : 0.0f;
-}
 
 // Columns of one head, or of all heads when a strip would straddle two of them.
 int HeadUnitColumns(const KernelTable& kernels, const ModelConfig& config, int heads) {
   return config.head_dim % kernels.strip_rows == 0 ? config.head_dim : config.head_dim * heads;
-}
-
-// Units that a thread takes at a time. A few rows live on bandwidth, and long streams are read faster; many rows are
-// better shared out finely.
-int GrainOf(int num_units, int num_rows, int num_threads) {
-  return num_rows <= kMaxTileRows ? std::max(1, num_units / (4 * num_threads)) : 1;
 }
 
 int StripsPerUnit(int num_strips, int num_threads) { return std::max(1, num_strips / (8 * num_threads)); }
@@ -110,6 +91,8 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
   model->scratch_.logit_maxima.resize(static_cast<size_t>(max_rows) *
                                       static_cast<size_t>((lm_head.num_strips() + per_unit - 1) / per_unit));
   model->attention_ = AttentionPlan(sizes);
+  if (config.num_experts > 0)
+    model->experts_ = ExpertPlan(max_rows, config.num_experts, config.experts_per_row);
   model->cost_ = CostOf(model->weights_, config);
   return std::unique_ptr<Model>(std::move(model));
 }
@@ -139,15 +122,6 @@ void LlamaModel::DivideRows(int num_rows) {
   }
 }
 
-template <typename Body>
-void LlamaModel::RunOnRanges(int num_units, const Body& body) {
-  const int total = num_units * static_cast<int>(row_ranges_.size());
-  pool_->Run(total, GrainOf(total, row_ranges_.back().count, pool_->num_threads()),
-             [&](int index, int thread) {
-               body(row_ranges_[static_cast<size_t>(index / num_units)], index % num_units, thread);
-             });
-}
-
 void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits,
                          std::span<RowMaximum> maxima) noexcept {
   const int rows = batch.num_rows();
@@ -170,6 +144,11 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
     AddProduct(layer.o,
                {scratch_.attended_tiles, scratch_.attended, rows, q_columns, nullptr, num_prompt_rows_},
                layer.post_attention_norm);
+    if (config_.num_experts > 0) {
+      NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), false);
+      FeedForwardOfExperts(layer, rows);
+      continue;
+    }
     NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), AllQuantized({&layer.gate, &layer.up}));
     FeedForward(layer, rows);
     Enter(StepSegment::kMatmulFfn);

@@ -8,6 +8,7 @@
 // Source    docs/KERNELS.md, "A layer in five phases"
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/attention_plan.h"
+#include "engine/model/expert_plan.h"
 #include "engine/model/model.h"
 #include "engine/model/rope_table.h"
 #include "engine/model/scratch.h"
@@ -49,9 +51,23 @@ class LlamaModel final : public Model {
     int first;
     int count;
   };
+  // Columns of gate and up that one unit computes: a whole quantization block.
+  static constexpr int kFfnUnitColumns = 32;
+
+  // Units that a thread takes at a time. A few rows live on bandwidth, and long streams are read faster; many rows are
+  // better shared out finely.
+  static int GrainOf(int num_units, int num_rows, int num_threads) {
+    return num_rows <= kMaxTileRows ? std::max(1, num_units / (4 * num_threads)) : 1;
+  }
   // Shares out units of all row ranges.
   template <typename Body>
-  void RunOnRanges(int num_units, const Body& body);
+  void RunOnRanges(int num_units, const Body& body) {
+    const int total = num_units * static_cast<int>(row_ranges_.size());
+    pool_->Run(total, GrainOf(total, row_ranges_.back().count, pool_->num_threads()),
+               [&](int index, int thread) {
+                 body(row_ranges_[static_cast<size_t>(index / num_units)], index % num_units, thread);
+               });
+  }
   void DivideRows(int num_rows);
   void Embed(const Batch& batch);
   void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm, bool tiles_suffice,
@@ -68,6 +84,13 @@ class LlamaModel final : public Model {
                       RowRange rows, float* values, int stride);
   void Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer);
   void FeedForward(const LayerWeights& layer, int num_rows);
+  // llama_experts.cc: the same where a layer has experts, added to the residual stream.
+  void FeedForwardOfExperts(const LayerWeights& layer, int num_rows);
+  void RouteRows(const LayerWeights& layer, int num_rows);
+  void GatherRows(const LayerWeights& layer, int num_pairs);
+  void ExpertColumns(const LayerWeights& layer, const ExpertPlan::Share& share, int unit, int thread_index);
+  Activations OfShare(const ExpertPlan::Share& share, unsigned char* tiles, const float* x, int columns,
+                      unsigned char* residual_tiles) const;
   // Adds to the residual stream, through `norm` unless it is empty.
   void AddProduct(const PackedMatrix& matrix, const Activations& input, const std::vector<float>& norm);
   void AddNormed(const std::vector<float>& norm, int num_rows);
@@ -85,6 +108,7 @@ class LlamaModel final : public Model {
   int num_prompt_rows_ = 0;  // of the running pass, where prompts have kernels of their own
   std::vector<RowRange> row_ranges_;
   AttentionPlan attention_;
+  ExpertPlan experts_;  // of the running layer
   StepProfile* profile_ = nullptr;
 };
 

@@ -53,7 +53,9 @@ struct ModelCost {
     int64_t lm_head_macs;    // the part of it that only sampled rows pay
   };
   std::vector<PerType> types;
-  int64_t weight_bytes = 0;  // read per step, tied lm-head included
+  int64_t weight_bytes =
+      0;  // read by a step of one row, tied lm-head included: of experts those that it chooses
+  int64_t stored_bytes = 0;  // of all of them
   int64_t macs_per_token = 0;
   int64_t kv_bytes_per_token = 0;
   int64_t parameters = 0;

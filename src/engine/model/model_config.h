@@ -51,6 +51,11 @@ struct ModelConfig {
   bool head_norms = false;        // of every head of q and k
   bool post_norms = false;        // of what attention and feed-forward add to the residual stream
   bool fused_qkv = false;         // one tensor holds q, k and v; another gate and up
+  // Feed-forward layers of which a router chooses some for each row; 0: one layer for all rows.
+  int num_experts = 0;
+  int experts_per_row = 0;
+  int expert_ffn_size = 0;
+  bool normalize_experts = true;  // the chosen ones' weights sum to 1
   float embedding_scale = 1;
   float attention_scale = 0;                        // of scores
   float attention_soft_cap = 0;                     // 0: none

@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kWidth = "embedding_length";
 constexpr const char* kHeads = "embedding_length and head counts";
+constexpr const char* kExperts = "embedding_length, expert_count and expert_feed_forward_length";
 constexpr const char* kFeedForward = "embedding_length and feed_forward_length";
 
 Status Contradiction(const ModelFile& file, std::string message) {
@@ -77,15 +78,23 @@ std::vector<ExpectedTensor> LayerTensors(const ModelConfig& config, int layer) {
                                       {name("ffn_norm.weight"), hidden, 1, kWidth}};
   if (config.fused_qkv) {
     list.push_back({name("attn_qkv.weight"), hidden, q + 2 * kv, kHeads});
-    list.push_back({name("ffn_up.weight"), hidden, 2 * ffn, kFeedForward});
   } else {
     list.push_back({name("attn_q.weight"), hidden, q, kHeads});
     list.push_back({name("attn_k.weight"), hidden, kv, kHeads});
     list.push_back({name("attn_v.weight"), hidden, kv, kHeads});
-    list.push_back({name("ffn_gate.weight"), hidden, ffn, kFeedForward});
-    list.push_back({name("ffn_up.weight"), hidden, ffn, kFeedForward});
   }
-  list.push_back({name("ffn_down.weight"), ffn, hidden, kFeedForward});
+  if (config.num_experts > 0) {
+    const auto experts = static_cast<uint64_t>(config.num_experts);
+    const auto share = static_cast<uint64_t>(config.expert_ffn_size);
+    list.push_back({name("ffn_gate_inp.weight"), hidden, experts, kExperts});
+    list.push_back({name("ffn_gate_exps.weight"), hidden, experts * share, kExperts});
+    list.push_back({name("ffn_up_exps.weight"), hidden, experts * share, kExperts});
+    list.push_back({name("ffn_down_exps.weight"), share, experts * hidden, kExperts});
+  } else {
+    if (!config.fused_qkv) list.push_back({name("ffn_gate.weight"), hidden, ffn, kFeedForward});
+    list.push_back({name("ffn_up.weight"), hidden, config.fused_qkv ? 2 * ffn : ffn, kFeedForward});
+    list.push_back({name("ffn_down.weight"), ffn, hidden, kFeedForward});
+  }
   if (config.attention_biases) {
     list.push_back({name("attn_q.bias"), q, 1, kHeads});
     list.push_back({name("attn_k.bias"), kv, 1, kHeads});

@@ -10,10 +10,17 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kernels/matmul.h"
 #include "engine/model/model_config.h"
 #include "engine/tensor/aligned_buffer.h"
 
 namespace weir {
+
+// The tiles of `pairs` rows that are divided among `shares` experts, however they are.
+inline int64_t ExpertTileBytes(int64_t pairs, int64_t shares, int64_t columns) {
+  const int64_t most_wasted = MixedTileBytes(0, columns);
+  return MixedTileBytes(pairs, columns) - most_wasted + shares * most_wasted;
+}
 
 struct ThreadScratch {
   float* columns = nullptr;        // [rows, columns of one unit], twice
@@ -35,11 +42,15 @@ struct Scratch {
   unsigned char* ffn_tiles = nullptr;
   unsigned char* normed_residual_tiles = nullptr;  // before the lm-head
   unsigned char* ffn_residual_tiles = nullptr;     // before `down`
-  float* partials = nullptr;                       // states of attention chunks, AttentionPlan's
-  float* rope_rows = nullptr;       // [ropes, rows, 2 * rope_dims] for positions beyond the table
-  std::vector<float> logit_maxima;  // [logit rows, units of the lm-head]
-  std::vector<float> row_rms;       // [rows], of the residual stream at the last norm
-  std::vector<const float*> rope;   // [ropes, max_rows]
+  // Of layers with experts, whose ffn, ffn_tiles and ffn_residual_tiles have a row per pair of a row and an expert.
+  float* router_logits = nullptr;       // [rows, experts]
+  float* pairs = nullptr;               // [pairs, hidden]: normed rows, then what the experts make of them
+  unsigned char* pair_tiles = nullptr;  // of the normed rows
+  float* partials = nullptr;            // states of attention chunks, AttentionPlan's
+  float* rope_rows = nullptr;           // [ropes, rows, 2 * rope_dims] for positions beyond the table
+  std::vector<float> logit_maxima;      // [logit rows, units of the lm-head]
+  std::vector<float> row_rms;           // [rows], of the residual stream at the last norm
+  std::vector<const float*> rope;       // [ropes, max_rows]
   int max_rows = 0;
   std::vector<ThreadScratch> threads;
   AlignedBuffer buffer;

@@ -45,7 +45,10 @@ class Loader {
 
   // As LayOut(), and PackAll() will also find the root mean square of its weights, from rows spread over the matrix.
   Status LayOutSampled(const std::string& name, PackedMatrix& matrix) {
-    WEIR_RETURN_IF_ERROR(LayOut(name, matrix));
+    return LayOutSampled(name, 0, Find(name).num_rows(), matrix);
+  }
+  Status LayOutSampled(const std::string& name, uint64_t first, uint64_t count, PackedMatrix& matrix) {
+    WEIR_RETURN_IF_ERROR(LayOut(name, first, count, matrix));
     pending_.back().row_squares.resize(static_cast<size_t>(std::min(kSampledRows, matrix.out)));
     return OkStatus();
   }
@@ -77,15 +80,33 @@ class Loader {
       WEIR_RETURN_IF_ERROR(LayOut(name("attn_output.weight"), weights.o));
       WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), 0, ffn, weights.gate));
       WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), ffn, ffn, weights.up));
+      return LayOutSampled(name("ffn_down.weight"), weights.down);
     } else {
       WEIR_RETURN_IF_ERROR(LayOut(name("attn_q.weight"), weights.q));
       WEIR_RETURN_IF_ERROR(LayOut(name("attn_k.weight"), weights.k));
       WEIR_RETURN_IF_ERROR(LayOut(name("attn_v.weight"), weights.v));
       WEIR_RETURN_IF_ERROR(LayOut(name("attn_output.weight"), weights.o));
-      WEIR_RETURN_IF_ERROR(LayOut(name("ffn_gate.weight"), weights.gate));
-      WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), weights.up));
     }
+    if (config.num_experts > 0) return LayOutExperts(config, layer, weights);
+    WEIR_RETURN_IF_ERROR(LayOut(name("ffn_gate.weight"), weights.gate));
+    WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), weights.up));
     return LayOutSampled(name("ffn_down.weight"), weights.down);
+  }
+
+  // One tensor holds the same matrix of all experts.
+  Status LayOutExperts(const ModelConfig& config, int layer, LayerWeights& weights) {
+    const auto name = [layer](const char* part) { return fmt::format("blk.{}.{}", layer, part); };
+    const auto hidden = static_cast<uint64_t>(config.hidden_size);
+    const auto ffn = static_cast<uint64_t>(config.expert_ffn_size);
+    WEIR_RETURN_IF_ERROR(LayOut(name("ffn_gate_inp.weight"), weights.router));
+    weights.experts.resize(static_cast<size_t>(config.num_experts));
+    for (size_t i = 0; i < weights.experts.size(); ++i) {
+      ExpertWeights& expert = weights.experts[i];
+      WEIR_RETURN_IF_ERROR(LayOut(name("ffn_gate_exps.weight"), i * ffn, ffn, expert.gate));
+      WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up_exps.weight"), i * ffn, ffn, expert.up));
+      WEIR_RETURN_IF_ERROR(LayOutSampled(name("ffn_down_exps.weight"), i * hidden, hidden, expert.down));
+    }
+    return OkStatus();
   }
 
   // What some architectures have beside llama's.
@@ -275,7 +296,8 @@ class Loader {
   int64_t bytes_ = 0;
 };
 
-void AddMatrix(ModelCost& cost, const PackedMatrix& matrix, bool is_lm_head) {
+// `share`: of the tokens that read it.
+void AddMatrix(ModelCost& cost, const PackedMatrix& matrix, bool is_lm_head, double share = 1) {
   ModelCost::PerType* entry = nullptr;
   for (auto& type : cost.types)
     if (type.dtype == matrix.dtype) entry = &type;
@@ -283,13 +305,16 @@ void AddMatrix(ModelCost& cost, const PackedMatrix& matrix, bool is_lm_head) {
     cost.types.push_back({matrix.dtype, 0, 0, 0});
     entry = &cost.types.back();
   }
-  const int64_t macs = int64_t{matrix.in} * matrix.out;
-  entry->weight_bytes += matrix.bytes();
+  const int64_t parameters = int64_t{matrix.in} * matrix.out;
+  const auto macs = static_cast<int64_t>(static_cast<double>(parameters) * share);
+  const auto bytes = static_cast<int64_t>(static_cast<double>(matrix.bytes()) * share);
+  entry->weight_bytes += bytes;
   entry->macs_per_token += macs;
   if (is_lm_head) entry->lm_head_macs += macs;
-  cost.weight_bytes += matrix.bytes();
+  cost.weight_bytes += bytes;
+  cost.stored_bytes += matrix.bytes();
   cost.macs_per_token += macs;
-  cost.parameters += macs;
+  cost.parameters += parameters;
 }
 
 }  // namespace
@@ -337,28 +362,31 @@ Result<Weights> Weights::Load(const ModelFile& file, const ModelConfig& config, 
 int64_t Weights::largest_strip_bytes() const {
   int64_t largest = std::max(embedding.strip_bytes, lm_head.strip_bytes);
   for (const LayerWeights& layer : layers)
-    for (const PackedMatrix* matrix :
-         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down})
-      largest = std::max(largest, matrix->strip_bytes);
+    layer.ForEachMatrix(
+        [&](const PackedMatrix& matrix, bool) { largest = std::max(largest, matrix.strip_bytes); });
   return largest;
 }
 
 ModelCost CostOf(const Weights& weights, const ModelConfig& config) {
   ModelCost cost;
   for (const LayerWeights& layer : weights.layers) {
-    for (const PackedMatrix* matrix :
-         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down})
-      AddMatrix(cost, *matrix, false);
+    const double share =
+        layer.experts.empty() ? 1.0 : config.experts_per_row / static_cast<double>(layer.experts.size());
+    layer.ForEachMatrix([&](const PackedMatrix& matrix, bool is_expert) {
+      AddMatrix(cost, matrix, false, is_expert ? share : 1.0);
+    });
     for (const std::vector<float>* vector :
          {&layer.attention_norm, &layer.ffn_norm, &layer.q_bias, &layer.k_bias, &layer.v_bias, &layer.q_norm,
           &layer.k_norm, &layer.post_attention_norm, &layer.post_ffn_norm}) {
       cost.parameters += static_cast<int64_t>(vector->size());
       cost.weight_bytes += static_cast<int64_t>(vector->size()) * 4;
+      cost.stored_bytes += static_cast<int64_t>(vector->size()) * 4;
     }
   }
   AddMatrix(cost, weights.lm_head, true);
   cost.parameters += static_cast<int64_t>(weights.output_norm.size());
   cost.weight_bytes += static_cast<int64_t>(weights.output_norm.size()) * 4;
+  cost.stored_bytes += static_cast<int64_t>(weights.output_norm.size()) * 4;
   if (!config.tied_embeddings) cost.parameters += int64_t{weights.embedding.in} * weights.embedding.out;
   cost.kv_bytes_per_token = config.kv_shape().bytes_per_token();
   return cost;

@@ -18,6 +18,12 @@
 
 namespace weir {
 
+struct ExpertWeights {
+  PackedMatrix gate;
+  PackedMatrix up;
+  PackedMatrix down;
+};
+
 struct LayerWeights {
   std::vector<float> attention_norm;
   std::vector<float> ffn_norm;
@@ -29,9 +35,22 @@ struct LayerWeights {
   PackedMatrix k;
   PackedMatrix v;
   PackedMatrix o;
+  // Of a layer without experts; of one with them, what chooses and all there are.
   PackedMatrix gate;
   PackedMatrix up;
   PackedMatrix down;
+  PackedMatrix router;
+  std::vector<ExpertWeights> experts;
+
+  // Calls body(matrix, is_expert) for every matrix that there is.
+  template <typename Body>
+  void ForEachMatrix(const Body& body) const {
+    for (const PackedMatrix* matrix : {&q, &k, &v, &o}) body(*matrix, false);
+    for (const PackedMatrix* matrix : {&gate, &up, &down, &router})
+      if (matrix->out > 0) body(*matrix, false);
+    for (const ExpertWeights& expert : experts)
+      for (const PackedMatrix* matrix : {&expert.gate, &expert.up, &expert.down}) body(*matrix, true);
+  }
 };
 
 struct Weights {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <set>
 #include <utility>
 
@@ -106,6 +107,20 @@ Result<Checkpoint> Checkpoint::Open(const std::string& directory) {
 const StoredTensor* Checkpoint::Find(const std::string& name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : found->second;
+}
+
+std::string Checkpoint::Identity() const {
+  std::string identity;
+  for (const auto& file : files_) {
+    const std::string& path = file->path();
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0) info = {};
+    std::error_code error;
+    identity += fmt::format("{} {} {} {} {}.{}\n", std::filesystem::canonical(path, error).string(),
+                            static_cast<uint64_t>(info.st_dev), static_cast<uint64_t>(info.st_ino),
+                            info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  }
+  return identity;
 }
 
 Status Checkpoint::CheckUnchanged() const {

@@ -24,6 +24,8 @@ class Checkpoint {
   const std::vector<const StoredTensor*>& tensors() const { return tensors_; }
   const StoredTensor* Find(const std::string& name) const;
   Status CheckUnchanged() const;
+  // The files with their sizes and times of change: equal for equal content, as far as can be told without reading it.
+  std::string Identity() const;
 
  private:
   Status Add(const std::string& path);

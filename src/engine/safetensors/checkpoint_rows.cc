@@ -1,6 +1,6 @@
 #include "engine/safetensors/checkpoint_rows.h"
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -10,24 +10,54 @@
 namespace weir {
 
 void CheckpointRows::Add(const TensorInfo& tensor, const StoredTensor& stored, float added) {
-  sources_[tensor.name] = {stored.data, stored.dtype, added};
+  sources_[tensor.name] = {{stored.data}, stored.dtype, added};
+}
+
+void CheckpointRows::Add(const TensorInfo& tensor, const std::vector<const StoredTensor*>& stored) {
+  Source& source = sources_[tensor.name] = {{}, stored.front()->dtype, 0.0f};
+  for (const StoredTensor* part : stored) source.parts.push_back(part->data);
 }
 
 void CheckpointRows::Add(const TensorInfo& tensor, std::vector<float> values) {
   values_.push_back(std::move(values));
-  sources_[tensor.name] = {std::as_bytes(std::span<const float>(values_.back())), DType::kF32, 0.0f};
+  sources_[tensor.name] = {{std::as_bytes(std::span<const float>(values_.back()))}, DType::kF32, 0.0f};
 }
 
 std::span<const std::byte> CheckpointRows::Rows(const TensorInfo& tensor, uint64_t first, uint64_t last,
                                                 std::vector<std::byte>* buffer) const {
   const Source& source = sources_.at(tensor.name);
   const uint64_t stored_row = tensor.row_length() * Traits(source.dtype).block_bytes;
-  const auto stored = source.data.subspan(first * stored_row, (last - first) * stored_row);
+  const uint64_t rows_per_part = tensor.num_rows() / source.parts.size();
+  const auto of_part = [&](uint64_t from, uint64_t to) {
+    return source.parts[from / rows_per_part].subspan(from % rows_per_part * stored_row,
+                                                      (to - from) * stored_row);
+  };
+  if (first == last) return {};
+  if (first / rows_per_part == (last - 1) / rows_per_part)
+    return Convert(tensor, source, of_part(first, last), buffer);
+  std::vector<std::byte> joined;
+  std::vector<std::byte> converted;
+  for (uint64_t from = first; from < last;) {
+    const uint64_t to = std::min(last, (from / rows_per_part + 1) * rows_per_part);
+    const auto rows = Convert(tensor, source, of_part(from, to), &converted);
+    joined.insert(joined.end(), rows.begin(), rows.end());
+    from = to;
+  }
+  CHECK(buffer != nullptr);
+  *buffer = std::move(joined);
+  return *buffer;
+}
+
+std::span<const std::byte> CheckpointRows::Convert(const TensorInfo& tensor, const Source& source,
+                                                   std::span<const std::byte> stored,
+                                                   std::vector<std::byte>* buffer) {
   if (source.dtype == tensor.dtype && source.added == 0.0f) return stored;
   CHECK(buffer != nullptr);
-  std::vector<float> values = DequantizeAll(source.dtype, stored, (last - first) * tensor.row_length());
+  const uint64_t stored_row = tensor.row_length() * Traits(source.dtype).block_bytes;
+  const uint64_t num_rows = stored.size() / stored_row;
+  std::vector<float> values = DequantizeAll(source.dtype, stored, num_rows * tensor.row_length());
   for (float& value : values) value += source.added;
-  buffer->resize((last - first) * tensor.row_bytes());
+  buffer->resize(num_rows * tensor.row_bytes());
   QuantizeRows(tensor.dtype, values, *buffer);
   return *buffer;
 }

@@ -20,6 +20,8 @@ class CheckpointRows final : public TensorRows {
 
   // Under `tensor.name`, the numbers of `stored`, each plus `added`, in the type of `tensor`.
   void Add(const TensorInfo& tensor, const StoredTensor& stored, float added);
+  // As the rows of one tensor after another: those of `stored`, which have the same shape and type.
+  void Add(const TensorInfo& tensor, const std::vector<const StoredTensor*>& stored);
   // Numbers that lie in no file.
   void Add(const TensorInfo& tensor, std::vector<float> values);
 
@@ -30,10 +32,15 @@ class CheckpointRows final : public TensorRows {
 
  private:
   struct Source {
-    std::span<const std::byte> data;
+    std::vector<std::span<const std::byte>> parts;  // of as many rows each
     DType dtype;
     float added;
   };
+
+  // Rows that lie in one part.
+  static std::span<const std::byte> Convert(const TensorInfo& tensor, const Source& source,
+                                            std::span<const std::byte> stored,
+                                            std::vector<std::byte>* buffer);
 
   Checkpoint checkpoint_;
   std::unordered_map<std::string, Source> sources_;

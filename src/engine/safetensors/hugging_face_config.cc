@@ -14,10 +14,15 @@ namespace weir {
 namespace {
 
 constexpr HuggingFaceArchitecture kArchitectures[] = {
-    {"LlamaForCausalLM", "llama"},         {"MistralForCausalLM", "llama"},
-    {"Qwen2ForCausalLM", "qwen2"},         {"Qwen3ForCausalLM", "qwen3"},
-    {"Phi3ForCausalLM", "phi3"},           {"Gemma2ForCausalLM", "gemma2", true},
-    {"Gemma3ForCausalLM", "gemma3", true}, {"SmolLM3ForCausalLM", "smollm3", false, true},
+    {"LlamaForCausalLM", "llama"},
+    {"MistralForCausalLM", "llama"},
+    {"Qwen2ForCausalLM", "qwen2"},
+    {"Qwen3ForCausalLM", "qwen3"},
+    {"Phi3ForCausalLM", "phi3"},
+    {"Gemma2ForCausalLM", "gemma2", true},
+    {"Gemma3ForCausalLM", "gemma3", true},
+    {"SmolLM3ForCausalLM", "smollm3", false, true},
+    {"Qwen3MoeForCausalLM", "qwen3moe", false, false, true},
 };
 
 class Reader {
@@ -313,10 +318,34 @@ class Reader {
     return OkStatus();
   }
 
+  Status WriteExperts() {
+    // Older and newer files have different names for it.
+    const char* key = Find("num_experts") == nullptr ? "num_local_experts" : "num_experts";
+    WEIR_ASSIGN_OR_RETURN(const uint32_t experts, Uint(key));
+    WEIR_ASSIGN_OR_RETURN(const uint32_t used, Uint("num_experts_per_tok"));
+    WEIR_ASSIGN_OR_RETURN(const uint32_t ffn, Uint("moe_intermediate_size"));
+    WEIR_ASSIGN_OR_RETURN(const bool normalized, Flag("norm_topk_prob", false));
+    WEIR_ASSIGN_OR_RETURN(const uint32_t step, Uint("decoder_sparse_step", 1));
+    if (experts == 0 || experts > 4096) return Bad(key, fmt::format("expected 1 to 4096, found {}", experts));
+    if (step != 1)
+      return Lacks("decoder_sparse_step",
+                   fmt::format("weir computes 1, experts in every layer, found {}", step));
+    if (const Json* plain = Find("mlp_only_layers"); plain != nullptr && *plain != Json::array())
+      return Lacks("mlp_only_layers", fmt::format("weir computes experts in every layer, found {}",
+                                                  QuoteForMessage(DumpJson(*plain))));
+    config_.num_experts = static_cast<int>(experts);
+    out_->SetUint32(Key("expert_count"), experts);
+    out_->SetUint32(Key("expert_used_count"), used);
+    out_->SetUint32(Key("expert_feed_forward_length"), ffn);
+    out_->SetBool(Key("expert_weights_norm"), normalized);
+    return OkStatus();
+  }
+
   Status WriteRest() {
     config_.states_tie = Find("tie_word_embeddings") != nullptr;
     WEIR_ASSIGN_OR_RETURN(config_.tied_embeddings, Flag("tie_word_embeddings", false));
     if (config_.architecture->no_rope_layers) WEIR_RETURN_IF_ERROR(WriteNoRopeLayers());
+    if (config_.architecture->has_experts) WEIR_RETURN_IF_ERROR(WriteExperts());
     if (!config_.architecture->is_gemma) return OkStatus();
     for (const auto& [from, to] : {std::pair("attn_logit_softcapping", "attn_logit_softcapping"),
                                    std::pair("final_logit_softcapping", "final_logit_softcapping")}) {

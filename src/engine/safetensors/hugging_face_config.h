@@ -19,6 +19,7 @@ struct HuggingFaceArchitecture {
   std::string_view name;        // general.architecture
   bool is_gemma = false;        // norms are stored less 1, and each half of a layer has two
   bool no_rope_layers = false;  // every fourth layer, or as config.json says
+  bool has_experts = false;
 };
 
 std::span<const HuggingFaceArchitecture> KnownHuggingFaceArchitectures();
@@ -26,6 +27,7 @@ std::span<const HuggingFaceArchitecture> KnownHuggingFaceArchitectures();
 struct HuggingFaceConfig {
   const HuggingFaceArchitecture* architecture = nullptr;
   int num_layers = 0;
+  int num_experts = 0;
   bool tied_embeddings = false;
   bool states_tie = false;           // whether it says so; else the weights decide
   std::vector<float> short_factors;  // longrope's

@@ -18,11 +18,14 @@
 namespace weir {
 
 bool IsModelDirectory(const std::string& path);
-Result<std::unique_ptr<ModelFile>> OpenModelDirectory(
-    const std::string& directory, LoadQuantization quantization = LoadQuantization::kNone);
+// `cache_folder`: where quantized weights are kept between starts (quantized_cache.h); empty: nowhere.
+Result<std::unique_ptr<ModelFile>> OpenModelDirectory(const std::string& directory,
+                                                      LoadQuantization quantization = LoadQuantization::kNone,
+                                                      const std::string& cache_folder = {});
 
 // A GGUF file, or a directory.
 Result<std::unique_ptr<ModelFile>> OpenModel(const std::string& path,
-                                             LoadQuantization quantization = LoadQuantization::kNone);
+                                             LoadQuantization quantization = LoadQuantization::kNone,
+                                             const std::string& cache_folder = {});
 
 }  // namespace weir

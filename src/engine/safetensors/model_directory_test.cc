@@ -74,8 +74,10 @@ TEST_P(ModelDirectoryTest, QuantizedOnLoadItComputesTheSameModel) {
     LoadQuantization quantization;
     double distance;
   };
-  // Four bits in rows of 32 to 64 random numbers are coarse; a part in a wrong place would move them by about 1.
-  for (const Case& c : {Case{LoadQuantization::kQ8_0, 0.1}, Case{LoadQuantization::kQ4_0, 0.8}}) {
+  // Four bits in rows of 32 to 64 random numbers are coarse; a part in a wrong place would move them by about 1. Such rows are
+  // too short for Q4_K.
+  for (const Case& c : {Case{LoadQuantization::kQ8_0, 0.1}, Case{LoadQuantization::kQ4_0, 0.8},
+                        Case{LoadQuantization::kQ4_K, 0.1}}) {
     const auto directory = OpenModelDirectory(GoldenArchitecture(GetParam()), c.quantization);
     ASSERT_TRUE(directory.has_value()) << directory.error().message();
     ArchitectureRunner runner(**directory, {"", 2});
@@ -87,7 +89,7 @@ TEST_P(ModelDirectoryTest, QuantizedOnLoadItComputesTheSameModel) {
 INSTANTIATE_TEST_SUITE_P(Golden, ModelDirectoryTest,
                          testing::Values("llama", "llama_llama3", "llama_linear", "llama_yarn", "mistral",
                                          "qwen2", "qwen3", "phi3", "phi3_longrope", "gemma2", "gemma3",
-                                         "smollm3"),
+                                         "smollm3", "qwen3moe"),
                          [](const auto& name) { return name.param; });
 
 TEST(ModelDirectory, CompressedCheckpointsAreRefusedByMethod) {
@@ -139,6 +141,52 @@ TEST(ModelDirectory, G10RefusesContradictingConfigurations) {
     copy.ChangeConfig([&](Json& config) { config[c.key] = c.value; });
     SCOPED_TRACE(c.key);
     EXPECT_EQ(copy.Open().code(), StatusCode::kDataLoss) << copy.Open().message();
+  }
+}
+
+TEST(ModelDirectory, ExpertsThatDoNotMatchTheConfigurationAreRefused) {
+  struct Case {
+    const char* key;
+    Json value;
+    StatusCode code;
+  };
+  for (const Case& c : {Case{"num_local_experts", 9, StatusCode::kDataLoss},
+                        Case{"num_local_experts", 7, StatusCode::kDataLoss},
+                        Case{"num_local_experts", 0, StatusCode::kDataLoss},
+                        Case{"num_local_experts", 5000, StatusCode::kDataLoss},
+                        Case{"num_local_experts", nullptr, StatusCode::kDataLoss},
+                        Case{"num_experts_per_tok", 9, StatusCode::kDataLoss},
+                        Case{"moe_intermediate_size", 64, StatusCode::kDataLoss},
+                        Case{"mlp_only_layers", {1}, StatusCode::kUnimplemented},
+                        Case{"decoder_sparse_step", 2, StatusCode::kUnimplemented}}) {
+    const DirectoryCopy copy("qwen3moe");
+    copy.ChangeConfig([&](Json& config) { config[c.key] = c.value; });
+    ExpectRefused(copy.Open(), c.code, {"expert"});
+  }
+  const DirectoryCopy old("qwen3moe");
+  old.ChangeConfig([&](Json& config) {
+    config["num_experts"] = config["num_local_experts"];
+    config.erase("num_local_experts");
+  });
+  EXPECT_TRUE(old.Open().ok()) << old.Open().message();
+}
+
+TEST(ModelDirectory, RowsOfExpertsAreTheSameWhicheverRangeIsAskedFor) {
+  for (const LoadQuantization quantization : {LoadQuantization::kNone, LoadQuantization::kQ8_0}) {
+    const auto file = OpenModelDirectory(GoldenArchitecture("qwen3moe"), quantization);
+    ASSERT_TRUE(file.has_value()) << file.error().message();
+    const TensorInfo* tensor = (*file)->FindTensor("blk.1.ffn_down_exps.weight");
+    ASSERT_NE(tensor, nullptr);
+    ASSERT_EQ(tensor->dims, (std::vector<uint64_t>{32, 32, 8}));
+    std::vector<std::byte> buffer;
+    const auto whole = (*file)->Rows(*tensor, 0, tensor->num_rows(), &buffer);
+    const std::vector<std::byte> all(whole.begin(), whole.end());
+    for (const auto& [first, last] : {std::pair(0u, 1u), std::pair(31u, 33u), std::pair(40u, 200u)}) {
+      const auto some = (*file)->Rows(*tensor, first, last, &buffer);
+      ASSERT_EQ(some.size(), (last - first) * tensor->row_bytes());
+      EXPECT_TRUE(std::equal(some.begin(), some.end(),
+                             all.begin() + static_cast<std::ptrdiff_t>(first * tensor->row_bytes())));
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/half.h"
+#include "engine/tensor/quantize_q4_k.h"
 
 namespace weir {
 namespace {
@@ -50,9 +51,10 @@ BlockQ4_0 ToQ4_0(const float* values) {
 }
 
 template <typename Block>
-void Convert(std::span<const float> values, std::byte* out, Block (*convert)(const float*)) {
-  CHECK(values.size() % kQuantBlockSize == 0);
-  for (size_t i = 0; i < values.size(); i += kQuantBlockSize, out += sizeof(Block)) {
+void Convert(std::span<const float> values, std::byte* out, Block (*convert)(const float*),
+             size_t block_size = kQuantBlockSize) {
+  CHECK(values.size() % block_size == 0);
+  for (size_t i = 0; i < values.size(); i += block_size, out += sizeof(Block)) {
     const Block block = convert(values.data() + i);
     std::memcpy(out, &block, sizeof(Block));
   }
@@ -77,6 +79,8 @@ void QuantizeRows(DType dtype, std::span<const float> values, std::span<std::byt
       return Convert<BlockQ8_0>(values, out.data(), ToQ8_0);
     case DType::kQ4_0:
       return Convert<BlockQ4_0>(values, out.data(), ToQ4_0);
+    case DType::kQ4_K:
+      return Convert<BlockQ4_K>(values, out.data(), ToQ4_K, kSuperBlockSize);
     default:
       CHECK(false);
   }

@@ -1,7 +1,7 @@
 // Floats into the types that weights are loaded as.
 //
 // Shapes    values: whole rows, so a multiple of the type's block; `out` has their bytes
-// Requires  dtype is F32, F16, BF16, Q8_0 or Q4_0 (CHECK)
+// Requires  dtype is F32, F16, BF16, Q8_0, Q4_0 or Q4_K (CHECK)
 // Threads   pure functions
 // Source    docs/FORMATS.md, "Quantized blocks"
 //

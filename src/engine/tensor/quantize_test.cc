@@ -41,11 +41,56 @@ TEST(QuantizeRowsTest, NoValueMovesByMoreThanAStepOfItsBlock) {
   }
 }
 
+// Groups of 32 with their own range, beside groups that are a thousand times smaller, of one sign, or all equal.
+std::vector<float> Uneven() {
+  Rng rng(4);
+  std::vector<float> values(256 * 40);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double normal = rng.NextNormal();
+    const size_t group = i / 32;
+    values[i] = static_cast<float>(group % 7 == 3   ? std::fabs(normal) + 1
+                                   : group % 7 == 4 ? -std::fabs(normal) - 1
+                                   : group % 7 == 5 ? 0.25
+                                   : group % 7 == 6 ? 0
+                                                    : normal * (group % 2 == 0 ? 1 : 0.3));
+  }
+  return values;
+}
+
+TEST(QuantizeRowsTest, Q4KMovesNoValueByMoreThanAStepOfItsGroup) {
+  const auto values = Uneven();
+  const auto back = DequantizeAll(DType::kQ4_K, Quantized(DType::kQ4_K, values), values.size());
+  for (size_t block = 0; block < values.size(); block += 256) {
+    float largest = 0;  // range of a group of this block: small scales are shares of the largest
+    for (size_t group = block; group < block + 256; group += 32) {
+      float low = 0, high = 0;
+      for (size_t i = group; i < group + 32; ++i) {
+        low = std::min(low, values[i]);
+        high = std::max(high, values[i]);
+      }
+      largest = std::max(largest, high - low);
+    }
+    for (size_t i = block; i < block + 256; ++i)
+      ASSERT_LE(std::fabs(back[i] - values[i]), largest / 15 + largest / 63) << i;
+  }
+}
+
+TEST(QuantizeRowsTest, Q4KIsCloserThanQ4_0) {
+  const auto values = Uneven();
+  const auto error = [&](DType dtype) {
+    const auto back = DequantizeAll(dtype, Quantized(dtype, values), values.size());
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); ++i) sum += std::pow(double{back[i]} - double{values[i]}, 2);
+    return sum;
+  };
+  EXPECT_LT(error(DType::kQ4_K), 0.75 * error(DType::kQ4_0));
+}
+
 TEST(QuantizeRowsTest, WhatIsNotFiniteStaysSo) {
   for (const float unsound : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
                               -std::numeric_limits<float>::infinity()})
-    for (const DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kF16, DType::kBF16}) {
-      std::vector<float> values(32, 1.0f);
+    for (const DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kF16, DType::kBF16}) {
+      std::vector<float> values(256, 1.0f);
       values[7] = unsound;
       const auto back = DequantizeAll(dtype, Quantized(dtype, values), values.size());
       bool finite = true;

@@ -62,6 +62,7 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   options.model_path = spec.model_path;
   options.synthetic = spec.synthetic;
   options.quantization = spec.quantization;
+  options.quantized_cache = spec.quantized_cache;
   options.weights = spec.weights;
   options.num_threads = spec.threads;
   options.max_num_seqs = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
@@ -84,14 +85,15 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   const int64_t context =
       spec.mode == BenchMode::kMatrix ? options.max_model_len : spec.max_tokens + kStudyPromptTokens;
   bench->step_bytes_ = cost.weight_bytes + int64_t{options.max_num_seqs} * context * cost.kv_bytes_per_token;
-  if (!bench->engine_->file().in_file()) bench->ordinary_ids_ = OrdinaryTokenIds(bench->engine_->tokenizer());
+  bench->synthetic_ = spec.synthetic.has_value();
+  if (bench->synthetic_) bench->ordinary_ids_ = OrdinaryTokenIds(bench->engine_->tokenizer());
   return bench;
 }
 
 int BenchEngine::threads() const { return engine_->model().num_threads(); }
 
 Result<std::vector<int32_t>> BenchEngine::Encode(const std::string& text) const {
-  if (!engine_->file().in_file()) return RandomPromptFor(text);
+  if (synthetic_) return RandomPromptFor(text);
   if (const ChatTemplate* chat = engine_->chat_template()) {
     return chat->RenderAndEncode({{"user", text, ""}}, true);
   }
@@ -158,8 +160,8 @@ Json BenchEngine::ModelDocument(const std::string& path) const {
       format = Traits(type.dtype).name;
     }
   }
-  const bool in_file = engine_->file().in_file();
-  const Result<std::string> hash = in_file ? Sha256File(path) : NotFound("no file");
+  const Result<std::string> hash =
+      engine_->file().num_files() == 1 ? Sha256File(path) : NotFound("no single file");
   Json document = {
       {"name", config.name.empty() ? std::filesystem::path(path).filename().string() : config.name},
       {"architecture", config.architecture},
@@ -171,11 +173,13 @@ Json BenchEngine::ModelDocument(const std::string& path) const {
       {"macs_per_token", cost.macs_per_token},
       {"max_model_len", engine_->max_model_len()},
       {"sha256", hash ? Json(*hash) : Json(nullptr)},
-      {"load_format", in_file ? "gguf" : "dummy"}};
+      {"load_format", synthetic_                  ? "dummy"
+                      : engine_->file().in_file() ? "gguf"
+                                                  : "safetensors"}};
   const WeightFacts& facts = engine_->model().weight_facts();
   document["weight_storage"] = facts.storage == WeightStorage::kMmap ? "mmap" : "repack";
   document["load_s"] = facts.load_s;
-  if (!in_file) document["weights"] = "synthetic weights";
+  if (synthetic_) document["weights"] = "synthetic weights";
   return document;
 }
 
@@ -188,11 +192,11 @@ Json BenchEngine::Memory() const {
           {"packed_weights_bytes", facts.packed_bytes},
           {"mapped_weights_bytes", facts.mapped_bytes},
           {"huge_page_bytes", facts.huge_bytes},
-          {"weights_bytes", engine_->model().cost().weight_bytes},
+          {"weights_bytes", engine_->model().cost().stored_bytes},
           {"kv_pool_bytes", engine_->kv_bytes()},
           {"kv_peak_bytes", peak},
           {"scratch_bytes",
-           std::max<int64_t>(0, engine_->model().memory_bytes() - engine_->model().cost().weight_bytes)},
+           std::max<int64_t>(0, engine_->model().memory_bytes() - engine_->model().cost().stored_bytes)},
           {"device_bytes", nullptr}};
 }
 

@@ -40,6 +40,7 @@ class BenchEngine {
   Result<std::vector<int32_t>> RandomPromptFor(const std::string& text) const;
 
   std::unique_ptr<Engine> engine_;
+  bool synthetic_ = false;
   std::vector<int32_t> ordinary_ids_;  // of synthetic weights only
   EngineTarget target_;
   int64_t step_bytes_ = 0;  // what the largest step of the benchmark reads

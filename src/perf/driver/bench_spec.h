@@ -31,6 +31,7 @@ struct BenchSpec {
   std::string model_path;                  // of synthetic weights, their name
   std::optional<SyntheticSpec> synthetic;  // instead of a file; prompts are then random token ids
   LoadQuantization quantization = LoadQuantization::kNone;  // of a Hugging Face directory
+  std::string quantized_cache;                              // as EngineOptions
   WeightStorage weights = WeightStorage::kRepack;
   BenchMode mode = BenchMode::kStudy;
   std::vector<int> batch_sizes = {1, 2, 4, 8};
