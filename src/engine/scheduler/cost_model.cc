@@ -25,13 +25,8 @@ int CostModel::RangeOf(int num_tokens) {
                   static_cast<int>(std::bit_width(static_cast<unsigned>(std::max(1, num_tokens)))) - 1);
 }
 
-double CostModel::KvSeconds(StepKind kind) const {
-  const auto own = static_cast<size_t>(kind);
-  return kv_costs_[own].seconds > 0 ? kv_costs_[own].seconds : kv_costs_[1 - own].seconds;
-}
-
 double CostModel::At(const Range& range, double num_tokens) const {
-  const double base = std::max(0.0, range.seconds - KvSeconds(range.kind) * range.kv);
+  const double base = std::max(0.0, range.seconds - kv_cost_ * range.kv);
   const double proportional = base / range.tokens;
   double slope = 0;
   if (range.variance_tokens > kMinSpread * kMinSpread * range.tokens * range.tokens) {
@@ -52,7 +47,7 @@ const CostModel::Range* CostModel::Known(int index, StepKind kind) const {
 
 double CostModel::PredictSeconds(int num_tokens, double kv_tokens, StepKind kind) const {
   const int index = RangeOf(num_tokens);
-  const double kv_part = KvSeconds(kind) * kv_tokens;
+  const double kv_part = kv_cost_ * kv_tokens;
   if (const Range* known = Known(index, kind)) return At(*known, num_tokens) + kv_part;
   int below = index - 1;
   while (below >= 0 && Known(below, kind) == nullptr) --below;
@@ -82,8 +77,7 @@ Duration CostModel::PredictPrefill(int num_tokens, int max_chunk) const {
   const int num_full = num_tokens / chunk;
   const int rest = num_tokens - num_full * chunk;
   const double all_kv = 0.5 * num_tokens * (num_tokens + 1.0);
-  double seconds = num_full * PredictSeconds(chunk, 0, StepKind::kWithPrompts) +
-                   KvSeconds(StepKind::kWithPrompts) * all_kv;
+  double seconds = num_full * PredictSeconds(chunk, 0, StepKind::kWithPrompts) + kv_cost_ * all_kv;
   if (rest > 0) seconds += PredictSeconds(rest, 0, StepKind::kWithPrompts);
   return FromSeconds(seconds);
 }
@@ -140,7 +134,7 @@ bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual,
   Range& range = ranges_[static_cast<size_t>(kind)][RangeOf(num_tokens)];
   const double seconds = ToSeconds(actual);
   const double kv = static_cast<double>(kv_tokens_read);
-  const auto predicted = [&] { return At(range, num_tokens) + KvSeconds(kind) * kv; };
+  const auto predicted = [&] { return At(range, num_tokens) + kv_cost_ * kv; };
   if (range.num_observed > 0 && seconds > kAccident * predicted()) {
     if (++range.num_refused < kMaxRefused) return false;
     range = Range{};
@@ -156,42 +150,38 @@ void CostModel::SeedKvCost(int64_t kv_tokens_read, Duration with, Duration witho
   const double kv = static_cast<double>(kv_tokens_read);
   const double seconds = ToSeconds(with);
   if (kv <= 0 || seconds <= 0) return;
-  KvCost& cost = kv_costs_[static_cast<size_t>(StepKind::kWithPrompts)];
-  cost.seconds = std::max(0.0, ToSeconds(with - without)) / kv;
+  kv_cost_ = std::max(0.0, ToSeconds(with - without)) / kv;
   // As much evidence as steps that differ by these tokens.
-  cost.variance = kv * kv / (seconds * seconds);
-  cost.covariance = cost.seconds * cost.variance;
+  kv_variance_ = kv * kv / (seconds * seconds);
+  kv_covariance_ = kv_cost_ * kv_variance_;
 }
 
 void CostModel::Learn(Range& range, double num_tokens, double kv_tokens, double seconds) {
   // A plain mean at first, an exponential one once there is enough to average.
-  KvCost& cost = kv_costs_[static_cast<size_t>(range.kind)];
   const double weight = std::max(kWeight, 1.0 / static_cast<double>(++range.num_observed));
   const double d_tokens = num_tokens - range.tokens;
   const double d_kv = kv_tokens - range.kv;
   const double d_seconds = seconds - range.seconds;
-  if (range.num_observed > 1) {
+  if (range.num_observed > 1 && range.kind == StepKind::kWithPrompts) {
     const double slope =
         range.variance_tokens > 0 ? std::max(0.0, range.covariance / range.variance_tokens) : 0.0;
     const double residual = d_seconds - slope * d_tokens;
     // Long steps have the larger noise: each counts by its relative deviation.
     const double importance = 1.0 / (range.seconds * range.seconds);
-    cost.variance += kKvWeight * (importance * d_kv * d_kv - cost.variance);
-    cost.covariance += kKvWeight * (importance * d_kv * residual - cost.covariance);
-    if (cost.variance > 0) cost.seconds = std::max(0.0, cost.covariance / cost.variance);
+    kv_variance_ += kKvWeight * (importance * d_kv * d_kv - kv_variance_);
+    kv_covariance_ += kKvWeight * (importance * d_kv * residual - kv_covariance_);
+    if (kv_variance_ > 0) kv_cost_ = std::max(0.0, kv_covariance_ / kv_variance_);
   }
-  // Decodes of one batch differ by a few KV tokens only, so their noise can look like an enormous price. But no step is
+  // Noise of steps that differ by a few tokens only can look like an enormous price. But no step is
   // shorter than its share of reading KV.
   for (const Range& known : ranges_[static_cast<size_t>(range.kind)]) {
-    if (known.num_observed > 0 && known.kv > 0)
-      cost.seconds = std::min(cost.seconds, known.seconds / known.kv);
+    if (known.num_observed > 0 && known.kv > 0) kv_cost_ = std::min(kv_cost_, known.seconds / known.kv);
   }
   range.tokens += weight * d_tokens;
   range.kv += weight * d_kv;
   range.seconds += weight * d_seconds;
   range.variance_tokens = (1 - weight) * (range.variance_tokens + weight * d_tokens * d_tokens);
-  range.covariance =
-      (1 - weight) * (range.covariance + weight * d_tokens * (d_seconds - cost.seconds * d_kv));
+  range.covariance = (1 - weight) * (range.covariance + weight * d_tokens * (d_seconds - kv_cost_ * d_kv));
 }
 
 }  // namespace weir

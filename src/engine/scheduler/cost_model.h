@@ -67,24 +67,20 @@ class CostModel {
 
   using Ranges = std::array<Range, kNumRanges>;
 
-  // c: one number for all ranges of a kind. A prompt's rows share what they read, those of decodes share nothing.
-  struct KvCost {
-    double variance = 0;
-    double covariance = 0;
-    double seconds = 0;  // per token; 0: not known
-  };
-
   static int RangeOf(int num_tokens);
   // What is known of steps of this size: of their own kind, else of the other. Null: nothing.
   const Range* Known(int index, StepKind kind) const;
-  double KvSeconds(StepKind kind) const;  // of one token
   // Without the KV that is read.
   double At(const Range& range, double num_tokens) const;
   double PredictSeconds(int num_tokens, double kv_tokens, StepKind kind) const;
   void Learn(Range& range, double num_tokens, double kv_tokens, double seconds);
 
   std::array<Ranges, 2> ranges_{};  // by StepKind
-  std::array<KvCost, 2> kv_costs_{};
+  // c, seconds per token; learnt from steps with prompts. Decodes of one batch differ by a few tokens only, and what theirs
+  // cost is in the mean of their range.
+  double kv_variance_ = 0;
+  double kv_covariance_ = 0;
+  double kv_cost_ = 0;
 };
 
 }  // namespace weir
