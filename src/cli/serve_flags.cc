@@ -105,7 +105,7 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
   app.add_option("--threads", engine.num_threads, "threads that compute; 0: all cores")
       ->check(CLI::Range(0, 4096));
   app.add_option("--ttft-objective", texts->ttft, "longest predicted wait of an accepted request");
-  app.add_option("--itl-objective", texts->itl, "longest step");
+  app.add_option("--itl-objective", texts->itl, "how long a step with prompts in it should take at most");
   app.add_option("--max-request-time", texts->request_time, "deadline of a request that brings none");
   app.add_option("--scheduler", texts->scheduler, "continuous, or sequential: one request after another");
   app.add_option("--queue", texts->queue, "bounded, or unbounded: nothing is ever refused");

@@ -134,6 +134,19 @@ TEST(SchedulerTest, TakesThreeTimesTheShortestStepWithAPromptWhenNoneKeepsTheObj
   EXPECT_EQ(second->waiting_cause, Stage::kQueueBudget);
 }
 
+TEST(SchedulerTest, GivesTheFirstPrefillSixteenTokensWhenTheTimeBudgetIsGone) {
+  Continuous h(Limits(4, 512), 100);
+  for (int tokens : {1, 16, 64, 256}) h.cost().Observe(tokens, 0, FromSeconds(0.010));
+  // What a prompt reads of itself is priced so high that no piece fits the budget.
+  h.cost().SeedKvCost(100, FromSeconds(100.010), FromSeconds(0.010));
+  const Sequence* first = h.Add(100);
+  const Sequence* second = h.Add(100);
+  h.Step();
+  EXPECT_EQ(h.Scheduled(first), 16);
+  EXPECT_EQ(h.Scheduled(second), 0);
+  EXPECT_EQ(second->waiting_cause, Stage::kQueueBudget);
+}
+
 TEST(SchedulerTest, NeverRefusesADecodeForTheTimeBudget) {
   Continuous h(Limits(4, 512), 100);
   const Sequence* first = h.Add(5);
