@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Every hostile input of a client that the server is held to has a test whose name begins with its id. Lists the ids that have none.
+"""Every hostile input that the program is held to has a test whose name begins with its id. Lists the ids that have none.
 
     tools/check_hostile_tests.py            # exit code 1 when an id has no test
     tools/check_hostile_tests.py --list     # every id with its tests
 
-Groups, all of what a client may send: T text and tokens, J chat templates, S JSON, grammars and schemas, H HTTP, A API parameters and access.
+Groups: G model files (G15 is about a subcommand that does not exist); of what a client may send T text and tokens, J chat templates,
+S JSON, grammars and schemas, H HTTP, A API parameters and access.
 """
 import re
 import sys
 from pathlib import Path
 
-HIGHEST = {"T": 5, "J": 5, "S": 4, "H": 6, "A": 11}
+HIGHEST = {"G": 14, "T": 5, "J": 5, "S": 4, "H": 6, "A": 11}
 IDS = [f"{group}{number}" for group, last in HIGHEST.items() for number in range(1, last + 1)]
 ROOT = Path(__file__).resolve().parent.parent
 

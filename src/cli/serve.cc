@@ -176,9 +176,9 @@ Status Reload(const std::vector<std::string>& arguments, const ServeSpec& runnin
   return OkStatus();
 }
 
-// Until a signal says to end.
+// Until a signal says to end, or the engine can do nothing more.
 void Serve(const std::vector<std::string>& arguments, const ServeSpec& spec, const Signals& signals,
-           const ServiceManager& manager, InferenceServer& server) {
+           const ServiceManager& manager, InferenceServer& server, const Engine& engine) {
   const std::string serving = fmt::format("serving {} on port {}", spec.server.model_name, server.port());
   manager.Ready(serving);
   const Duration interval = std::min(manager.watchdog_interval().value_or(kProgressCheck), kProgressCheck);
@@ -198,6 +198,10 @@ void Serve(const std::vector<std::string>& arguments, const ServeSpec& spec, con
       }
       manager.Ready(serving);
     } else if (signal != 0) {
+      return;
+    }
+    if (engine.failing()) {
+      LogError("the engine has failed for good; the server ends, to be started again");
       return;
     }
     // A manager that hears nothing more restarts the process.
@@ -220,7 +224,7 @@ bool WaitForBalancers(const ServeSpec& spec, const Signals& signals, InferenceSe
 
 // The exit code. A second signal does not wait for anything.
 int Drain(const ServeSpec& spec, const Signals& signals, InferenceServer& server, Engine& engine) {
-  if (!WaitForBalancers(spec, signals, server)) {
+  if (!engine.failing() && !WaitForBalancers(spec, signals, server)) {
     engine.Stop();
     server.Stop();
     return kInterruptedExit;
@@ -229,7 +233,7 @@ int Drain(const ServeSpec& spec, const Signals& signals, InferenceServer& server
   std::fflush(stdout);
   server.BeginDrain();
   engine.BeginDrain();
-  int exit_code = 0;
+  int exit_code = engine.failing() ? 1 : 0;
   const TimePoint end = Now() + spec.drain_timeout;
   while (server.num_active() > 0) {
     if (signals.WaitToEnd(kPoll) != 0) {
@@ -283,7 +287,7 @@ int RunServe(const std::vector<std::string>& arguments) {
   (*engine)->Start();
   PrintReady(spec, **server, **engine, Now() - started);
 
-  Serve(arguments, spec, signals, manager, **server);
+  Serve(arguments, spec, signals, manager, **server, **engine);
   manager.Stopping(spec.drain_delay + spec.drain_timeout + 2 * kFarewell, "draining");
   return Drain(spec, signals, **server, **engine);
 }

@@ -81,6 +81,7 @@ void Engine::Stop() {
 
 void Engine::BeginDrain() { state_->draining.store(true, std::memory_order_release); }
 bool Engine::draining() const { return state_->draining.load(std::memory_order_acquire); }
+bool Engine::failing() const { return state_->failing.load(std::memory_order_acquire); }
 
 bool Engine::idle() const {
   if (state_->num_live.load(std::memory_order_acquire) != 0) return false;

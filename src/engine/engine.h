@@ -154,6 +154,8 @@ class Engine {
   // From now on Reserve refuses with UNAVAILABLE "draining"; what was accepted goes on.
   void BeginDrain();
   bool draining() const;
+  // No step can succeed any more: every request ends with an error, and only a new process helps.
+  bool failing() const;
   bool idle() const;  // nothing queued, nothing running
 
   LoadSnapshot Load() const;

@@ -44,6 +44,7 @@ bool Engine::State::WeightsAreSound() {
     if (changed.ok()) return true;
     LogError("{}; no more requests are accepted, start again", changed.message());
     weights_fault = Internal(changed.message()).WithReason("weights_changed");
+    failing.store(true, std::memory_order_release);
     draining.store(true, std::memory_order_release);
   }
   return false;

@@ -86,6 +86,7 @@ struct Engine::State {
   std::atomic<int> peak_used_blocks{0};
   std::atomic<int64_t> last_step_ended_ns{0};
   std::atomic<bool> draining{false};
+  std::atomic<bool> failing{false};  // weights_fault is not OK
   std::atomic<bool> stop{false};
   std::thread thread;
 

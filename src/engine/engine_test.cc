@@ -218,7 +218,7 @@ TEST(EngineTest, LedgerStagesSumToTheWallTime) {
 }
 
 // The sampler says so for not-a-number too, but no model file with such weights loads. So here every token is forbidden.
-TEST(EngineTest, RowWithoutAChoiceFailsItsOwnRequestOnly) {
+TEST(HostileModelEngineTest, G11RowWithoutAChoiceFailsItsOwnRequestOnly) {
   const auto engine = MakeEngine(Options());
   Request bad = Greedy(2, 10, 8);
   bad.min_tokens = 8;

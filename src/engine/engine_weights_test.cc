@@ -92,12 +92,14 @@ TEST(EngineWeightsTest, AMappedFileThatChangesEndsRequestsWithAnErrorAndAcceptsN
   for (int i = 0; i < 3; ++i) engine->Step();
   Read(*stream, &answer);
   EXPECT_FALSE(answer.tokens.empty());
+  EXPECT_FALSE(engine->failing());
   file.Truncate(4096);
   while (engine->Step()) Read(*stream, &answer);
   EXPECT_EQ(answer.finish, FinishReason::kError);
   EXPECT_EQ(answer.error.code(), StatusCode::kInternal);
   EXPECT_EQ(answer.error.reason(), "weights_changed");
   EXPECT_TRUE(engine->draining());
+  EXPECT_TRUE(engine->failing());
   const auto refused = engine->Reserve(10);
   EXPECT_FALSE(refused.ok());
   EXPECT_EQ(engine->CheckInvariants(), "");

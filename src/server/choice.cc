@@ -33,10 +33,10 @@ void Choice::AddEcho(const std::string& text, std::vector<int32_t> prompt) {
   echoed_prompt_ = std::move(prompt);
 }
 
-void Choice::AddLogprob(int32_t token, const TokenLogprobs* logprobs) {
+void Choice::AddLogprob(int32_t token, const TokenLogprobs* logprobs, bool has_text) {
   PendingLogprob pending;
   WireLogprob& out = pending.logprob;
-  out.bytes = std::string(tokenizer_.TokenBytes(token, options_.skip_special));
+  if (has_text) out.bytes = std::string(tokenizer_.TokenBytes(token, options_.skip_special));
   out.text_offset = text_offset_;
   out.has_logprob = logprobs != nullptr;
   if (logprobs != nullptr) {
@@ -106,10 +106,11 @@ void Choice::Take(const TokenEvent& event) {
   if (event.token >= 0) {
     ++num_tokens_;
     if (options_.with_token_ids) token_ids_.push_back(event.token);
-    if (!event.is_end_token) {
-      if (options_.with_logprobs) AddLogprob(event.token, event.logprobs.get());
-      AddText(detokenizer_.Add(event.token));
-    }
+    // In the older API the end token has an entry too, so that there are as many as tokens: who scores a prompt with echo and
+    // one token more drops the last entry. The chat API lists what the text consists of.
+    if (options_.with_logprobs && (!event.is_end_token || !options_.is_chat))
+      AddLogprob(event.token, event.logprobs.get(), !event.is_end_token);
+    if (!event.is_end_token) AddText(detokenizer_.Add(event.token));
   }
   if (detokenizer_.stopped()) {
     finish_reason_ = "stop";

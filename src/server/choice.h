@@ -61,7 +61,8 @@ class Choice {
   };
 
   void AddText(std::string text);
-  void AddLogprob(int32_t token, const TokenLogprobs* logprobs);
+  // Without text, as an end token, it adds no byte.
+  void AddLogprob(int32_t token, const TokenLogprobs* logprobs, bool has_text = true);
   void WritePromptLogprobs(const std::vector<TokenLogprobs>& scores);
 
   const Tokenizer& tokenizer_;

@@ -52,11 +52,14 @@ HttpResponse Ready(const ServerContext& context) {
   const bool is_draining =
       available.reason() == "draining" || context.leaving.load(std::memory_order_acquire);
   const bool is_stalled = context.stalled.load();
-  if (available.ok() && !is_draining && !is_stalled) return JsonResponse({{"ready", true}});
+  const Engine* const engine = context.engine.load(std::memory_order_acquire);
+  const bool is_failing = engine != nullptr && engine->failing();
+  if (available.ok() && !is_draining && !is_stalled && !is_failing) return JsonResponse({{"ready", true}});
   HttpResponse response = JsonResponse({{"ready", false},
-                                        {"reason", is_draining  ? "draining"
-                                                   : is_stalled ? "stalled"
-                                                                : "loading"}},
+                                        {"reason", is_failing    ? "engine_failing"
+                                                   : is_draining ? "draining"
+                                                   : is_stalled  ? "stalled"
+                                                                 : "loading"}},
                                        503);
   response.headers.push_back({"Retry-After", "1"});
   return response;

@@ -286,5 +286,66 @@ TEST(ServeOperationsTest, TheUnitFileWaitsLongerThanADrainTakes) {
   EXPECT_GT(seconds_of(unit, "\nTimeoutStopSec="), drain);
 }
 
+TEST(ServeOperationsTest, AModelFileCutWhileItIsServedMappedEndsTheServerWithExitCodeOne) {
+  const TempFile model(TinyModelFile().Build());
+  ServedWeir weir({"--model", model.path(), "--served-model-name", "tiny", "--weights", "mmap"});
+  ASSERT_TRUE(weir.ready()) << weir.output();
+  const auto ask = [&] {
+    HttpClient client(Url{"127.0.0.1", weir.port(), "/"});
+    ClientRequest request;
+    request.path = "/v1/completions";
+    request.headers.push_back({"Content-Type", "application/json"});
+    request.body = R"({"model":"tiny","prompt":"hello","max_tokens":4,"ignore_eos":true})";
+    request.timeout = seconds(20);
+    return client.Call(std::move(request));
+  };
+  EXPECT_EQ(ask().status, 200);
+  model.Truncate(4096);
+  const ClientResponse failed = ask();
+  EXPECT_EQ(failed.status, 500);
+  EXPECT_THAT(failed.body, HasSubstr("\"weights_changed\""));
+  EXPECT_EQ(weir.WaitForEnd(), 1) << weir.output();
+  EXPECT_THAT(weir.output(), HasSubstr("the engine has failed for good"));
+}
+
+TEST(ServeOperationsTest, WhatTheRouterRefusesIsInTheAccessLogWithItsCode) {
+  const TempFile keys(KeysFile(kKeyA));
+  ASSERT_EQ(chmod(keys.path().c_str(), 0600), 0);
+  ServedWeir weir({"--model", ModelPath(), "--served-model-name", "tiny", "--api-keys-file", keys.path()});
+  ASSERT_TRUE(weir.ready()) << weir.output();
+  const std::string key = std::string("Authorization: Bearer ") + kKeyA + "\r\n";
+  struct Question {
+    std::string line, fields, code;
+    int status;
+  };
+  const Question questions[] = {
+      {"GET /v1/models", "", "invalid_api_key", 401},
+      {"GET /nowhere", key, "unknown_url", 404},
+      {"DELETE /v1/models", key, "method_not_allowed", 405},
+      {"POST /tokenize", key + "Content-Type: text/plain\r\nContent-Length: 0\r\n", "unsupported_media_type",
+       415},
+      {"GET /v1/models", key + "Origin: https://other.example\r\n", "origin_not_allowed", 403},
+  };
+  for (size_t i = 0; i < std::size(questions); ++i) {
+    RawSocket socket(weir.port());
+    socket.Send(questions[i].line +
+                " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: refused-" +
+                std::to_string(i) + "\r\n" + questions[i].fields + "\r\n");
+    EXPECT_EQ(StatusOf(socket.Receive()), questions[i].status) << questions[i].line;
+  }
+  weir.Signal(SIGTERM);
+  EXPECT_EQ(weir.WaitForEnd(), 0);
+  for (size_t i = 0; i < std::size(questions); ++i) {
+    const std::string log = weir.output();
+    const size_t at = log.find("\"request_id\":\"refused-" + std::to_string(i) + "\"");
+    ASSERT_NE(at, std::string::npos) << questions[i].line << "\n" << log;
+    const std::string line = log.substr(at, log.find('\n', at) - at);
+    EXPECT_THAT(line, HasSubstr("\"status\":" + std::to_string(questions[i].status) + ","));
+    EXPECT_THAT(line, HasSubstr("\"code\":\"" + questions[i].code + "\""));
+    EXPECT_EQ(line.find("\"key\":\"team\"") != std::string::npos, questions[i].status != 401) << line;
+    EXPECT_THAT(line, Not(HasSubstr(kKeyA)));
+  }
+}
+
 }  // namespace
 }  // namespace weir

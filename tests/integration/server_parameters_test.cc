@@ -49,6 +49,34 @@ TEST(ServerParametersTest, EchoAndPromptLogprobsKeepTheirOwnNumberOfAlternatives
   EXPECT_GE(choice["prompt_logprobs"][1].size(), 4u);
 }
 
+TEST(ServerParametersTest, CompletionsListALogprobForTheEndTokenToo) {
+  const ApiServer server;
+  const Json ends = {{"logit_bias", {{std::to_string(kTinyTurnEnd), 100}}}, {"logprobs", 1}, {"echo", true}};
+  const Json body = server.Complete(ends);
+  const Json& choice = body["choices"][0];
+  const Json& logprobs = choice["logprobs"];
+  EXPECT_EQ(choice["finish_reason"], "stop");
+  EXPECT_EQ(body["usage"]["completion_tokens"], 1);
+  EXPECT_EQ(choice["text"], "hello there");
+  EXPECT_EQ(logprobs["tokens"].size(), body["usage"]["total_tokens"].get<size_t>());
+  EXPECT_EQ(logprobs["token_logprobs"].size(), logprobs["tokens"].size());
+  EXPECT_EQ(logprobs["tokens"].back(), "") << "it has no text";
+  EXPECT_LT(logprobs["token_logprobs"].back().get<double>(), 0);
+  size_t num_streamed = 0;
+  for (const Json& chunk : server.Stream("/v1/completions", [&] {
+         Json asked = {{"model", "tiny"}, {"prompt", "hello there"}, {"max_tokens", 20}, {"temperature", 0}};
+         asked.update(ends);
+         return asked;
+       }()))
+    if (chunk["choices"][0]["logprobs"].is_object())
+      num_streamed += chunk["choices"][0]["logprobs"]["tokens"].size();
+  EXPECT_EQ(num_streamed, logprobs["tokens"].size());
+  // The chat API lists the tokens of the text.
+  const Json chat = server.Chat({{"logit_bias", {{std::to_string(kTinyTurnEnd), 100}}}, {"logprobs", true}});
+  EXPECT_EQ(chat["usage"]["completion_tokens"], 1);
+  EXPECT_TRUE(chat["choices"][0]["logprobs"]["content"].empty());
+}
+
 TEST(ServerParametersTest, ScoredPromptsAreComputedAlthoughTheyAreInThePrefixCache) {
   const ApiServer server;
   std::string prompt;

@@ -278,24 +278,45 @@ TEST(ModelTest, CostCountsEveryMatrixOnce) {
   EXPECT_EQ(lm_head, 64 * kTinyVocabSize);
 }
 
-TEST(ModelTest, RefusesNonFiniteWeights) {
+TEST(HostileModel, G11RefusesNonFiniteWeights) {
   struct Case {
+    DType type;
     const char* tensor;
     size_t byte;
-    size_t count;
+    const char* place;  // what the message says of the place
   };
-  for (const Case& c : {Case{"blk.1.ffn_down.weight", 20, 2}, Case{"blk.0.attn_norm.weight", 8, 4}}) {
-    GgufWriter writer = TinyModelFile();
-    GgufTensor* tensor = writer.FindTensor(c.tensor);
-    ASSERT_NE(tensor, nullptr);
-    tensor->data.replace(c.byte, c.count, c.count, '\xff');
-    const TempFile damaged(writer.Build());
-    const auto file = ModelFile::Open(damaged.path());
-    ASSERT_TRUE(file.has_value()) << file.error().message();
-    const auto model = Model::Load(**file, Options("", 2));
-    ASSERT_FALSE(model.has_value()) << c.tensor;
-    EXPECT_EQ(model.error().code(), StatusCode::kDataLoss);
-    EXPECT_NE(model.error().message().find(c.tensor), std::string::npos) << model.error().message();
+  // The second block of a row, its scale and for Q4_1 also its minimum; a weight itself where there are no blocks.
+  const Case cases[] = {
+      {DType::kQ4_1, "blk.1.ffn_down.weight", 20, "row 0, column 32"},
+      {DType::kQ4_1, "blk.1.ffn_down.weight", 22, "row 0, column 32"},
+      {DType::kQ8_0, "blk.0.attn_q.weight", 34, "row 0, column 32"},
+      {DType::kQ4_0, "token_embd.weight", 18, "row 0, column 32"},
+      {DType::kF16, "blk.0.ffn_up.weight", 6, "row 0, column 3"},
+      {DType::kQ4_1, "blk.0.attn_norm.weight", 8, ""},
+      {DType::kQ4_1, "output_norm.weight", 0, ""},
+  };
+  // The high bytes of 16- and of 32-bit numbers, little-endian.
+  const std::string halves[] = {{"\x01\x7e", 2}, {"\x00\x7c", 2}, {"\x00\xfc", 2}};
+  const std::string floats[] = {{"\x01\x00\xc0\x7f", 4}, {"\x00\x00\x80\x7f", 4}, {"\x00\x00\x80\xff", 4}};
+  for (const Case& c : cases) {
+    const bool is_norm = std::string_view(c.tensor).ends_with("norm.weight");
+    for (const std::string& bad : is_norm ? floats : halves) {
+      SCOPED_TRACE(std::string(c.tensor) + " " + std::to_string(c.byte));
+      TinyModelOptions tiny;
+      tiny.weight_type = c.type;
+      GgufWriter writer = TinyModelFile(tiny);
+      GgufTensor* tensor = writer.FindTensor(c.tensor);
+      ASSERT_NE(tensor, nullptr);
+      tensor->data.replace(c.byte, bad.size(), bad);
+      const TempFile damaged(writer.Build());
+      const auto file = ModelFile::Open(damaged.path());
+      ASSERT_TRUE(file.has_value()) << file.error().message();
+      const auto model = Model::Load(**file, Options("", 2));
+      ASSERT_FALSE(model.has_value());
+      EXPECT_EQ(model.error().code(), StatusCode::kDataLoss);
+      EXPECT_NE(model.error().message().find(c.tensor), std::string::npos) << model.error().message();
+      EXPECT_NE(model.error().message().find(c.place), std::string::npos) << model.error().message();
+    }
   }
 }
 
