@@ -4,8 +4,10 @@
     tools/api_throughput.py build/release/weir                                    # the default model
     tools/api_throughput.py build/release/weir --dummy llama-3.2-1b --concurrency 8 --per-slot 2
 
-The sides take turns within one run, streams on. The load generator computes on the same cores, which the engine cannot have
-meanwhile: its CPU time (measured) is taken off the engine's side for the second ratio. The first is as measured.
+The sides take turns within one run, streams on; which goes first changes from round to round. A shared machine changes its
+speed within seconds, so what counts is the median of the rounds' own ratios: their two sides ran one right after the other. The
+load generator computes on the same cores, which the engine cannot have meanwhile: its CPU time (measured) is taken off the
+engine's side for the second ratio. The first is as measured.
 Standard library only. Exit code 1 when the second ratio is below 0.97 or a request failed.
 """
 import argparse
@@ -67,23 +69,24 @@ def main():
                     time.sleep(0.1)
             for concurrency in args.concurrency:
                 sides, client = {"engine": [], "api": []}, []
-                for _ in range(args.rounds):
-                    count = str(args.per_slot * concurrency)
-                    row, _ = run([args.weir, "bench", *what, "--batch-sizes", str(concurrency), "--num-prompts", count,
-                                  "--max-tokens", str(args.max_tokens), "--repeats", "1", "--tail", "drain"],
-                                 os.path.join(folder, "bench.json"))
-                    sides["engine"].append(row["output_tps"])
-                    row, share = run([args.weir, "load", "--url", f"http://127.0.0.1:{port}", "--concurrency", str(concurrency),
-                                      "--requests", count, "--max-tokens", str(args.max_tokens), "--ignore-eos"],
-                                     os.path.join(folder, "load.json"))
-                    sides["api"].append(row["output_tps"])
-                    client.append(share / os.cpu_count())
-                    failed |= row.get("num_failed", 0) > 0
+                count = str(args.per_slot * concurrency)
+                commands = {"engine": [args.weir, "bench", *what, "--batch-sizes", str(concurrency), "--num-prompts", count,
+                                       "--max-tokens", str(args.max_tokens), "--repeats", "1", "--tail", "drain"],
+                            "api": [args.weir, "load", "--url", f"http://127.0.0.1:{port}", "--concurrency", str(concurrency),
+                                    "--requests", count, "--max-tokens", str(args.max_tokens), "--ignore-eos"]}
+                for turn in range(args.rounds):
+                    for side in list(sides)[::1 if turn % 2 == 0 else -1]:
+                        row, share = run(commands[side], os.path.join(folder, "result.json"))
+                        sides[side].append(row["output_tps"])
+                        failed |= row.get("num_failed", 0) > 0
+                        if side == "api":
+                            client.append(share / os.cpu_count())
                 engine, api = (statistics.median(sides[side]) for side in ("engine", "api"))
                 share = statistics.median(client)
-                ratio = api / engine
-                print(f"concurrency {concurrency}: engine {engine:.1f} tok/s {[round(x) for x in sides['engine']]}, API {api:.1f} "
-                      f"tok/s {[round(x) for x in sides['api']]}; ratio {ratio:.3f}; the client had {100 * share:.1f} % of the "
+                ratios = [b / a for a, b in zip(sides["engine"], sides["api"])]
+                ratio = statistics.median(ratios)
+                print(f"concurrency {concurrency}: engine {engine:.1f} tok/s, API {api:.1f} tok/s (medians of {args.rounds}); ratios of "
+                      f"the rounds {[round(x, 2) for x in ratios]}, median {ratio:.3f}; the client had {100 * share:.1f} % of the "
                       f"cores, without it {ratio / (1 - share):.3f}", flush=True)
                 failed |= ratio / (1 - share) < 0.97
         finally:
