@@ -15,7 +15,7 @@ import tempfile
 BASE = {"base"}
 ENGINE_PARTS = {"engine/request", "engine/tokenizer", "engine/admission", "engine/scheduler", "engine/kvcache",
                 "engine/batch", "engine/model", "engine/kernels", "engine/sampling", "engine/gguf", "engine/tensor",
-                "engine/synthetic", "engine/safetensors"}
+                "engine/synthetic", "engine/safetensors", "engine/lora"}
 
 # folder -> folders it may include besides itself
 MAY_INCLUDE = {
@@ -23,6 +23,7 @@ MAY_INCLUDE = {
     "engine/tensor": BASE,
     "engine/gguf": BASE | {"engine/tensor"},
     "engine/safetensors": BASE | {"engine/gguf", "engine/tensor"},
+    "engine/lora": BASE | {"engine/safetensors", "engine/gguf", "engine/tensor"},
     "engine/kernels": BASE | {"engine/tensor"},
     "engine/tokenizer": BASE | {"engine/gguf"},
     "engine/synthetic": BASE | {"engine/gguf", "engine/tokenizer", "engine/tensor"},
@@ -33,7 +34,8 @@ MAY_INCLUDE = {
     "engine/request": BASE | {"engine/kvcache", "engine/sampling", "engine/grammar"},
     "engine/admission": BASE | {"engine/request"},
     "engine/scheduler": BASE | {"engine/request", "engine/kvcache"},
-    "engine/model": BASE | {"engine/batch", "engine/kvcache", "engine/kernels", "engine/gguf", "engine/tensor"},
+    "engine/model": BASE | {"engine/batch", "engine/kvcache", "engine/kernels", "engine/gguf", "engine/tensor",
+                     "engine/lora"},
     "engine": BASE | ENGINE_PARTS | {"engine/grammar"},
     "net/http": BASE,
     "net/openai": BASE,
@@ -61,7 +63,7 @@ OWNERS = [
     (re.compile(r"^spdlog/"), {"base"}),
     (re.compile(r"^immintrin\.h"), {"engine/kernels"}),
 ]
-JSON_USERS = {"base", "engine/safetensors", "cli", "server", "net/openai", "perf/recorder", "perf/report",
+JSON_USERS = {"base", "engine/safetensors", "engine/lora", "cli", "server", "net/openai", "perf/recorder", "perf/report",
               "perf/statistics", "perf/driver", "perf/workload"}  # the last: datasets are JSON
 ISA_FOLDERS = re.compile(r"engine/kernels/(generic|avx2|avx512vnni|avx512bf16|amx)/")
 ISA_MAY_INCLUDE = {"engine/kernels/isa_abi.h", "immintrin.h", "cstdint", "cstddef"}

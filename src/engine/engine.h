@@ -34,12 +34,19 @@ namespace weir {
 
 enum class SchedulerPolicy { kContinuous, kSequential };
 
+// A LoRA adapter: requests choose it by its number, from 1 on.
+struct AdapterSpec {
+  std::string name;
+  std::string path;
+};
+
 struct EngineOptions {
   std::string model_path;
   std::optional<SyntheticSpec> synthetic;                   // instead of a file
   LoadQuantization quantization = LoadQuantization::kNone;  // of a Hugging Face directory
   std::string quantized_cache;  // folder where quantized weights are kept between starts; empty: nowhere
   WeightStorage weights = WeightStorage::kRepack;
+  std::vector<AdapterSpec> adapters = {};
   int num_threads = 0;              // 0: all cores
   int max_num_seqs = 0;             // 0: automatic, which is 32
   int max_num_batched_tokens = 0;   // 0: automatic, which is 512; never below max_num_seqs

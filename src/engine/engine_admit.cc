@@ -124,6 +124,10 @@ Status Engine::State::CheckFits(const Request& request) const {
                fmt::format("token id {} of the prompt is not in the vocabulary of {} tokens", id, vocab_size))
         .WithParam("prompt");
   }
+  if (request.adapter < 0 || static_cast<size_t>(request.adapter) > options.adapters.size())
+    return InvalidArgument(fmt::format("there is no adapter {}, only {} of them", request.adapter,
+                                       options.adapters.size()))
+        .WithParam("model");
   const int least = request.prompt_logprobs ? 0 : 1;
   if (request.max_tokens < least) {
     return InvalidArgument(fmt::format("max_tokens is {}, expected at least {}", request.max_tokens, least))
@@ -152,7 +156,7 @@ std::unique_ptr<Sequence> Engine::State::MakeSequence(Request request, EventSink
   sequence->sampler = std::make_unique<SamplerState>(request.sampling, request.prompt);
   if (request.grammar != nullptr) sequence->matcher = std::make_unique<GrammarMatcher>(request.grammar);
   if (prefix_cache != nullptr)
-    sequence->block_hashes = prefix_cache->HashBlocks(request.owner.salt, request.prompt);
+    sequence->block_hashes = prefix_cache->HashBlocks(request.prefix_salt(), request.prompt);
   if (!options.bounded_queue) {
     // The reference study's server knows neither deadlines nor classes.
     request.service_class = RequestClass::kDefault;
@@ -178,7 +182,7 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
   }
   // What is in the cache costs nothing; should it be evicted before the request runs, the step corrects the account.
   const int64_t num_cached =
-      request.prompt_logprobs ? 0 : CountCachedTokens(request.owner.salt, request.prompt);
+      request.prompt_logprobs ? 0 : CountCachedTokens(request.prefix_salt(), request.prompt);
   const int64_t num_uncached = static_cast<int64_t>(request.prompt.size()) - num_cached;
   const std::optional<Duration> budget =
       Until(request.first_token_deadline ? request.first_token_deadline : request.deadline, now);

@@ -25,7 +25,7 @@ void Engine::State::BuildBatch() {
     const bool wants_all = scores != nullptr && static_cast<int>(scores->size()) < sequence.num_prompt_tokens;
     batch.AddSequence(sequence.in_prompt() ? TokenOrigin::kPrompt : TokenOrigin::kGenerated,
                       sequence.tokens.data(), sequence.num_computed_tokens, entry.num_scheduled_tokens,
-                      sequence.table, entry.samples, wants_all);
+                      sequence.table, entry.samples, wants_all, sequence.request.adapter);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
+#include "engine/lora/lora_adapter.h"
 #include "engine/memory_plan.h"
 #include "engine/safetensors/model_directory.h"
 #include "engine/scheduler/continuous.h"
@@ -66,6 +67,15 @@ std::unique_ptr<ChatTemplate> LoadChatTemplate(const ModelFile& file, const Toke
   return nullptr;
 }
 
+Result<std::vector<LoraAdapter>> OpenAdapters(const std::vector<AdapterSpec>& specs) {
+  std::vector<LoraAdapter> adapters;
+  for (const AdapterSpec& spec : specs) {
+    WEIR_ASSIGN_OR_RETURN(LoraAdapter adapter, LoraAdapter::Open(spec.path));
+    adapters.push_back(std::move(adapter));
+  }
+  return adapters;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
@@ -88,6 +98,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
                          .itl_objective = s.options.itl_objective};
   // What the door believes to be slots must be slots.
   if (options.policy == SchedulerPolicy::kSequential) limits.max_num_seqs = 1;
+  WEIR_ASSIGN_OR_RETURN(const std::vector<LoraAdapter> adapters, OpenAdapters(options.adapters));
   ModelOptions model_options{.num_threads = options.num_threads,
                              .max_rows = limits.max_num_batched_tokens,
                              .max_logit_rows = limits.max_num_seqs + limits.max_prompt_logit_rows,
@@ -96,6 +107,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
                              .isa = options.isa,
                              .storage = options.weights,
                              .on_progress = options.on_progress};
+  for (const LoraAdapter& adapter : adapters) model_options.adapters.push_back(&adapter);
   WEIR_ASSIGN_OR_RETURN(s.model, Model::Load(*s.file, model_options));
   s.options.num_threads = s.model->num_threads();
 

@@ -4,6 +4,8 @@
 
 #include "engine/engine.h"
 #include "tests/support/engine_harness.h"
+#include "tests/support/gguf_writer.h"
+#include "tests/support/temp_file.h"
 
 namespace weir {
 namespace {
@@ -156,6 +158,56 @@ TEST(EnginePrefixTest, EvictsOldPromptsInsteadOfRefusingNewOnes) {
     EXPECT_EQ(engine->CountCachedTokens(0, request.prompt), 80);
   }
   EXPECT_EQ(engine->CountCachedTokens(0, Greedy(0, 90, 6).prompt), 0);
+}
+
+// One adapter moves the keys of the first layer, so a block that was shared would change the answer.
+TEST(EnginePrefixTest, AdaptersShareNoBlocksAndAnswerAsAlone) {
+  Rng rng(3);
+  GgufWriter writer;
+  writer.SetString("general.architecture", "llama");
+  writer.SetString("general.type", "adapter");
+  writer.SetString("adapter.type", "lora");
+  writer.SetFloat32("adapter.lora.alpha", 8.0f);
+  const auto add = [&](const std::string& name, std::vector<uint64_t> dims) {
+    std::string data;
+    for (uint64_t i = 0; i < dims[0] * dims[1]; ++i)
+      AppendRaw(&data, static_cast<float>(rng.NextDouble() - 0.5));
+    writer.AddTensor(name, std::move(dims), DType::kF32, data);
+  };
+  for (const char* part : {"attn_k", "attn_v"}) {
+    add("blk.0." + std::string(part) + ".weight.lora_a", {64, 4});
+    add("blk.0." + std::string(part) + ".weight.lora_b", {4, 32});
+  }
+  const TempFile adapter(writer.Build());
+  EngineOptions options = Options();
+  options.adapters = {{"one", adapter.path()}, {"two", adapter.path()}};
+  std::vector<Request> requests;
+  std::vector<Answer> alone;
+  for (int i = 0; i < 3; ++i) {
+    requests.push_back(Greedy(5, 60, 8));
+    requests.back().adapter = i;
+    EngineOptions no_cache = options;
+    no_cache.prefix_cache = false;
+    alone.push_back(Alone(no_cache, requests.back()));
+  }
+  EXPECT_NE(alone[0].tokens, alone[1].tokens);
+  EXPECT_EQ(alone[1].tokens, alone[2].tokens);
+  const auto engine = MakeEngine(options);
+  for (const int expected : {0, 48}) {
+    for (int i = 0; i < 3; ++i) {
+      const auto stream = MustSubmit(*engine, requests[i]);
+      EXPECT_EQ(RunAll(*engine, {stream})[0].tokens, alone[i].tokens);
+      EXPECT_EQ(stream->ledger().num_cached_tokens, expected) << i;
+    }
+  }
+  std::vector<std::shared_ptr<RequestStream>> streams;
+  for (const Request& request : requests) streams.push_back(MustSubmit(*engine, request));
+  const std::vector<Answer> together = RunAll(*engine, streams);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(together[i].tokens, alone[i].tokens);
+  Request unknown = requests[0];
+  unknown.adapter = 3;
+  EXPECT_EQ(engine->Submit(Reservation(), unknown, nullptr).refused.status.code(),
+            StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ Status GenerationExchange::Parse(const std::string& body) {
 int64_t GenerationExchange::NumCachedTokens(const PlannedPrompt& prompt) const {
   // Scores need the logits of every prompt token, so nothing is skipped.
   if (plan_->shape.prompt_logprobs) return 0;
-  return engine_->CountCachedTokens(plan_->shape.owner.salt, prompt.tokens);
+  return engine_->CountCachedTokens(plan_->shape.prefix_salt(), prompt.tokens);
 }
 
 void GenerationExchange::Constrain() {

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/rng.h"
+#include "engine/lora/lora_adapter.h"
 #include "engine/model/model.h"
 
 namespace weir {
@@ -30,8 +32,13 @@ struct ExpectedLogits {
   std::vector<float> logits;
 };
 
-inline ExpectedLogits ReadExpectedLogits(const std::string& name) {
-  std::ifstream in(GoldenArchitecture(name + ".logits"), std::ios::binary);
+inline std::string GoldenAdapter(const std::string& name) {
+  return std::string(WEIR_SOURCE_DIR "/tests/golden/adapters/") + name;
+}
+
+inline ExpectedLogits ReadExpectedLogits(const std::string& name, bool of_adapter = false) {
+  std::ifstream in((of_adapter ? GoldenAdapter(name) : GoldenArchitecture(name)) + ".logits",
+                   std::ios::binary);
   ExpectedLogits expected;
   int32_t sizes[2] = {};
   in.read(reinterpret_cast<char*>(sizes), sizeof(sizes));
@@ -51,6 +58,14 @@ struct RunnerSetting {
   int threads = 1;
   KvDtype kv_dtype = KvDtype::kF16;
   WeightStorage storage = WeightStorage::kRepack;
+  std::vector<const LoraAdapter*> adapters = {};
+};
+
+// A sequence among several that are computed together.
+struct Lane {
+  std::vector<int32_t> tokens;
+  int adapter = 0;
+  TokenOrigin origin = TokenOrigin::kPrompt;  // prompts come first
 };
 
 class ArchitectureRunner {
@@ -63,6 +78,7 @@ class ArchitectureRunner {
     options.max_logit_rows = 64;
     options.kv_dtype = setting.kv_dtype;
     options.storage = setting.storage;
+    options.adapters = setting.adapters;
     auto model = Model::Load(file, options);
     EXPECT_TRUE(model.has_value()) << model.error().message();
     model_ = *std::move(model);
@@ -75,7 +91,7 @@ class ArchitectureRunner {
 
   // Logits of every position, in chunks of the given sizes, the last one again and again.
   std::vector<float> Run(const std::vector<int32_t>& tokens, const std::vector<int>& chunks,
-                         TokenOrigin origin = TokenOrigin::kPrompt) {
+                         TokenOrigin origin = TokenOrigin::kPrompt, int adapter = 0) {
     BlockTable table;
     table.Cover(pool_, static_cast<int64_t>(tokens.size()));
     std::vector<float> all;
@@ -85,7 +101,7 @@ class ArchitectureRunner {
       const int count =
           std::min(chunks[std::min(next++, chunks.size() - 1)], static_cast<int>(tokens.size()) - first);
       Batch batch;
-      batch.AddSequence(origin, tokens.data(), first, count, table, true, true);
+      batch.AddSequence(origin, tokens.data(), first, count, table, true, true, adapter);
       std::vector<float> logits(static_cast<size_t>(count) * columns);
       std::vector<RowMaximum> maxima(static_cast<size_t>(count));
       model_->Forward(batch, kv_, MatrixView<float>(logits.data(), count, static_cast<int64_t>(columns)),
@@ -100,6 +116,43 @@ class ArchitectureRunner {
       first += count;
     }
     table.Free(pool_);
+    return all;
+  }
+
+  // Logits of every position of every lane, each taking 1 to 9 tokens of every step.
+  std::vector<std::vector<float>> RunTogether(const std::vector<Lane>& lanes, uint64_t seed) {
+    Rng rng(seed);
+    const auto columns = static_cast<size_t>(model_->config().vocab_size);
+    std::vector<BlockTable> tables(lanes.size());
+    std::vector<std::vector<float>> all(lanes.size());
+    std::vector<int> done(lanes.size());
+    for (size_t i = 0; i < lanes.size(); ++i)
+      tables[i].Cover(pool_, static_cast<int64_t>(lanes[i].tokens.size()));
+    while (true) {
+      Batch batch;
+      std::vector<size_t> lane_of_row;
+      for (size_t i = 0; i < lanes.size(); ++i) {
+        const int left = static_cast<int>(lanes[i].tokens.size()) - done[i];
+        const int count = std::min(left, 1 + static_cast<int>(rng.NextBelow(9)));
+        if (count == 0) continue;
+        batch.AddSequence(lanes[i].origin, lanes[i].tokens.data(), done[i], count, tables[i], true, true,
+                          lanes[i].adapter);
+        done[i] += count;
+        lane_of_row.insert(lane_of_row.end(), static_cast<size_t>(count), i);
+      }
+      if (lane_of_row.empty()) break;
+      std::vector<float> logits(lane_of_row.size() * columns);
+      model_->Forward(batch, kv_,
+                      MatrixView<float>(logits.data(), static_cast<int64_t>(lane_of_row.size()),
+                                        static_cast<int64_t>(columns)),
+                      {});
+      for (size_t row = 0; row < lane_of_row.size(); ++row) {
+        const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(row * columns);
+        all[lane_of_row[row]].insert(all[lane_of_row[row]].end(), begin,
+                                     begin + static_cast<std::ptrdiff_t>(columns));
+      }
+    }
+    for (BlockTable& table : tables) table.Free(pool_);
     return all;
   }
 

@@ -15,7 +15,7 @@ void Batch::Clear() {
 }
 
 void Batch::AddSequence(TokenOrigin origin, const int32_t* sequence_tokens, int first_position, int count,
-                        const BlockTable& table, bool wants_last_logits, bool wants_all_logits) {
+                        const BlockTable& table, bool wants_last_logits, bool wants_all_logits, int adapter) {
   DCHECK(first_position >= 0 && count > 0);
   if (origin == TokenOrigin::kPrompt) {
     DCHECK(num_prompt_rows == num_rows());
@@ -24,6 +24,7 @@ void Batch::AddSequence(TokenOrigin origin, const int32_t* sequence_tokens, int 
   BatchSequence sequence;
   sequence.first_row = num_rows();
   sequence.num_rows = count;
+  sequence.adapter = adapter;
   sequence.context_length = first_position + count;
   sequence.first_block = static_cast<int>(block_ids.size());
   sequence.num_blocks = BlocksFor(sequence.context_length);

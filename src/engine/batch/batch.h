@@ -23,6 +23,7 @@ struct BatchSequence {
   int context_length = 0;  // tokens in the cache once this step's rows are written
   int first_block = 0;     // index into Batch::block_ids
   int num_blocks = 0;
+  int adapter = 0;  // of its rows: 0 none, else the model's first, second, ...
 };
 
 struct Batch {
@@ -38,7 +39,8 @@ struct Batch {
   void Clear();
   // Appends rows for tokens[first_position .. first_position + count) of a sequence whose table covers them.
   void AddSequence(TokenOrigin origin, const int32_t* sequence_tokens, int first_position, int count,
-                   const BlockTable& table, bool wants_last_logits, bool wants_all_logits = false);
+                   const BlockTable& table, bool wants_last_logits, bool wants_all_logits = false,
+                   int adapter = 0);
 };
 
 }  // namespace weir

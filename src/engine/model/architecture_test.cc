@@ -9,10 +9,9 @@
 #include "base/rng.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/model.h"
-#include "engine/tensor/dequantize.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/golden_architectures.h"
-#include "tests/support/quantize.h"
+#include "tests/support/requantized.h"
 #include "tests/support/temp_file.h"
 
 namespace weir {
@@ -23,25 +22,6 @@ std::vector<int> RandomChunks(uint64_t seed) {
   std::vector<int> chunks;
   for (int i = 0; i < 64; ++i) chunks.push_back(static_cast<int>(1 + rng.NextDouble() * 20));
   return chunks;
-}
-
-// A file's model with its matrices in another type.
-GgufWriter Requantized(const ModelFile& file, DType dtype) {
-  GgufWriter out;
-  for (const MetadataEntry& entry : file.metadata()) {
-    std::string value(reinterpret_cast<const char*>(entry.data.data()), entry.data.size());
-    if (entry.type == MetadataType::kString) {
-      out.SetString(entry.key, entry.strings.front());
-    } else {
-      out.SetRaw(entry.key, static_cast<uint32_t>(entry.type), value);
-    }
-  }
-  for (const TensorInfo& tensor : file.tensors()) {
-    const std::vector<float> values = DequantizeAll(tensor.dtype, tensor.data, tensor.num_elements());
-    const DType to = tensor.dims.size() > 1 ? dtype : DType::kF32;
-    out.AddTensor(tensor.name, tensor.dims, to, Quantize(to, values));
-  }
-  return out;
 }
 
 class ArchitectureTest : public testing::TestWithParam<std::string> {

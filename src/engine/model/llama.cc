@@ -93,12 +93,13 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
   model->attention_ = AttentionPlan(sizes);
   if (config.num_experts > 0)
     model->experts_ = ExpertPlan(max_rows, config.num_experts, config.experts_per_row);
+  WEIR_ASSIGN_OR_RETURN(model->lora_, LoraStep::Create(options.adapters, config, kernels, max_rows));
   model->cost_ = CostOf(model->weights_, config);
   return std::unique_ptr<Model>(std::move(model));
 }
 
 int64_t LlamaModel::memory_bytes() const {
-  return static_cast<int64_t>(weights_.buffer.size() + scratch_.buffer.size());
+  return static_cast<int64_t>(weights_.buffer.size() + scratch_.buffer.size()) + lora_.memory_bytes();
 }
 
 void LlamaModel::set_profile(StepProfile* profile) {
@@ -129,6 +130,9 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
   DCHECK(rows <= scratch_.max_rows);
   num_prompt_rows_ = kernels_->prompts == nullptr ? 0 : batch.num_prompt_rows;
   DivideRows(rows);
+  lora_.Begin(batch);
+  // What adapters multiply are the floats.
+  const bool tiles_suffice = lora_.empty();
   Enter(StepSegment::kEmbed);
   Embed(batch);
   Enter(StepSegment::kAttention);
@@ -137,25 +141,27 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
   const int q_columns = config_.num_heads * config_.head_dim;
   for (int i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
-    NormAndQuantize(nullptr, rows, layer.attention_norm.data(), AllQuantized({&layer.q, &layer.k, &layer.v}));
+    NormAndQuantize(nullptr, rows, layer.attention_norm.data(),
+                    tiles_suffice && AllQuantized({&layer.q, &layer.k, &layer.v}));
     ProjectHeads(batch, layer, kv, i);
     Attend(batch, kv, i, layer);
     Enter(StepSegment::kMatmulOut);
     AddProduct(layer.o,
                {scratch_.attended_tiles, scratch_.attended, rows, q_columns, nullptr, num_prompt_rows_},
-               layer.post_attention_norm);
+               layer.post_attention_norm, i, LoraTarget::kO);
     if (config_.num_experts > 0) {
       NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), false);
       FeedForwardOfExperts(layer, rows);
       continue;
     }
-    NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), AllQuantized({&layer.gate, &layer.up}));
-    FeedForward(layer, rows);
+    NormAndQuantize(nullptr, rows, layer.ffn_norm.data(),
+                    tiles_suffice && AllQuantized({&layer.gate, &layer.up}));
+    FeedForward(layer, i, rows);
     Enter(StepSegment::kMatmulFfn);
     AddProduct(layer.down,
                {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, scratch_.ffn_residual_tiles,
                 num_prompt_rows_},
-               layer.post_ffn_norm);
+               layer.post_ffn_norm, i, LoraTarget::kDown);
   }
   ComputeLogits(batch, logits, maxima);
 }
@@ -212,19 +218,24 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   const Activations input{scratch_.normed_tiles, scratch_.normed, rows,
                           config_.hidden_size,   nullptr,         num_prompt_rows_};
   Enter(StepSegment::kMatmulQkv);
+  if (!lora_.empty())
+    lora_.Shrink(*pool_, layer_index, {LoraTarget::kQ, LoraTarget::kK, LoraTarget::kV}, scratch_.normed,
+                 config_.hidden_size);
   RunOnRanges(q_units + 2 * kv_units, [&](RowRange range, int unit, int thread_index) {
     Enter(StepSegment::kMatmulQkv, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     const Activations part = RowsOf(input, range.first, range.count);
-    const auto multiply = [&](const PackedMatrix& matrix, int index, int columns, float* y, int64_t stride) {
+    const auto multiply = [&](const PackedMatrix& matrix, LoraTarget target, int index, int columns, float* y,
+                              int64_t stride) {
       const int first = index * columns / matrix.strip_rows;
       const int last = ((index + 1) * columns + matrix.strip_rows - 1) / matrix.strip_rows;
       MultiplyStrips(*kernels_, matrix, part, first, last, y, stride, false, thread.strip);
+      lora_.Add(layer_index, target, range.first, range.count, first, last, y, stride);
     };
     if (unit < q_units) {
       const int64_t stride = int64_t{config_.num_heads} * dim;
-      multiply(layer.q, unit, q_unit, scratch_.queries + range.first * stride + int64_t{unit} * q_unit,
-               stride);
+      multiply(layer.q, LoraTarget::kQ, unit, q_unit,
+               scratch_.queries + range.first * stride + int64_t{unit} * q_unit, stride);
       Enter(StepSegment::kRopeKvWrite, thread_index);
       for (int i = 0; i < q_unit / dim; ++i)
         FinishQueryHead(layer, KindOf(layer_index).rope, unit * q_unit / dim + i, range);
@@ -232,7 +243,8 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
     }
     const bool is_key = unit - q_units < kv_units;
     const int index = (unit - q_units) % kv_units;
-    multiply(is_key ? layer.k : layer.v, index, kv_unit, thread.columns, kv_unit);
+    multiply(is_key ? layer.k : layer.v, is_key ? LoraTarget::kK : LoraTarget::kV, index, kv_unit,
+             thread.columns, kv_unit);
     Enter(StepSegment::kRopeKvWrite, thread_index);
     for (int i = 0; i < kv_unit / dim; ++i) {
       const int head = index * kv_unit / dim + i;
@@ -245,7 +257,7 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   });
 }
 
-void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
+void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num_rows) {
   const int strips_per_unit = kFfnUnitColumns / layer.gate.strip_rows;
   const int units = (config_.ffn_size + kFfnUnitColumns - 1) / kFfnUnitColumns;
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows,
@@ -254,6 +266,10 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
                          scratch_.ffn_residual_tiles, num_prompt_rows_};
   const float largest = LargestFor(layer.down, kStreamError);
   Enter(StepSegment::kMatmulFfn);
+  if (!lora_.empty())
+    lora_.Shrink(*pool_, layer_index, {LoraTarget::kGate, LoraTarget::kUp}, scratch_.normed,
+                 config_.hidden_size);
+  const bool keeps_floats = lora_.Adapts(layer_index, LoraTarget::kDown);
   RunOnRanges(units, [&](RowRange range, int unit, int thread_index) {
     Enter(StepSegment::kMatmulFfn, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
@@ -264,6 +280,8 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
     const int last = std::min(first + strips_per_unit, layer.gate.num_strips());
     MultiplyStrips(*kernels_, layer.gate, part, first, last, gate, kFfnUnitColumns, false, thread.strip);
     MultiplyStrips(*kernels_, layer.up, part, first, last, up, kFfnUnitColumns, false, thread.strip);
+    lora_.Add(layer_index, LoraTarget::kGate, range.first, range.count, first, last, gate, kFfnUnitColumns);
+    lora_.Add(layer_index, LoraTarget::kUp, range.first, range.count, first, last, up, kFfnUnitColumns);
     Enter(StepSegment::kNormQuantize, thread_index);
     const int first_column = unit * kFfnUnitColumns;
     const int columns = std::min(kFfnUnitColumns, config_.ffn_size - first_column);
@@ -276,10 +294,17 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
                                        into.tiles + PromptTileBytes(range.first, config_.ffn_size) +
                                            PromptTileBytes(kPromptTileRows, first_column),
                                        PromptTileBytes(kPromptTileRows, config_.ffn_size));
+    if (keeps_floats)
+      lora_.ForEachRow(range.first, prompt_rows, [&](int row) {
+        const int64_t at = int64_t{row - range.first} * kFfnUnitColumns;
+        kernels_->silu_multiply(gate + at, up + at, columns,
+                                scratch_.ffn + int64_t{row} * config_.ffn_size + first_column);
+      });
     for (int i = prompt_rows; i < range.count; ++i) {
       const int row = range.first + i;
       float* gate_row = gate + int64_t{i} * kFfnUnitColumns;
-      float* out = quantized ? gate_row : scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;
+      float* const floats = scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;
+      float* out = quantized && !keeps_floats ? gate_row : floats;
       (gelu ? kernels_->gelu_multiply : kernels_->silu_multiply)(gate_row, up + int64_t{i} * kFfnUnitColumns,
                                                                  columns, out);
       if (quantized)
@@ -290,7 +315,8 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int num_rows) {
 }
 
 void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input,
-                            const std::vector<float>& norm) {
+                            const std::vector<float>& norm, int layer_index, LoraTarget target) {
+  if (!lora_.empty()) lora_.Shrink(*pool_, layer_index, {target}, input.x, input.columns);
   const int threads = pool_->num_threads();
   const int per_unit = input.prompt_rows > 0 ? PromptStripsPerUnit(matrix.num_strips(), threads)
                                              : StripsPerUnit(matrix.num_strips(), threads);
@@ -298,10 +324,11 @@ void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input
   float* const into = norm.empty() ? scratch_.hidden : scratch_.sublayer;
   RunOnRanges(units, [&](RowRange range, int unit, int thread) {
     const int first = unit * per_unit;
-    MultiplyStrips(*kernels_, matrix, RowsOf(input, range.first, range.count), first,
-                   std::min(first + per_unit, matrix.num_strips()),
-                   into + int64_t{range.first} * config_.hidden_size + int64_t{first} * matrix.strip_rows,
+    const int last = std::min(first + per_unit, matrix.num_strips());
+    float* const y = into + int64_t{range.first} * config_.hidden_size + int64_t{first} * matrix.strip_rows;
+    MultiplyStrips(*kernels_, matrix, RowsOf(input, range.first, range.count), first, last, y,
                    config_.hidden_size, norm.empty(), scratch_.threads[static_cast<size_t>(thread)].strip);
+    lora_.Add(layer_index, target, range.first, range.count, first, last, y, config_.hidden_size);
   });
   if (!norm.empty()) AddNormed(norm, input.rows);
 }

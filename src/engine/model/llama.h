@@ -17,6 +17,7 @@
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/attention_plan.h"
 #include "engine/model/expert_plan.h"
+#include "engine/model/lora_step.h"
 #include "engine/model/model.h"
 #include "engine/model/rope_table.h"
 #include "engine/model/scratch.h"
@@ -83,7 +84,7 @@ class LlamaModel final : public Model {
   void StoreValueHead(const Batch& batch, KvStorage& kv, const LayerWeights& layer, int layer_index, int head,
                       RowRange rows, float* values, int stride);
   void Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer);
-  void FeedForward(const LayerWeights& layer, int num_rows);
+  void FeedForward(const LayerWeights& layer, int layer_index, int num_rows);
   // llama_experts.cc: the same where a layer has experts, added to the residual stream.
   void FeedForwardOfExperts(const LayerWeights& layer, int num_rows);
   void RouteRows(const LayerWeights& layer, int num_rows);
@@ -92,7 +93,8 @@ class LlamaModel final : public Model {
   Activations OfShare(const ExpertPlan::Share& share, unsigned char* tiles, const float* x, int columns,
                       unsigned char* residual_tiles) const;
   // Adds to the residual stream, through `norm` unless it is empty.
-  void AddProduct(const PackedMatrix& matrix, const Activations& input, const std::vector<float>& norm);
+  void AddProduct(const PackedMatrix& matrix, const Activations& input, const std::vector<float>& norm,
+                  int layer_index, LoraTarget target);
   void AddNormed(const std::vector<float>& norm, int num_rows);
   const LayerKind& KindOf(int layer) const { return config_.layers[static_cast<size_t>(layer)]; }
   void ComputeLogits(const Batch& batch, MatrixView<float> logits, std::span<RowMaximum> maxima);
@@ -107,6 +109,7 @@ class LlamaModel final : public Model {
   Scratch scratch_;
   int num_prompt_rows_ = 0;  // of the running pass, where prompts have kernels of their own
   std::vector<RowRange> row_ranges_;
+  LoraStep lora_;
   AttentionPlan attention_;
   ExpertPlan experts_;  // of the running layer
   StepProfile* profile_ = nullptr;

@@ -100,6 +100,8 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
                          static_cast<int32_t>(stride), nullptr,           num_prompt_rows_};
   // Else the whole row is quantized when all its heads are there.
   const bool quantize_here = columns % 32 == 0 && layer.o.quantized();
+  // Adapters multiply the floats.
+  const bool keeps_floats = !quantize_here || lora_.Adapts(layer_index, LoraTarget::kO);
   const std::vector<AttentionTask>& tasks = attention_.tasks();
   const auto tile_of = [&](const AttentionTask& task) -> const AttentionTile& {
     return attention_.tiles()[static_cast<size_t>(task.tile)];
@@ -113,9 +115,9 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     IsaAttention args;
     args.q = scratch_.queries + row * stride + first_column;
     args.q_stride = stride;
-    args.out = quantize_here ? scratch_.threads[static_cast<size_t>(thread)].attended
-                             : scratch_.attended + row * stride + first_column;
-    args.out_stride = quantize_here ? columns : stride;
+    args.out = keeps_floats ? scratch_.attended + row * stride + first_column
+                            : scratch_.threads[static_cast<size_t>(thread)].attended;
+    args.out_stride = keeps_floats ? stride : columns;
     args.rows = tile.num_rows;
     args.group = group;
     args.head_dim = config_.head_dim;

@@ -22,6 +22,7 @@
 #include "engine/kernels/row_maximum.h"
 #include "engine/kernels/step_profile.h"
 #include "engine/kvcache/kv_storage.h"
+#include "engine/lora/lora_adapter.h"
 #include "engine/model/model_config.h"
 #include "engine/tensor/matrix_view.h"
 
@@ -41,7 +42,9 @@ struct ModelOptions {
   KvDtype kv_dtype = KvDtype::kF16;
   std::string isa;  // "", "generic", "avx2", "avx512vnni", "amx"; the variable WEIR_ISA is the default
   WeightStorage storage = WeightStorage::kRepack;  // kMmap: the ModelFile outlives the model
-  std::function<void(double)> on_progress;         // loading, 0 to 1
+  // Of BatchSequence::adapter 1, 2, ...; not needed any more once the model is loaded.
+  std::vector<const LoraAdapter*> adapters = {};
+  std::function<void(double)> on_progress;  // loading, 0 to 1
 };
 
 // What one token costs, for physical limits: bytes read per step and multiplications per token by weight type.
@@ -83,7 +86,7 @@ class Model {
 
   virtual const ModelConfig& config() const = 0;
   virtual const ModelCost& cost() const = 0;
-  virtual int64_t memory_bytes() const = 0;  // packed weights and scratch
+  virtual int64_t memory_bytes() const = 0;  // packed weights, adapters and scratch
   virtual const WeightFacts& weight_facts() const = 0;
   virtual std::string isa() const = 0;  // kernel path in use
   virtual int num_threads() const = 0;

@@ -30,10 +30,15 @@ struct Request {
   int num_prompt_top = 0;               // and of the most likely ones in its place
   // The output is a text of it, and ends with it: over min_tokens, ignore_eos and bad_words. Null: free text.
   std::shared_ptr<Grammar> grammar;
+  int adapter = 0;  // 0: the model itself; else EngineOptions::adapters from 1 on
   RequestClass service_class = RequestClass::kDefault;
   std::optional<TimePoint> deadline;              // whole request
   std::optional<TimePoint> first_token_deadline;  // refused while still queued after this
   Ledger ledger;                                  // begun by whoever received it; the engine continues it
+
+  // Of the prefix cache. One owner's adapters all have different ones, since the factor is odd: what an adapter computed
+  // is never found for another.
+  uint64_t prefix_salt() const { return owner.salt ^ static_cast<uint64_t>(adapter) * 0x9e3779b97f4a7c15u; }
 };
 
 }  // namespace weir

@@ -66,7 +66,7 @@ struct Sequence {
 
  private:
   PromptPrefix PrefixOf(size_t num_blocks) const {
-    return {request.owner.salt, tokens, std::span(block_hashes).first(num_blocks)};
+    return {request.prefix_salt(), tokens, std::span(block_hashes).first(num_blocks)};
   }
 };
 
