@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Write tests/golden/tokenizer_families: small tokenizers set up as each family's is, and the ids that `tokenizers` gives.
 
-usage: update_golden_tokenizer_families.py [--out DIR] [--strings N]
+usage: update_golden_tokenizer_families.py [--out DIR] [--strings N] [NAME ...]
 
 Per family NAME: NAME/tokenizer.json, trained on texts of this repository, and NAME/cases.jsonl with lines
 [special, text, ids]: special 1 encodes special tokens that the text names, 0 keeps them as text. The committed cases are
 600 per family; --strings 20000 --out SOMEWHERE makes the large set, which the test reads from WEIR_TOKENIZER_FAMILIES.
 
-Runs in an environment with tokenizers; the version used is in SOURCE.md.
+Runs in an environment with tokenizers and sentencepiece; the versions used are in SOURCE.md.
 """
 import argparse
+import io
 import json
 import pathlib
 import random
+import re
+import tempfile
 import unicodedata
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -21,6 +24,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
           r"|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+CASED = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+CONTRACTIONS"
+         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*CONTRACTIONS|\p{N}NUMBERS"
+         r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+GPT4O = CASED.replace("CONTRACTIONS", "(?i:'s|'t|'re|'ve|'m|'ll|'d)?").replace("NUMBERS", "{1,3}")
+TEKKEN = CASED.replace("CONTRACTIONS", "").replace("NUMBERS", "")
 VOCABULARY = 1500
 SPACE = "\u2581"
 FOREIGN = ["Zażółć gęślą jaźń, мир труд май, 漢字仮名交じり文 中文分词, العربية, हिन्दी भाषा", "ﬁ ½ Å Å é é ñ 한글 한글 ẛ̣",
@@ -72,6 +80,9 @@ def sentence_piece(normalizer, pieces, specials, added=(), bos="<s>", strip=Fals
         tokenizer.normalizer = normalizer
     if pieces:
         tokenizer.pre_tokenizer = pieces
+    parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    prefixed = pieces is None or "Metaspace" in type(pieces).__name__
+    tokenizer.decoder = decoders.Sequence(parts + [decoders.Strip(" ", 1, 0)] if prefixed else parts)
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False,
                                              rstrip=strip and text.startswith("<|")) for text in specials])
     if added:
@@ -81,7 +92,64 @@ def sentence_piece(normalizer, pieces, specials, added=(), bos="<s>", strip=Fals
     return tokenizer
 
 
-def families():
+# Some of Unicode's compatibility forms, as SentencePiece compiles them; a table of all of them has 240 kB.
+RULES = {"\u00a0": " ", "\u3000": " ", "\t": " ", "\n": " ", "\r": " ", "\u2003": " ", "\ufb01": "fi", "\u00bd": "1\u20442",
+         "\u2126": "\u03a9", "e\u0301": "\u00e9", "a\u0327": "a", "\u1e9b\u0323": "\u1e69", "\u2026": "...", "\u200d": "",
+         "\u00b2": "2", "\u2167": "VIII", "\u1112\u1161\u11ab": "\ud55c"}
+
+
+def sentencepiece_model(full):
+    import sentencepiece
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        for source, target in RULES.items():
+            rules.write("\t".join(" ".join(f"{ord(character):X}" for character in text) for text in (source, target)) + "\n")
+        rules.flush()
+        model = io.BytesIO()
+        chosen = {"normalization_rule_name": "nmt_nfkc"} if full else {"normalization_rule_tsv": rules.name}
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(corpus()), model_writer=model, vocab_size=500, hard_vocab_limit=False, minloglevel=2, **chosen)
+    return model.getvalue()
+
+
+def charsmap(full):
+    from sentencepiece import sentencepiece_model_pb2
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(sentencepiece_model(full))
+    return proto.normalizer_spec.precompiled_charsmap
+
+
+def unigram(normalizer, pieces, specials, byte_fallback=False):
+    trained = Tokenizer(models.Unigram())
+    if normalizer:
+        trained.normalizer = normalizer
+    trained.pre_tokenizer = pieces
+    trained.train_from_iterator(corpus(), trainers.UnigramTrainer(
+        vocab_size=VOCABULARY - 260, special_tokens=specials, unk_token="<unk>", show_progress=False))
+    vocab = [tuple(piece) for piece in json.loads(trained.to_str())["model"]["vocab"]]
+    if byte_fallback:
+        vocab += [(f"<0x{byte:02X}>", 0.0) for byte in range(256)]
+    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=specials.index("<unk>"), byte_fallback=byte_fallback))
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pieces
+    if byte_fallback:
+        tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(),
+                                               decoders.Strip(" ", 1, 0)])
+    else:
+        tokenizer.decoder = decoders.Metaspace(SPACE, prepend_scheme="always")
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in specials])
+    return tokenizer
+
+
+def t5(full):
+    # Two forms are in use: that of old files, and what transformers makes of a SentencePiece model.
+    mapping = normalizers.Precompiled(charsmap(full))
+    return unigram(normalizers.Sequence([mapping, normalizers.Strip(left=False, right=True),
+                                         normalizers.Replace(Regex(" {2,}"), SPACE)]),
+                   pre_tokenizers.Metaspace(SPACE, prepend_scheme="always"), ["<pad>", "</s>", "<unk>"])
+
+
+def families(full=False):
     chatml = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     yield "gpt2", byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False), specials=["<|endoftext|>"])
     yield "smollm2", byte_level(pre_tokenizers.Sequence([
@@ -98,6 +166,14 @@ def families():
     yield "gemma", sentence_piece(normalizers.Replace(" ", SPACE), pre_tokenizers.Split(" ", "merged_with_previous"),
                                   ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"],
                                   ["\n" * i for i in range(1, 6)] + ["<table>", "</h1>"], bos="<bos>")
+    tekken = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]"]
+    yield "tekken", byte_level(split(TEKKEN), ignore_merges=True, bos="<s>", specials=tekken)
+    yield "gpt4o", byte_level(split(GPT4O), specials=["<|endoftext|>", "<|user|>", "<|end|>"])
+    yield "t5", t5(full)
+    yield "t5_words", unigram(normalizers.Precompiled(charsmap(full)), pre_tokenizers.Sequence([
+        pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(SPACE, prepend_scheme="always")]), ["<pad>", "</s>", "<unk>"])
+    yield "unigram_bytes", unigram(None, pre_tokenizers.Metaspace(SPACE, prepend_scheme="first", split=False),
+                                   ["<unk>", "<s>", "</s>"], byte_fallback=True)
 
 
 class Strings:
@@ -142,7 +218,19 @@ class Strings:
         return "".join(self.piece() for _ in range(self.random.randrange(1, 9)))
 
 
-def as_text(tokenizer, text, specials):
+def without_specials(tokenizer):
+    """A Unigram vocabulary finds its special tokens in any text: one in which they have other names does not."""
+    state = json.loads(tokenizer.to_str())
+    special = {token["content"] for token in state["added_tokens"] if token["special"]}
+    state["added_tokens"] = [token for token in state["added_tokens"] if not token["special"]]
+    state["post_processor"] = None
+    vocab = state["model"]["vocab"]
+    names = {text: chr(0x10F000 + i) * 9 for i, text in enumerate(sorted(special))}
+    state["model"]["vocab"] = [[names.get(text, text), score] for text, score in vocab]
+    return Tokenizer.from_str(json.dumps(state))
+
+
+def as_text(tokenizer, text):
     """Ids of a text in which no special token counts."""
     tokenizer.encode_special_tokens = True
     ids = tokenizer.encode(text, add_special_tokens=False).ids
@@ -150,23 +238,36 @@ def as_text(tokenizer, text, specials):
     return ids
 
 
+def cases_of(name, tokenizer, count):
+    """[special, text, ids] as the library has it."""
+    specials = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
+    strings = Strings(name, specials)
+    is_unigram = type(tokenizer.model).__name__ == "Unigram"
+    twin = without_specials(tokenizer) if is_unigram else tokenizer
+    for i in range(count):
+        text = strings.text()
+        if is_unigram:  # it finds the names of its byte tokens in any text too
+            text = re.sub("<0x..>", "", text)
+        special = i % 2
+        yield special, text, (tokenizer.encode(text, add_special_tokens=False).ids if special else as_text(twin, text))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/golden/tokenizer_families")
     parser.add_argument("--strings", type=int, default=600)
+    parser.add_argument("names", nargs="*", help="these families only")
     args = parser.parse_args()
     for name, tokenizer in families():
+        if args.names and name not in args.names:
+            continue
         folder = args.out / name
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-        specials = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
-        strings = Strings(name, specials)
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))  # whose reading of numbers counts
         with open(folder / "cases.jsonl", "w", encoding="utf-8") as out:
-            for i in range(args.strings):
-                text = strings.text()
-                special = i % 2
-                ids = tokenizer.encode(text, add_special_tokens=False).ids if special else as_text(tokenizer, text, specials)
-                out.write(json.dumps([special, text, ids], ensure_ascii=True, separators=(",", ":")) + "\n")
+            for case in cases_of(name, tokenizer, args.strings):
+                out.write(json.dumps(case, ensure_ascii=True, separators=(",", ":")) + "\n")
         print(name, tokenizer.get_vocab_size(), (folder / "tokenizer.json").stat().st_size, (folder / "cases.jsonl").stat().st_size)
 
 

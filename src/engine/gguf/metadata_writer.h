@@ -32,6 +32,14 @@ class MetadataWriter {
     BeginArray(key, MetadataType::kInt32, values.size());
     for (const int32_t value : values) Append(value);
   }
+  void SetInt64s(std::string_view key, const std::vector<int64_t>& values) {
+    BeginArray(key, MetadataType::kInt64, values.size());
+    for (const int64_t value : values) Append(value);
+  }
+  void SetBytes(std::string_view key, std::string_view values) {
+    BeginArray(key, MetadataType::kUint8, values.size());
+    bytes_ += values;
+  }
 
   std::string& bytes() { return bytes_; }
   uint64_t num_keys() const { return num_keys_; }

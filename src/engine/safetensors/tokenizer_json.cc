@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -11,50 +13,40 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "engine/safetensors/tokenizer_rules.h"
 
 namespace weir {
 namespace {
 
 constexpr int32_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6;
-constexpr std::string_view kSpelledSpace = "\xE2\x96\x81";
-
-// The patterns that cut text, by the names that GGUF gives them.
-constexpr std::pair<std::string_view, std::string_view> kPatterns[] = {
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     "dbrx"},
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     "qwen2"},
-    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", "gpt-2"},
-};
 
 bool Exists(const std::string& path) {
   struct stat info {};
   return stat(path.c_str(), &info) == 0;
 }
 
-std::string TypeOf(const Json& value) { return JsonString(FindJson(value, {"type"})).value_or(""); }
-
-const Json* Present(const Json& value, std::string_view key) {
-  const Json* found = FindJson(value, {key});
-  return found == nullptr || found->is_null() ? nullptr : found;
-}
-
-// The parts of a Sequence, or the one that is none.
-std::vector<const Json*> PartsOf(const Json* value, std::string_view list) {
-  std::vector<const Json*> parts;
-  if (value == nullptr) return parts;
-  const Json* members = TypeOf(*value) == "Sequence" ? FindJson(*value, {list}) : nullptr;
-  if (members == nullptr || !members->is_array()) return {value};
-  for (const Json& member : *members) {
-    const auto inner = PartsOf(&member, list);
-    parts.insert(parts.end(), inner.begin(), inner.end());
+// The library that defines the format reads a number as its digits times a power of ten, rounded twice, which can be the
+// neighbour of the nearest double. It decides between pieces whose sums are equal but for rounding, such as ". .." and ".. .".
+double AsTheLibraryReads(double value) {
+  const std::string text = fmt::format("{}", std::fabs(value));
+  uint64_t digits = 0;
+  int exponent = 0;
+  size_t at = 0;
+  bool behind_point = false;
+  for (; at < text.size() && text[at] != 'e'; ++at) {
+    if (text[at] == '.') {
+      behind_point = true;
+      continue;
+    }
+    if (text[at] < '0' || text[at] > '9' || digits > (~uint64_t{0} - 9) / 10) return value;
+    digits = digits * 10 + static_cast<uint64_t>(text[at] - '0');
+    exponent -= behind_point ? 1 : 0;
   }
-  return parts;
-}
-
-bool Flag(const Json& value, std::string_view key) {
-  const Json* found = FindJson(value, {key});
-  return found != nullptr && found->is_boolean() && found->get<bool>();
+  if (at < text.size()) exponent += static_cast<int>(std::strtol(text.c_str() + at + 1, nullptr, 10));
+  if (exponent < -300 || exponent > 300) return value;
+  const double power = std::pow(10.0, std::abs(exponent));
+  const auto number = static_cast<double>(digits);
+  return std::copysign(exponent < 0 ? number / power : number * power, value);
 }
 
 class TokenizerReader {
@@ -71,14 +63,20 @@ class TokenizerReader {
     if (model == nullptr || !model->is_object()) return Bad("has no object \"model\"");
     // Old files leave the type out.
     const std::string type = TypeOf(*model);
-    if (!type.empty() && type != "BPE")
-      return Lacks(fmt::format("model of type \"{}\"; weir knows BPE", QuoteForMessage(type)));
-    WEIR_RETURN_IF_ERROR(ReadNormalizer());
-    WEIR_RETURN_IF_ERROR(ReadPreTokenizer());
-    if (Flag(*model, "ignore_merges") && pre_ == "dbrx") pre_ = "llama-bpe";
-    WEIR_RETURN_IF_ERROR(ReadVocabulary(*model));
+    if (!type.empty() && type != "BPE" && type != "Unigram")
+      return Lacks(fmt::format("model of type \"{}\"; weir knows BPE and Unigram", QuoteForMessage(type)));
+    is_unigram_ = type == "Unigram";
+    if (auto rules = ReadTokenizerRules(root_); rules.has_value()) {
+      rules_ = *std::move(rules);
+    } else {
+      return rules.error().code() == StatusCode::kUnimplemented ? Lacks(rules.error().message())
+                                                                : Bad(rules.error().message());
+    }
+    if (is_unigram_ && rules_.is_byte_level) return Lacks("Unigram over bytes is not known");
+    WEIR_RETURN_IF_ERROR(ReadModelRules(*model));
+    WEIR_RETURN_IF_ERROR(is_unigram_ ? ReadPieces(*model) : ReadVocabulary(*model));
     WEIR_RETURN_IF_ERROR(ReadAddedTokens());
-    WEIR_RETURN_IF_ERROR(ReadMerges(*model));
+    if (!is_unigram_) WEIR_RETURN_IF_ERROR(ReadMerges(*model));
     WriteKeys();
     WEIR_RETURN_IF_ERROR(WriteEnds());
     return WriteTemplate();
@@ -90,88 +88,6 @@ class TokenizerReader {
   }
   Status Lacks(const std::string& what) const {
     return Unimplemented(fmt::format("{}: {}; use another model or a GGUF file of this one", path_, what));
-  }
-
-  Status ReadNormalizer() {
-    for (const Json* part : PartsOf(Present(root_, "normalizer"), "normalizers")) {
-      const std::string type = TypeOf(*part);
-      const std::string pattern = JsonString(FindJson(*part, {"pattern", "String"})).value_or("");
-      if (type == "NFC") {
-        composes_ = true;
-      } else if (type == "Replace" && pattern == " " &&
-                 JsonString(FindJson(*part, {"content"})) == std::string(kSpelledSpace)) {
-        spells_spaces_ = true;
-      } else if (type == "Prepend" &&
-                 JsonString(FindJson(*part, {"prepend"})) == std::string(kSpelledSpace)) {
-        prefix_ = true;
-      } else {
-        return Lacks(fmt::format(
-            "normalizer \"{}\" with these settings is not known (known: NFC, Prepend and Replace of "
-            "spaces)",
-            QuoteForMessage(type)));
-      }
-    }
-    return OkStatus();
-  }
-
-  Status ReadPattern(const Json& part) {
-    const std::string behavior = JsonString(FindJson(part, {"behavior"})).value_or("");
-    if (const auto text = JsonString(FindJson(part, {"pattern", "String"})); text.has_value()) {
-      // Gemma splits at spaces when none is left.
-      if (*text == " " && spells_spaces_) return OkStatus();
-      return Lacks(fmt::format("pre-tokenizer Split at \"{}\" is not known", QuoteForMessage(*text)));
-    }
-    const std::string pattern = JsonString(FindJson(part, {"pattern", "Regex"})).value_or("");
-    if (behavior == "Isolated" || (behavior == "Removed" && Flag(part, "invert")))
-      for (const auto& [text, name] : kPatterns)
-        if (text == pattern) {
-          pre_ = name;
-          return OkStatus();
-        }
-    return Lacks(fmt::format("pre-tokenizer Split by the pattern \"{}\" ({}) is not known",
-                             QuoteForMessage(pattern), QuoteForMessage(behavior)));
-  }
-
-  Status ReadPreTokenizer() {
-    bool digits = false, bytes = false;
-    for (const Json* part : PartsOf(Present(root_, "pre_tokenizer"), "pretokenizers")) {
-      const std::string type = TypeOf(*part);
-      if (type == "Split") {
-        WEIR_RETURN_IF_ERROR(ReadPattern(*part));
-      } else if (type == "Digits" && Flag(*part, "individual_digits")) {
-        digits = true;
-      } else if (type == "ByteLevel") {
-        if (Flag(*part, "add_prefix_space")) return Lacks("ByteLevel with add_prefix_space is not known");
-        bytes = true;
-        const Json* regex = FindJson(*part, {"use_regex"});
-        if ((regex == nullptr || *regex != false) && pre_.empty()) pre_ = digits ? "smollm" : "gpt-2";
-      } else if (type == "Metaspace") {
-        WEIR_RETURN_IF_ERROR(ReadMetaspace(*part));
-      } else {
-        return Lacks(
-            fmt::format("pre-tokenizer \"{}\" is not known (known: Split, Digits, ByteLevel, Metaspace)",
-                        QuoteForMessage(type)));
-      }
-    }
-    if (bytes == spells_spaces_)
-      return Lacks(
-          "a vocabulary is either of bytes (ByteLevel) or of characters with spaces as U+2581; this one is "
-          "neither");
-    if (bytes && pre_.empty()) return Lacks("ByteLevel without a pattern is not known");
-    if (digits && bytes && pre_ != "smollm") return Lacks("Digits beside another pattern is not known");
-    is_byte_level_ = bytes;
-    return OkStatus();
-  }
-
-  Status ReadMetaspace(const Json& part) {
-    if (Flag(part, "split") || FindJson(part, {"split"}) == nullptr)
-      return Lacks("Metaspace that splits is not known");
-    spells_spaces_ = true;
-    const std::string scheme = JsonString(FindJson(part, {"prepend_scheme"})).value_or("always");
-    prefix_ = scheme != "never";
-    only_first_ = scheme == "first";
-    unless_there_ = true;
-    return OkStatus();
   }
 
   Status Put(int64_t id, const std::string& text, int32_t type) {
@@ -187,17 +103,60 @@ class TokenizerReader {
     return OkStatus();
   }
 
+  // What the model does beside merging and scoring.
+  Status ReadModelRules(const Json& model) {
+    for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
+      if (!JsonString(FindJson(model, {affix})).value_or("").empty())
+        return Lacks(fmt::format("a model with \"{}\" is not known", affix));
+    if (const Json* dropout = Present(model, "dropout"); dropout != nullptr && *dropout != 0.0)
+      return Lacks("a model that drops merges out is not known");
+    whole_piece_first_ = JsonFlag(model, "ignore_merges");
+    if (whole_piece_first_ && !rules_.is_byte_level)
+      return Lacks("\"ignore_merges\" without ByteLevel is not known");
+    fuses_unknown_ = JsonFlag(model, "fuse_unk");
+    for (uint32_t id = 0; id < vocab_size_; ++id) tokens_.push_back(fmt::format("[PAD{}]", id));
+    types_.assign(vocab_size_, kUnused);
+    return OkStatus();
+  }
+
+  // [[piece, score], ...] in the order of their ids.
+  Status ReadPieces(const Json& model) {
+    const Json* vocab = FindJson(model, {"vocab"});
+    if (vocab == nullptr || !vocab->is_array()) return Bad("has no list \"model.vocab\"");
+    const bool bytes = JsonFlag(model, "byte_fallback");
+    score_bits_.assign(vocab_size_, std::bit_cast<int64_t>(0.0));
+    int64_t id = 0;
+    for (const Json& piece : *vocab) {
+      if (!piece.is_array() || piece.size() != 2 || !piece[0].is_string() || !piece[1].is_number())
+        return Bad(fmt::format("piece {} is no text with a score", id));
+      const auto text = piece[0].get<std::string>();
+      WEIR_RETURN_IF_ERROR(Put(id, text, bytes && IsByteToken(text) ? kByte : kNormal));
+      if (id < int64_t{vocab_size_})
+        score_bits_[static_cast<size_t>(id)] =
+            std::bit_cast<int64_t>(AsTheLibraryReads(piece[1].get<double>()));
+      ++id;
+    }
+    if (const Json* unknown = Present(model, "unk_id"); unknown != nullptr) {
+      if (!unknown->is_number_integer() || *unknown < 0 || *unknown >= id)
+        return Bad("\"unk_id\" names no piece");
+      unknown_ = (*vocab)[unknown->get<size_t>()][0].get<std::string>();
+      WEIR_RETURN_IF_ERROR(Put(unknown->get<int64_t>(), *unknown_, kUnknown));
+    }
+    return OkStatus();
+  }
+
+  static bool IsByteToken(const std::string& text) {
+    return text.size() == 6 && text.starts_with("<0x") && text.back() == '>';
+  }
+
   Status ReadVocabulary(const Json& model) {
     const Json* vocab = FindJson(model, {"vocab"});
     if (vocab == nullptr || !vocab->is_object()) return Bad("has no object \"model.vocab\"");
-    for (uint32_t id = 0; id < vocab_size_; ++id) tokens_.push_back(fmt::format("[PAD{}]", id));
-    types_.assign(vocab_size_, kUnused);
-    const bool bytes = Flag(model, "byte_fallback");
+    const bool bytes = JsonFlag(model, "byte_fallback");
     for (const auto& [text, id] : vocab->items()) {
       if (!id.is_number_integer())
         return Bad(fmt::format("token \"{}\" has no whole number", QuoteForMessage(text)));
-      const bool is_byte = bytes && text.size() == 6 && text.starts_with("<0x") && text.back() == '>';
-      WEIR_RETURN_IF_ERROR(Put(id.get<int64_t>(), text, is_byte ? kByte : kNormal));
+      WEIR_RETURN_IF_ERROR(Put(id.get<int64_t>(), text, bytes && IsByteToken(text) ? kByte : kNormal));
     }
     unknown_ = JsonString(FindJson(model, {"unk_token"}));
     return OkStatus();
@@ -213,15 +172,15 @@ class TokenizerReader {
       if (!text.has_value() || id == nullptr || !id->is_number_integer())
         return Bad("an added token lacks id or content");
       const auto number = id->get<int64_t>();
-      if (Flag(token, "single_word"))
+      if (JsonFlag(token, "single_word"))
         return Lacks(fmt::format("added token \"{}\" is a single word", QuoteForMessage(*text)));
       WEIR_RETURN_IF_ERROR(Put(number, *text,
-                               text == unknown_         ? kUnknown
-                               : Flag(token, "special") ? kControl
-                                                        : kUserDefined));
+                               text == unknown_             ? kUnknown
+                               : JsonFlag(token, "special") ? kControl
+                                                            : kUserDefined));
       if (number >= int64_t{vocab_size_}) continue;
-      if (Flag(token, "lstrip")) strips_left_.push_back(static_cast<int32_t>(number));
-      if (Flag(token, "rstrip")) strips_right_.push_back(static_cast<int32_t>(number));
+      if (JsonFlag(token, "lstrip")) strips_left_.push_back(static_cast<int32_t>(number));
+      if (JsonFlag(token, "rstrip")) strips_right_.push_back(static_cast<int32_t>(number));
     }
     return OkStatus();
   }
@@ -249,19 +208,19 @@ class TokenizerReader {
   }
 
   void WriteKeys() {
-    out_->SetString("tokenizer.ggml.model", is_byte_level_ ? "gpt2" : "llama");
-    out_->SetString("tokenizer.ggml.pre", is_byte_level_ ? pre_ : "default");
+    out_->SetString("tokenizer.ggml.model", rules_.is_byte_level ? "gpt2" : is_unigram_ ? "t5" : "llama");
     out_->SetStrings("tokenizer.ggml.tokens", tokens_);
     out_->SetInt32s("tokenizer.ggml.token_type", types_);
-    out_->SetStrings("tokenizer.ggml.merges", merges_);
+    if (is_unigram_) {
+      out_->SetInt64s("tokenizer.weir.score_bits", score_bits_);
+    } else {
+      out_->SetStrings("tokenizer.ggml.merges", merges_);
+    }
     out_->SetInt32s("tokenizer.weir.strips_left", strips_left_);
     out_->SetInt32s("tokenizer.weir.strips_right", strips_right_);
-    if (!is_byte_level_) {
-      out_->SetBool("tokenizer.ggml.add_space_prefix", prefix_);
-      out_->SetBool("tokenizer.weir.space_prefix_only_first", only_first_);
-      out_->SetBool("tokenizer.weir.space_prefix_unless_there", unless_there_);
-    }
-    if (composes_) out_->SetBool("tokenizer.weir.composes", true);
+    out_->SetBool("tokenizer.weir.whole_piece_first", whole_piece_first_);
+    out_->SetBool("tokenizer.weir.fuses_unknown", fuses_unknown_);
+    rules_.Write(out_);
     if (unknown_.has_value())
       if (const auto id = Find(*unknown_)) out_->SetUint32("tokenizer.ggml.unknown_token_id", *id);
   }
@@ -340,13 +299,11 @@ class TokenizerReader {
   MetadataWriter* out_;
   Json root_;
   Json config_;
-  bool composes_ = false;
-  bool spells_spaces_ = false;
-  bool prefix_ = false;
-  bool only_first_ = false;
-  bool unless_there_ = false;
-  bool is_byte_level_ = false;
-  std::string pre_;
+  TokenizerRules rules_;
+  bool is_unigram_ = false;
+  bool whole_piece_first_ = false;
+  bool fuses_unknown_ = false;
+  std::vector<int64_t> score_bits_;
   std::optional<std::string> unknown_;
   std::vector<std::string> tokens_;
   std::vector<int32_t> types_;

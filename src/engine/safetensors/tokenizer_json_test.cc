@@ -73,14 +73,17 @@ TEST_P(TokenizerJsonTest, T1EncodesLongRuns) {
     ASSERT_TRUE(ids.has_value());
     EXPECT_LE(ids->size(), text.size() + 1);
     // What NFC reorders does not come back as it was, nor a first space that could be the one encoding puts there.
-    if (GetParam() == "qwen2" || (GetParam() == "mistral" && *unit == ' ')) continue;
+    if (GetParam() == "qwen2" || ((GetParam() == "mistral" || GetParam() == "unigram_bytes") && *unit == ' '))
+      continue;
+    if (GetParam().starts_with("t5")) continue;  // rewrites what it reads, and forgets what it does not know
     EXPECT_EQ(tokenizer_->Decode(*ids, false), text) << unit;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, TokenizerJsonTest,
                          testing::Values("gpt2", "smollm2", "qwen2", "llama3", "phi4", "llama2", "phi3",
-                                         "mistral", "gemma"),
+                                         "mistral", "gemma", "tekken", "gpt4o", "t5", "t5_words",
+                                         "unigram_bytes"),
                          [](const auto& name) { return name.param; });
 
 class Copy {

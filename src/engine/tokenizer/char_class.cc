@@ -44,6 +44,28 @@ CharClass ClassOf(int32_t code_point) {
   return code_point >= 0 && code_point < 128 ? kAscii[code_point] : Classify(code_point);
 }
 
+LetterCase CaseOf(int32_t code_point) {
+  if (code_point >= 0 && code_point < 128) {
+    if (code_point >= 'a' && code_point <= 'z') return LetterCase::kLower;
+    return code_point >= 'A' && code_point <= 'Z' ? LetterCase::kUpper : LetterCase::kNone;
+  }
+  switch (utf8proc_category(code_point)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LT:
+      return LetterCase::kUpper;
+    case UTF8PROC_CATEGORY_LL:
+      return LetterCase::kLower;
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+      return LetterCase::kEither;
+    default:
+      return LetterCase::kNone;
+  }
+}
+
 Character CharacterAt(std::string_view text, size_t position) {
   if (position >= text.size()) return Character{};
   const auto byte = [&](size_t i) -> int32_t { return static_cast<uint8_t>(text[position + i]); };

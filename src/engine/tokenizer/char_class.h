@@ -2,7 +2,7 @@
 //
 // Requires  text that is valid UTF-8; nothing here checks again
 // Threads   any
-// Source    Unicode general categories L* and N*, property White_Space
+// Source    Unicode general categories L*, M* and N*, property White_Space
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,17 @@ namespace weir {
 enum class CharClass : uint8_t { kLetter, kNumber, kSpace, kOther, kEnd };
 
 CharClass ClassOf(int32_t code_point);
+
+// How a character stands in a word of which patterns tell capitals apart. Marks belong to words here, although they
+// are no letters.
+enum class LetterCase : uint8_t {
+  kUpper,   // Lu, Lt
+  kLower,   // Ll
+  kEither,  // Lm, Lo, M*: counts as both
+  kNone
+};
+
+LetterCase CaseOf(int32_t code_point);
 
 struct Character {
   int32_t code_point = -1;

@@ -1,9 +1,11 @@
 #include "engine/tokenizer/merge_table.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <limits>
 #include <queue>
+#include <unordered_map>
 
 namespace weir {
 namespace {
@@ -11,40 +13,51 @@ namespace {
 // Up to here, looking at every pair after every merge beats keeping order.
 constexpr size_t kShortPiece = 48;
 
-// Places where one rank can be applied, taken leftmost first. They nearly always arrive in order, so this is
-// a queue that becomes a heap only when one does not.
+// Places where one rank can be applied, taken leftmost first. They nearly always arrive in order, or in two or three orders
+// that alternate, so these are queues, and a heap only for what fits into none.
 class RankBucket {
  public:
-  bool empty() const { return next_ == places_.size(); }
+  bool empty() const { return num_places_ == 0; }
 
   void Put(int32_t place) {
-    if (empty()) {
-      places_.clear();
-      next_ = 0;
-      is_heap_ = false;
+    ++num_places_;
+    for (Queue& queue : queues_) {
+      if (!queue.empty() && place < queue.places.back()) continue;
+      if (queue.empty()) {
+        queue.places.clear();
+        queue.next = 0;
+      }
+      queue.places.push_back(place);
+      return;
     }
-    if (!is_heap_ && !empty() && place < places_.back()) {
-      places_.erase(places_.begin(), places_.begin() + static_cast<std::ptrdiff_t>(next_));
-      next_ = 0;
-      std::make_heap(places_.begin(), places_.end(), std::greater<>());
-      is_heap_ = true;
-    }
-    places_.push_back(place);
-    if (is_heap_) std::push_heap(places_.begin(), places_.end(), std::greater<>());
+    heap_.push_back(place);
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   }
 
   int32_t Take() {
-    if (!is_heap_) return places_[next_++];
-    std::pop_heap(places_.begin(), places_.end(), std::greater<>());
-    const int32_t place = places_.back();
-    places_.pop_back();
+    --num_places_;
+    Queue* first = nullptr;
+    for (Queue& queue : queues_)
+      if (!queue.empty() && (first == nullptr || queue.front() < first->front())) first = &queue;
+    if (first != nullptr && (heap_.empty() || first->front() < heap_.front()))
+      return first->places[first->next++];
+    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+    const int32_t place = heap_.back();
+    heap_.pop_back();
     return place;
   }
 
  private:
-  std::vector<int32_t> places_;
-  size_t next_ = 0;
-  bool is_heap_ = false;
+  struct Queue {
+    std::vector<int32_t> places;  // in order
+    size_t next = 0;
+    bool empty() const { return next == places.size(); }
+    int32_t front() const { return places[next]; }
+  };
+
+  std::array<Queue, 3> queues_;
+  std::vector<int32_t> heap_;
+  size_t num_places_ = 0;
 };
 
 // Tokens as a linked list over their first places, and the open merges ordered by rank.
@@ -64,7 +77,7 @@ class LongMerge {
     while (!ranks_.empty()) {
       const int32_t rank = ranks_.top();
       ranks_.pop();
-      RankBucket& bucket = buckets_[rank];
+      RankBucket& bucket = BucketOf(rank);
       while (!bucket.empty()) {
         Apply(bucket.Take(), rank);
         // A merge may open an earlier one, which then goes first.
@@ -86,11 +99,20 @@ class LongMerge {
     if (place == -1 || next_[place] == -1) return;
     const MergeTable::Merge* merge = table_.Find(tokens_[place], tokens_[next_[place]]);
     if (merge == nullptr) return;
-    RankBucket& bucket = buckets_[merge->rank];
+    RankBucket& bucket = BucketOf(merge->rank);
     // A bucket that holds something has its rank queued already, except the one being emptied, which goes on
     // anyway.
     if (bucket.empty()) ranks_.push(merge->rank);
     bucket.Put(place);
+  }
+
+  // Runs ask for one rank many times.
+  RankBucket& BucketOf(int32_t rank) {
+    if (last_ == nullptr || last_rank_ != rank) {
+      last_ = &buckets_[rank];
+      last_rank_ = rank;
+    }
+    return *last_;
   }
 
   void Apply(int32_t place, int32_t rank) {
@@ -111,6 +133,8 @@ class LongMerge {
   std::vector<int32_t> previous_;
   std::vector<int32_t> next_;
   std::unordered_map<int32_t, RankBucket> buckets_;
+  RankBucket* last_ = nullptr;
+  int32_t last_rank_ = -1;
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ranks_;
 };
 

@@ -75,6 +75,26 @@ TEST(PreTokenizerTest, ContractionsIgnoreCaseOnlyWhereThePatternSaysSo) {
   EXPECT_THAT(Pieces("gpt-2", "HE'S"), testing::ElementsAre("HE", "'", "S"));
 }
 
+TEST(PreTokenizerTest, CasedPatternsCutWhereACapitalFollowsASmallLetter) {
+  EXPECT_THAT(Pieces("gpt-4o", "camelCaseHTTPServer's"),
+              testing::ElementsAre("camel", "Case", "HTTPServer's"));
+  EXPECT_THAT(Pieces("tekken", "camelCase's 123"),
+              testing::ElementsAre("camel", "Case", "'s", " ", "1", "2", "3"));
+  // What is both capital and small ends a word of capitals that nothing small follows.
+  EXPECT_THAT(Pieces("gpt-4o",
+                     "AB\xE4\xB8\xAD"
+                     "CD"),
+              testing::ElementsAre("AB\xE4\xB8\xAD", "CD"));
+  EXPECT_THAT(Pieces("gpt-4o", "a//\n/b"), testing::ElementsAre("a", "//\n/", "b"));
+  // A mark is the prefix of a word, or one.
+  EXPECT_THAT(Pieces("tekken",
+                     "\xCC\x81"
+                     "ab 1\xCC\x81"),
+              testing::ElementsAre("\xCC\x81"
+                                   "ab",
+                                   " ", "1", "\xCC\x81"));
+}
+
 TEST(PreTokenizerTest, UnknownNameListsTheKnownOnes) {
   const Result<PreTokenizer> found = PreTokenizer::Find("deepseek-llm");
   ASSERT_FALSE(found.has_value());

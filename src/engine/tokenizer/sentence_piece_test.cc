@@ -29,7 +29,7 @@ TokenizerParts Vocabulary(std::initializer_list<const char*> tokens) {
     parts.tokens.emplace_back(token);
     parts.types.push_back(TokenType::kNormal);
   }
-  for (size_t i = 0; i < parts.tokens.size(); ++i) parts.scores.push_back(-static_cast<float>(i));
+  for (size_t i = 0; i < parts.tokens.size(); ++i) parts.scores.push_back(-static_cast<double>(i));
   parts.unknown = 0;
   parts.bos = 1;
   parts.eos = 2;
@@ -83,7 +83,7 @@ TEST(SentencePieceTest, ThePrefixIsPutWhereItBelongs) {
         Vocabulary({"\xE2\x96\x81"
                     "a",
                     "a", "\xE2\x96\x81"});
-    parts.space_prefix = c.prefix;
+    parts.spelling.prefix = c.prefix;
     EXPECT_EQ(Texts(*Make(std::move(parts)), "a</s>a"), c.expected);
   }
 }
@@ -93,7 +93,7 @@ TEST(SentencePieceTest, DecodingDropsTheSpaceThatEncodingPutThere) {
       Vocabulary({"\xE2\x96\x81"
                   "a",
                   "a", "\xE2\x96\x81"});
-  parts.space_prefix = SpacePrefix::kFirst;
+  parts.spelling.prefix = SpacePrefix::kFirst;
   const auto tokenizer = Make(std::move(parts));
   for (const char* text : {"a", " a", "a a", "  "})
     EXPECT_EQ(tokenizer->Decode(*tokenizer->Encode(text, SpecialTokens::kAsText, false), true), text);

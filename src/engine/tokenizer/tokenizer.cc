@@ -10,10 +10,8 @@
 #include "base/utf8.h"
 #include "engine/tokenizer/char_class.h"
 #include "engine/tokenizer/pre_tokenizer.h"
-#include "engine/tokenizer/space_spelling.h"
 #include "engine/tokenizer/special_matcher.h"
 #include "engine/tokenizer/tokenizer_parts.h"
-#include "engine/tokenizer/unicode_nfc.h"
 #include "engine/tokenizer/vocabulary.h"
 
 namespace weir {
@@ -46,14 +44,14 @@ struct Tokenizer::State {
   bool add_bos = false;
   SpecialMatcher all_special;   // kParse
   SpecialMatcher user_defined;  // found in any text
-  SpacePrefix space_prefix = SpacePrefix::kNone;
-  bool prefix_unless_there = false;
-  bool composes = false;
+  Spelling spelling{};
+  bool whole_piece_first = false;
+  bool fuses_unknown = false;
   std::unordered_set<TokenId> strips_left;
   std::unordered_set<TokenId> strips_right;
 
   void EncodePiece(std::string_view piece, std::vector<TokenId>* scratch, std::vector<TokenId>* ids) const {
-    if (pre_tokenizer.whole_piece_first()) {
+    if (whole_piece_first) {
       if (const TokenId whole = vocabulary.FindBytes(piece); whole >= 0) {
         ids->push_back(whole);
         return;
@@ -115,15 +113,39 @@ struct Tokenizer::State {
   void EncodeStretch(std::string_view text, bool begins, std::vector<TokenId>* scratch,
                      std::vector<TokenId>* ids) const {
     if (text.empty()) return;
-    std::string composed;
-    if (composes && !IsAscii(text)) text = composed = ComposeUtf8(text);
-    if (vocabulary.kind() == VocabularyKind::kByteLevel) return EncodePlain(text, scratch, ids);
-    std::string spelled = SpellSpaces(text);
-    const bool wanted =
-        space_prefix == SpacePrefix::kEvery || (space_prefix == SpacePrefix::kFirst && begins);
-    if (wanted && !(prefix_unless_there && spelled.starts_with(kSpelledSpace)))
-      spelled.insert(0, kSpelledSpace);
-    EncodeSpelled(spelled, scratch, ids);
+    if (vocabulary.kind() == VocabularyKind::kByteLevel)
+      return EncodePlain(spelling.composes ? spelling.Compose(text) : text, scratch, ids);
+    spelling.ForEachWord(text, begins, [&](const std::string& word) {
+      if (vocabulary.kind() == VocabularyKind::kUnigram) return EncodeUnigram(word, ids);
+      EncodeSpelled(word, scratch, ids);
+    });
+  }
+
+  // What no piece covers: its bytes where the vocabulary has all of them, else one unknown token.
+  void EncodeUncovered(std::string_view text, std::vector<TokenId>* ids) const {
+    const size_t before = ids->size();
+    for (const char byte : text) {
+      const TokenId id = vocabulary.ByteToken(static_cast<uint8_t>(byte));
+      if (id >= 0) {
+        ids->push_back(id);
+        continue;
+      }
+      ids->resize(before);
+      if (vocabulary.unknown().has_value()) ids->push_back(*vocabulary.unknown());
+      return;
+    }
+  }
+
+  void EncodeUnigram(const std::string& word, std::vector<TokenId>* ids) const {
+    std::vector<Unigram::Cut> cuts;
+    vocabulary.unigram().Segment(word, &cuts);
+    for (const Unigram::Cut& cut : cuts) {
+      if (cut.id >= 0) {
+        ids->push_back(cut.id);
+      } else {
+        EncodeUncovered(std::string_view(word).substr(cut.begin, cut.end - cut.begin), ids);
+      }
+    }
   }
 
   void EncodeSpelled(const std::string& spelled, std::vector<TokenId>* scratch,
@@ -131,20 +153,18 @@ struct Tokenizer::State {
     scratch->clear();
     for (size_t position = 0; position < spelled.size();) {
       const size_t start = position;
-      NextCodePoint(spelled, &position);
-      const std::string character = spelled.substr(start, position - start);
-      if (const TokenId id = vocabulary.FindSpelling(character); id >= 0) {
+      const int32_t code_point = NextCodePoint(spelled, &position);
+      if (const TokenId id = vocabulary.FindCharacter(code_point); id >= 0) {
         scratch->push_back(id);
         continue;
       }
-      for (const char byte : character) {
-        const TokenId id = vocabulary.ByteToken(static_cast<uint8_t>(byte));
-        if (id >= 0) scratch->push_back(id);
-        if (id < 0 && vocabulary.unknown().has_value()) {
-          scratch->push_back(*vocabulary.unknown());
-          break;
-        }
-      }
+      const std::string_view character = std::string_view(spelled).substr(start, position - start);
+      const size_t before = scratch->size();
+      EncodeUncovered(character, scratch);
+      // Neighbouring unknown characters are one unknown token.
+      if (fuses_unknown && scratch->size() == before + 1 && before > 0 && vocabulary.unknown().has_value() &&
+          (*scratch)[before - 1] == *vocabulary.unknown() && scratch->back() == *vocabulary.unknown())
+        scratch->pop_back();
     }
     vocabulary.merges().MergeAll(scratch);
     ids->insert(ids->end(), scratch->begin(), scratch->end());
@@ -171,9 +191,10 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(TokenizerParts parts) {
   WEIR_ASSIGN_OR_RETURN(const PreTokenizer pre_tokenizer, PreTokenizer::Find(parts.pre_tokenizer));
   const std::optional<bool> add_bos = parts.add_bos;
   const bool sentence_piece = parts.kind == VocabularyKind::kSentencePiece;
-  const SpacePrefix space_prefix = parts.space_prefix;
-  const bool prefix_unless_there = parts.prefix_unless_there;
-  const bool composes = parts.composes || pre_tokenizer.composes();
+  Spelling spelling = std::move(parts.spelling);
+  spelling.composes = spelling.composes || pre_tokenizer.composes();
+  const bool whole_piece_first = parts.whole_piece_first.value_or(pre_tokenizer.whole_piece_first());
+  const bool fuses_unknown = parts.fuses_unknown;
   std::unordered_set<TokenId> strips_left(parts.strips_left.begin(), parts.strips_left.end());
   std::unordered_set<TokenId> strips_right(parts.strips_right.begin(), parts.strips_right.end());
   WEIR_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Create(std::move(parts)));
@@ -183,9 +204,9 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(TokenizerParts parts) {
                                              .user_defined = {},
                                              .strips_left = {},
                                              .strips_right = {}});
-  state->space_prefix = space_prefix;
-  state->prefix_unless_there = prefix_unless_there;
-  state->composes = composes;
+  state->spelling = std::move(spelling);
+  state->whole_piece_first = whole_piece_first;
+  state->fuses_unknown = fuses_unknown;
   state->strips_left = std::move(strips_left);
   state->strips_right = std::move(strips_right);
   state->add_bos = state->vocabulary.bos().has_value() &&
@@ -250,9 +271,17 @@ std::string_view Tokenizer::TokenBytes(TokenId id, bool skip_special) const {
 
 std::string Tokenizer::Decode(std::span<const TokenId> ids, bool skip_special) const {
   std::string bytes;
-  for (const TokenId id : ids) bytes += TokenBytes(id, skip_special);
+  const Spelling& spelling = state_->spelling;
+  bool first = true;
+  for (const TokenId id : ids) {
+    if (skip_special && is_special(id)) continue;
+    bytes += TokenBytes(id, skip_special);
+    if (first && spelling.drops_first_spaces) std::erase(bytes, ' ');
+    first = false;
+  }
   // The space that encoding put there.
-  if (state_->space_prefix != SpacePrefix::kNone && bytes.starts_with(' ')) bytes.erase(0, 1);
+  if (!spelling.drops_first_spaces && spelling.prefix != SpacePrefix::kNone && bytes.starts_with(' '))
+    bytes.erase(0, 1);
   return ReplaceInvalidUtf8(bytes);
 }
 

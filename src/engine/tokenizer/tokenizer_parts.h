@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "engine/gguf/model_file.h"
+#include "engine/tokenizer/spelling.h"
 
 namespace weir {
 
@@ -29,30 +30,25 @@ enum class TokenType : int32_t {
 enum class VocabularyKind {
   kByteLevel,      // every byte is a printable character; pieces by a pattern
   kSentencePiece,  // characters, spaces as U+2581, other characters by their bytes; one piece
+  kUnigram,        // the same, and the pieces with the highest sum of scores instead of merges
 };
-
-// Where a SentencePiece vocabulary expects a space that nobody wrote.
-enum class SpacePrefix {
-  kNone,
-  kFirst,
-  kEvery
-};  // before the text, before every stretch between special tokens
 
 struct TokenizerParts {
   VocabularyKind kind = VocabularyKind::kByteLevel;
   std::vector<std::string> tokens;
   std::vector<TokenType> types;     // as many as tokens
   std::vector<std::string> merges;  // "left right", earliest first
-  std::vector<float> scores;        // of kSentencePiece without merges: the highest merges first
+  std::vector<double> scores;       // of kUnigram; of kSentencePiece without merges: the highest merges first
   std::string pre_tokenizer = "default";
   std::optional<uint64_t> bos;
   std::optional<uint64_t> eos;
   std::vector<uint64_t> other_end_ids;  // end of turn, end of message
   std::optional<bool> add_bos;
   std::optional<uint64_t> unknown;
-  SpacePrefix space_prefix = SpacePrefix::kNone;
-  bool prefix_unless_there = false;    // no second space before one
-  bool composes = false;               // text is brought into NFC first
+  std::optional<bool>
+      whole_piece_first;       // a piece that is a token skips the merges; unset: as the pre-tokenizer says
+  bool fuses_unknown = false;  // neighbouring unknown characters are one unknown token
+  Spelling spelling{};
   std::vector<uint64_t> strips_left;   // special tokens that take the white space before them
   std::vector<uint64_t> strips_right;  // or behind them
 

@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kMaxTokens = 1u << 24;
 // Bounds the work per character when special tokens are looked for.
 constexpr size_t kMaxSpecialBytes = 1024;
+// Bounds the work per character when pieces are looked for.
+constexpr size_t kMaxPieceBytes = 1024;
 
 // End-of-turn tokens that files often do not name in their metadata.
 constexpr std::string_view kEndTexts[] = {"<|im_end|>", "<|endoftext|>", "<|end|>",         "<|eot_id|>",
@@ -47,14 +49,23 @@ Result<Vocabulary> Vocabulary::Create(TokenizerParts parts) {
   out.kind_ = parts.kind;
   WEIR_RETURN_IF_ERROR(out.AddTokens(&parts));
   WEIR_RETURN_IF_ERROR(out.AddMerges(parts.merges));
-  if (parts.kind == VocabularyKind::kSentencePiece && parts.merges.empty()) {
+  if (parts.kind != VocabularyKind::kByteLevel && parts.merges.empty()) {
     if (parts.scores.size() != out.texts_.size())
       return DataLoss(fmt::format("tokenizer.ggml.scores has {} entries but tokenizer.ggml.tokens has {}",
                                   parts.scores.size(), out.texts_.size()));
-    out.DeriveMerges(parts.scores);
+    if (parts.kind == VocabularyKind::kUnigram) {
+      WEIR_RETURN_IF_ERROR(out.AddPieces(parts.scores));
+    } else {
+      out.DeriveMerges(parts.scores);
+    }
   }
   WEIR_RETURN_IF_ERROR(out.AddSpecialIds(parts));
   return out;
+}
+
+int32_t Vocabulary::FindCharacter(int32_t character) const {
+  const int32_t* id = characters_.Find(static_cast<uint64_t>(character));
+  return id == nullptr ? -1 : *id;
 }
 
 int32_t Vocabulary::FindSpelling(const std::string& text) const {
@@ -63,7 +74,7 @@ int32_t Vocabulary::FindSpelling(const std::string& text) const {
 }
 
 // A token of the vocabulary arises from every two that it can be cut into, the one with the highest score first.
-void Vocabulary::DeriveMerges(const std::vector<float>& scores) {
+void Vocabulary::DeriveMerges(const std::vector<double>& scores) {
   using Token = std::pair<std::string_view, int32_t>;
   std::unordered_map<std::string_view, int32_t> ids(plain_by_text_.begin(), plain_by_text_.end());
   std::vector<Token> order(ids.begin(), ids.end());
@@ -84,8 +95,21 @@ void Vocabulary::DeriveMerges(const std::vector<float>& scores) {
   }
 }
 
+Status Vocabulary::AddPieces(const std::vector<double>& scores) {
+  for (int32_t id = 0; id < size(); ++id) {
+    const std::string& text = texts_[id];
+    if (types_[id] != TokenType::kNormal && types_[id] != TokenType::kUserDefined) continue;
+    if (text.size() > kMaxPieceBytes)
+      return DataLoss(fmt::format("tokenizer.ggml.tokens[{}] is a piece of {} bytes, at most {} are allowed",
+                                  id, text.size(), kMaxPieceBytes));
+    if (!text.empty()) unigram_.Add(text, id, scores[static_cast<size_t>(id)]);
+  }
+  return OkStatus();
+}
+
 int32_t Vocabulary::FindBytes(std::string_view bytes) const {
-  if (kind_ == VocabularyKind::kSentencePiece) return FindSpelling(SpellSpaces(bytes));
+  if (kind_ != VocabularyKind::kByteLevel) return FindSpelling(SpellSpaces(bytes));
+  if (bytes.size() > static_cast<size_t>(max_token_bytes_)) return -1;
   const auto found = plain_by_text_.find(SpellBytes(bytes));
   return found == plain_by_text_.end() ? -1 : found->second;
 }
@@ -127,18 +151,23 @@ Status Vocabulary::AddTokens(TokenizerParts* parts) {
                       text.size(), kMaxSpecialBytes));
     }
     num_empty += text.empty() ? 1 : 0;
-    bytes_.push_back(IsLiteral(types_[i])                      ? text
-                     : kind_ == VocabularyKind::kSentencePiece ? SpacesOfSpelling(text)
-                                                               : BytesOfSpelling(text));
+    bytes_.push_back(kind_ != VocabularyKind::kByteLevel ? SpacesOfSpelling(text)
+                     : IsLiteral(types_[i])              ? text
+                                                         : BytesOfSpelling(text));
     max_token_bytes_ = std::max(max_token_bytes_, static_cast<int>(bytes_.back().size()));
     // A text named twice keeps its lowest id.
     if (!IsLiteral(types_[i])) plain_by_text_.emplace(text, id);
     // SentencePiece merges may make a user-defined token too: it is found before, but not in every stretch.
-    if (kind_ == VocabularyKind::kSentencePiece && types_[i] == TokenType::kUserDefined)
+    if (kind_ != VocabularyKind::kByteLevel && types_[i] == TokenType::kUserDefined)
       plain_by_text_.emplace(SpellSpaces(text), id);
   }
   if (num_empty > 0) LogWarning("{} tokens of the vocabulary are empty; they are never encoded", num_empty);
-  if (kind_ == VocabularyKind::kSentencePiece) {
+  if (kind_ != VocabularyKind::kByteLevel) {
+    for (const auto& [text, id] : plain_by_text_) {
+      size_t end = 0;
+      const int32_t character = NextCodePoint(text, &end);
+      if (character >= 0 && end == text.size()) characters_.Put(static_cast<uint64_t>(character), id);
+    }
     byte_tokens_ = typed_bytes;
     return OkStatus();
   }

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "engine/tokenizer/merge_table.h"
 #include "engine/tokenizer/tokenizer_parts.h"
+#include "engine/tokenizer/unigram.h"
 
 namespace weir {
 
@@ -35,8 +36,9 @@ class Vocabulary {
   int max_token_bytes() const { return max_token_bytes_; }
 
   VocabularyKind kind() const { return kind_; }
-  // Of a SentencePiece vocabulary: the plain token with this spelling, -1 if none.
+  // Of a vocabulary of characters: the plain token with this spelling, -1 if none.
   int32_t FindSpelling(const std::string& text) const;
+  int32_t FindCharacter(int32_t character) const;
   std::optional<int32_t> unknown() const { return unknown_; }
 
   // The plain token with exactly these bytes, -1 if none.
@@ -44,6 +46,7 @@ class Vocabulary {
   // The token of one byte, -1 if the vocabulary has none.
   int32_t ByteToken(uint8_t byte) const { return byte_tokens_[byte]; }
   const MergeTable& merges() const { return merges_; }
+  const Unigram& unigram() const { return unigram_; }
 
   std::optional<int32_t> bos() const { return bos_; }
   std::optional<int32_t> eos() const { return eos_; }
@@ -52,7 +55,8 @@ class Vocabulary {
  private:
   Status AddTokens(TokenizerParts* parts);
   Status AddMerges(const std::vector<std::string>& merges);
-  void DeriveMerges(const std::vector<float>& scores);
+  void DeriveMerges(const std::vector<double>& scores);
+  Status AddPieces(const std::vector<double>& scores);
   Status AddSpecialIds(const TokenizerParts& parts);
 
   VocabularyKind kind_ = VocabularyKind::kByteLevel;
@@ -61,7 +65,9 @@ class Vocabulary {
   std::vector<TokenType> types_;
   std::unordered_map<std::string, int32_t> plain_by_text_;
   std::array<int32_t, 256> byte_tokens_{};
+  FlatMap<int32_t> characters_;  // the plain tokens of one character
   MergeTable merges_;
+  Unigram unigram_;
   int max_token_bytes_ = 1;
   std::optional<int32_t> bos_;
   std::optional<int32_t> eos_;
