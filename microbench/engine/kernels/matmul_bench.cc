@@ -153,8 +153,7 @@ const char* Prepare(const KernelTable& kernels, DType dtype, int rows, int out, 
   c.tiles = *std::move(tiles);
   c.y.resize(static_cast<size_t>(rows) * static_cast<size_t>(out));
   c.input = {c.tiles.as<unsigned char>(), c.x.data(), rows, in, nullptr, is_prompt ? rows : 0};
-  for (int r = 0; r < rows && c.matrix.quantized(); ++r)
-    QuantizeRow(kernels, c.x.data() + int64_t{r} * in, r, 0, in, c.input);
+  if (c.matrix.quantized()) QuantizeRows(kernels, c.x.data(), in, 0, rows, 0, in, c.input);
   MultiplyStrips(kernels, c.matrix, c.input, 0, c.matrix.num_strips(), c.y.data(), out, false);
   return Agrees(kernels, c) ? nullptr : "the product differs from the reference";
 }

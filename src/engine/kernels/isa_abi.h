@@ -126,10 +126,11 @@ struct KernelTable {
   int32_t strip_rows;
   int32_t byte_bias;  // added to signed byte codes when packing
   void (*matmul)(const IsaMatMul* args);
-  // One row into row t of a tile of T rows; n is a multiple of 32. Unless `residual` is null, what the codes of a block miss
-  // goes into that tile, if a value of the block is larger than `threshold`; else only a scale of 0.
-  void (*quantize)(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
-                   unsigned char* residual, float threshold);
+  // Rows of n values, `stride` floats apart, into rows t, t + 1, ... of a tile of tile_rows; n is a multiple of 32. Unless
+  // `residual` is null, what the codes of a block miss goes into that tile, if a value of the block is larger than its row's
+  // threshold; else only a scale of 0.
+  void (*quantize)(const float* x, int64_t stride, int32_t rows, int32_t n, unsigned char* tile,
+                   int32_t tile_rows, int32_t t, unsigned char* residual, const float* thresholds);
   // Returns the root of the mean square that it divided by.
   float (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
   void (*silu_multiply)(const float* gate, const float* up, int32_t n, float* out);

@@ -99,6 +99,51 @@ static inline float MaxLanes(Lanes a) {
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
+// The largest of 8 lanes of each of 8 registers.
+static inline __m256 MaximaOfEight(const __m256 (&v)[8]) {
+  __m256 pairs[4];  // registers i and i + 4 in turn
+  for (int i = 0; i < 4; ++i)
+    pairs[i] = _mm256_max_ps(_mm256_unpacklo_ps(v[i], v[i + 4]), _mm256_unpackhi_ps(v[i], v[i + 4]));
+  __m256 fours[2];  // i, i + 2, i + 4, i + 6
+  for (int i = 0; i < 2; ++i)
+    fours[i] =
+        _mm256_max_ps(_mm256_unpacklo_ps(pairs[i], pairs[i + 2]), _mm256_unpackhi_ps(pairs[i], pairs[i + 2]));
+  const __m256 low = _mm256_unpacklo_ps(fours[0], fours[1]);
+  const __m256 high = _mm256_unpackhi_ps(fours[0], fours[1]);
+  return _mm256_max_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+}
+static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
+  __m256 halves[8];
+  for (int i = 0; i < 8; ++i) halves[i] = _mm256_max_ps(v[i].low, v[i].high);
+  _mm256_storeu_ps(out, MaximaOfEight(halves));
+}
+// The codes of 32 values from each pointer, times their factor, one after another, and what they sum up to.
+static inline void StoreCodesOf(const float* const (&x)[8], const float (&factors)[8], signed char* codes,
+                                uint32_t (&first)[8], uint32_t (&last)[8]) {
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  __m256i sums[8];  // four of the first 16 columns, four of the last
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    const __m256 factor = _mm256_set1_ps(factors[i]);
+    __m256i whole[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j)
+      whole[j] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x[i] + 8 * j), factor));
+    const __m256i bytes = _mm256_permutevar8x32_epi32(
+        _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]), _mm256_packs_epi32(whole[2], whole[3])),
+        order);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + 32 * i), bytes);
+    sums[i] = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes), _mm256_set1_epi16(1));
+  }
+  const auto fold = [&sums](int i) {
+    return _mm256_hadd_epi32(_mm256_hadd_epi32(sums[i], sums[i + 1]),
+                             _mm256_hadd_epi32(sums[i + 2], sums[i + 3]));
+  };
+  const __m256i low = fold(0);
+  const __m256i high = fold(4);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(first), _mm256_permute2x128_si256(low, high, 0x20));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(last), _mm256_permute2x128_si256(low, high, 0x31));
+}
 
 static inline Lanes LoadBytes(const unsigned char* p) {
   const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));

@@ -64,6 +64,52 @@ static inline float MaxLanes(Lanes a) {
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
+// The largest of 8 lanes of each of 8 registers.
+static inline __m256 MaximaOfEight(const __m256 (&v)[8]) {
+  __m256 pairs[4];  // registers i and i + 4 in turn
+  for (int i = 0; i < 4; ++i)
+    pairs[i] = _mm256_max_ps(_mm256_unpacklo_ps(v[i], v[i + 4]), _mm256_unpackhi_ps(v[i], v[i + 4]));
+  __m256 fours[2];  // i, i + 2, i + 4, i + 6
+  for (int i = 0; i < 2; ++i)
+    fours[i] =
+        _mm256_max_ps(_mm256_unpacklo_ps(pairs[i], pairs[i + 2]), _mm256_unpackhi_ps(pairs[i], pairs[i + 2]));
+  const __m256 low = _mm256_unpacklo_ps(fours[0], fours[1]);
+  const __m256 high = _mm256_unpackhi_ps(fours[0], fours[1]);
+  return _mm256_max_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+}
+static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
+  __m256 halves[8];
+  for (int i = 0; i < 8; ++i)
+    halves[i] = _mm256_max_ps(_mm512_castps512_ps256(v[i]), _mm512_extractf32x8_ps(v[i], 1));
+  _mm256_storeu_ps(out, MaximaOfEight(halves));
+}
+// The codes of 32 values from each pointer, times their factor, one after another, and what they sum up to.
+static inline void StoreCodesOf(const float* const (&x)[8], const float (&factors)[8], signed char* codes,
+                                uint32_t (&first)[8], uint32_t (&last)[8]) {
+  // Packing works within quarters: it leaves four columns of each half of each row together.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i sums[4];  // of two rows: in every quarter first, last, first, last
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    __m512i words[2];
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const __m512 factor = _mm512_set1_ps(factors[2 * i + j]);
+      const float* from = x[2 * i + j];
+      words[j] = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(Load(from), factor)),
+                                    _mm512_cvtps_epi32(_mm512_mul_ps(Load(from + 16), factor)));
+    }
+    const __m512i bytes = _mm512_packs_epi16(words[0], words[1]);
+    _mm512_storeu_si512(codes + 64 * i, _mm512_permutexvar_epi32(order, bytes));
+    sums[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
+  }
+  const auto fold = [](__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xdd));
+  };
+  const __m512i all = fold(fold(sums[0], sums[1]), fold(sums[2], sums[3]));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(first), _mm512_cvtepi64_epi32(all));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(last), _mm512_cvtepi64_epi32(_mm512_srli_epi64(all, 32)));
+}
 
 static inline Lanes LoadBytes(const unsigned char* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));

@@ -129,6 +129,20 @@ static inline float MaxLanes(Lanes a) {
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
   return a.v[0];
 }
+// The largest lane of each.
+static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
+  for (int i = 0; i < 8; ++i) out[i] = MaxLanes(v[i]);
+}
+// The codes of 32 values from each pointer, times their factor, one after another, and what they sum up to.
+static inline void StoreCodesOf(const float* const (&x)[8], const float (&factors)[8], signed char* codes,
+                                uint32_t (&first)[8], uint32_t (&last)[8]) {
+  for (int i = 0; i < 8; ++i) {
+    const Lanes factor = Set(factors[i]);
+    const HalfSums sums = StoreCodes(codes + 32 * i, Mul(Load(x[i]), factor), Mul(Load(x[i] + 16), factor));
+    first[i] = sums.first;
+    last[i] = sums.last;
+  }
+}
 
 static inline Lanes LoadBytes(const unsigned char* p) {
   return Each([p](int i) { return static_cast<float>(static_cast<signed char>(p[i])); });

@@ -100,32 +100,6 @@ static void ToHalf(const float* x, int32_t n, uint16_t* out) {
   }
 }
 
-// One block of 32 columns for row t of a tile, and what its codes miss.
-struct BlockRest {
-  Lanes a;
-  Lanes b;
-};
-static inline BlockRest QuantizeBlock(Lanes a, Lanes b, float largest, unsigned char* block,
-                                      int32_t tile_rows, int32_t t) {
-  // Below this the reciprocal would overflow; such a block is zero for every purpose.
-  const bool zero = largest < 1e-30f;
-  const float d = zero ? 0.0f : largest / 127.0f;
-  const Lanes inverse = Set(zero ? 0.0f : 1.0f / d);
-  const Lanes codes_a = Mul(a, inverse);
-  const Lanes codes_b = Mul(b, inverse);
-  const HalfSums sums = StoreCodes(reinterpret_cast<signed char*>(block) + 32 * t, codes_a, codes_b);
-  const uint32_t sum = sums.first + sums.last;
-  float* scales = reinterpret_cast<float*>(block + 32 * tile_rows);
-  scales[t] = d;
-  scales[tile_rows + t] = d * static_cast<float>(static_cast<int32_t>(sum));
-  uint32_t* words = reinterpret_cast<uint32_t*>(scales);
-  words[2 * tile_rows + t] = 0u - 128u * sum;
-  words[3 * tile_rows + t] = 0u - 32u * sums.first;
-  words[4 * tile_rows + t] = 0u - 32u * sums.last;
-  words[5 * tile_rows + t] = (sums.first & 0xffffu) | sums.last << 16;
-  return {Fma(Set(-d), Round(codes_a), a), Fma(Set(-d), Round(codes_b), b)};
-}
-
 static inline float LargestOf(const float* x, int32_t n) {
   Lanes largest = Set(0.0f);
   int32_t i = 0;
@@ -143,25 +117,4 @@ static float QuantizeHead(const float* x, int32_t n, signed char* codes) {
   for (; i + 16 <= n; i += 16) StoreBytes(codes + i, Mul(Load(x + i), inverse));
   if (i < n) StoreBytes(codes + i, Mul(LoadPart(x + i, n - i), inverse));
   return d;
-}
-
-static void Quantize(const float* x, int32_t n, unsigned char* tile, int32_t tile_rows, int32_t t,
-                     unsigned char* residual, float threshold) {
-  const int64_t block_bytes = static_cast<int64_t>(tile_rows) * kActivationBlockBytes;
-  for (int32_t k = 0; k < n; k += 32, tile += block_bytes) {
-    const Lanes a = Load(x + k);
-    const Lanes b = Load(x + k + 16);
-    const float largest = MaxLanes(Max(Abs(a), Abs(b)));
-    const BlockRest rest = QuantizeBlock(a, b, largest, tile, tile_rows, t);
-    if (residual == nullptr) continue;
-    if (largest > threshold) {
-      QuantizeBlock(rest.a, rest.b, MaxLanes(Max(Abs(rest.a), Abs(rest.b))), residual, tile_rows, t);
-    } else {
-      // With these two at zero the row's codes, whatever they are, count for nothing: most blocks cost no more than this.
-      float* scales = reinterpret_cast<float*>(residual + 32 * tile_rows);
-      scales[t] = 0.0f;
-      scales[tile_rows + t] = 0.0f;
-    }
-    residual += block_bytes;
-  }
 }

@@ -25,26 +25,34 @@ Activations RowsOf(const Activations& all, int32_t first, int32_t count) {
   return part;
 }
 
-void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
-                 const Activations& into, float threshold) {
+void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, int32_t row, int32_t num_rows,
+                  int32_t first_column, int32_t count, const Activations& into, const float* thresholds) {
   const int64_t first_block = first_column / 32;
-  if (row < into.prompt_rows) {
-    const int64_t tile = int64_t{row} / kPromptTileRows * ((into.columns + 31) / 32) + first_block;
-    const int64_t row_of_tile = tile * kPromptTileRows + row % kPromptTileRows;
-    return kernels.prompts->to_bf16(x, count, into.tiles + row_of_tile * 64);
+  int32_t done = 0;
+  for (; done < num_rows && row + done < into.prompt_rows; ++done) {
+    const int32_t r = row + done;
+    const int64_t tile = int64_t{r} / kPromptTileRows * ((into.columns + 31) / 32) + first_block;
+    const int64_t row_of_tile = tile * kPromptTileRows + r % kPromptTileRows;
+    kernels.prompts->to_bf16(x + done * stride, count, into.tiles + row_of_tile * 64);
   }
-  row -= into.prompt_rows;
+  unsigned char* const tiles = into.tiles + PromptTileBytes(into.prompt_rows, into.columns);
   const int32_t rows = into.rows - into.prompt_rows;
   // The tiles of 8 rows, then the last two, which share evenly.
   const int32_t whole = rows > 2 * kMaxTileRows ? (rows - kMaxTileRows - 1) / kMaxTileRows * kMaxTileRows : 0;
   const int32_t left = rows - whole;
   const int32_t first = left > kMaxTileRows ? (left + 1) / 2 : left;
-  const int32_t tile_rows = row < whole ? int32_t{kMaxTileRows} : row - whole < first ? first : left - first;
-  const int32_t t = row < whole ? row % kMaxTileRows : (row - whole) % first;
-  const int64_t offset =
-      ActivationTileBytes(row - t, into.columns) + first_block * tile_rows * kActivationBlockBytes;
-  kernels.quantize(x, count, into.tiles + PromptTileBytes(into.prompt_rows, into.columns) + offset, tile_rows,
-                   t, into.residual_tiles == nullptr ? nullptr : into.residual_tiles + offset, threshold);
+  while (done < num_rows) {
+    const int32_t r = row + done - into.prompt_rows;
+    const int32_t tile_rows = r < whole ? int32_t{kMaxTileRows} : r - whole < first ? first : left - first;
+    const int32_t t = r < whole ? r % kMaxTileRows : (r - whole) % first;
+    const int32_t together = std::min(num_rows - done, tile_rows - t);
+    const int64_t offset =
+        ActivationTileBytes(r - t, into.columns) + first_block * tile_rows * kActivationBlockBytes;
+    kernels.quantize(x + done * stride, stride, together, count, tiles + offset, tile_rows, t,
+                     into.residual_tiles == nullptr ? nullptr : into.residual_tiles + offset,
+                     thresholds == nullptr ? nullptr : thresholds + done);
+    done += together;
+  }
 }
 
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,

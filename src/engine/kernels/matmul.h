@@ -45,11 +45,12 @@ inline int64_t MixedTileBytes(int64_t rows, int64_t columns) {
 // kMaxTileRows rows are left from first on.
 Activations RowsOf(const Activations& all, int32_t first, int32_t count);
 
-// Quantizes columns [first_column, first_column + count) of one row, or rounds them to bf16 if it is a prompt's; both
-// multiples of 32. With residual tiles, a quantized block with a value beyond `threshold` gets a second term. The threshold
-// must come from this row alone.
-void QuantizeRow(const KernelTable& kernels, const float* x, int32_t row, int32_t first_column, int32_t count,
-                 const Activations& into, float threshold = 0);
+// Quantizes columns [first_column, first_column + count) of rows [row, row + num_rows), `stride` floats apart, or rounds them to
+// bf16 where they are a prompt's; both multiples of 32. With residual tiles, a quantized block with a value beyond its row's
+// threshold gets a second term: thresholds[i] is of row + i, and must come from this row alone.
+void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, int32_t row, int32_t num_rows,
+                  int32_t first_column, int32_t count, const Activations& into,
+                  const float* thresholds = nullptr);
 // y[row * y_stride + i] (+)= row i of the strips' rows times activation row. A matrix that was left in its file is packed
 // strip by strip into `strip_buffer`, strip_bytes large, and so gives the same bits.
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,

@@ -69,7 +69,7 @@ std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stor
                           two_terms ? residual_tiles.data() : nullptr};
   if (matrix->quantized())
     for (int r = 0; r < rows; ++r)
-      QuantizeRow(kernels, x.data() + int64_t{r} * stored.in, r, 0, stored.in, input, threshold);
+      QuantizeRows(kernels, x.data() + int64_t{r} * stored.in, 0, r, 1, 0, stored.in, input, &threshold);
   std::vector<float> y(static_cast<size_t>(rows) * static_cast<size_t>(stored.out),
                        accumulate ? 0.5f : -77.0f);
   for (int s = 0; s < matrix->num_strips(); s += strips)
@@ -336,6 +336,35 @@ TEST_P(MatMulTest, TwoTermsAreAsGoodAsSixteenBitsAndIgnoreTheirNeighbours) {
   }
 }
 
+TEST_P(MatMulTest, RowsQuantizedTogetherEqualRowsAlone) {
+  constexpr int kColumns = 96;
+  constexpr int kRows = 8;
+  auto x = RandomFloats(kRows * kColumns, 43);
+  std::fill_n(x.begin() + kColumns, 32, 0.0f);  // a block of nothing
+  for (size_t i = 0; i < x.size(); i += 101) x[i] *= 40;
+  std::vector<float> thresholds;
+  for (int r = 0; r < kRows; ++r) thresholds.push_back(r == 5 ? 1e30f : 4.0f);
+  for (int tile_rows = 1; tile_rows <= kRows; ++tile_rows)
+    for (int first = 0; first < tile_rows; ++first)
+      for (const bool two_terms : {false, true}) {
+        const size_t bytes = static_cast<size_t>(ActivationTileBytes(tile_rows, kColumns));
+        std::vector<unsigned char> together(bytes, 0x5a);
+        std::vector<unsigned char> alone(bytes, 0x5a);
+        std::vector<unsigned char> residual_together(bytes, 0x5a);
+        std::vector<unsigned char> residual_alone(bytes, 0x5a);
+        const float* from = x.data() + first * kColumns;
+        kernels_->quantize(from, kColumns, tile_rows - first, kColumns, together.data(), tile_rows, first,
+                           two_terms ? residual_together.data() : nullptr,
+                           &thresholds[static_cast<size_t>(first)]);
+        for (int t = first; t < tile_rows; ++t)
+          kernels_->quantize(x.data() + t * kColumns, kColumns, 1, kColumns, alone.data(), tile_rows, t,
+                             two_terms ? residual_alone.data() : nullptr,
+                             &thresholds[static_cast<size_t>(t)]);
+        ASSERT_EQ(together, alone) << tile_rows << " rows from " << first;
+        ASSERT_EQ(residual_together, residual_alone) << tile_rows << " rows from " << first;
+      }
+}
+
 TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
   constexpr int kColumns = 256;
   for (const float scale : {1.0f, 1e-20f, 1e20f, 1e-36f, 0.0f}) {
@@ -344,7 +373,7 @@ TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
     for (const int tile_rows : {1, 3, 8}) {
       std::vector<unsigned char> tile(static_cast<size_t>(ActivationTileBytes(tile_rows, kColumns)));
       const int t = tile_rows - 1;
-      kernels_->quantize(x.data(), kColumns, tile.data(), tile_rows, t, nullptr, 0);
+      kernels_->quantize(x.data(), 0, 1, kColumns, tile.data(), tile_rows, t, nullptr, nullptr);
       for (int b = 0; b < kColumns / 32; ++b) {
         const unsigned char* block = tile.data() + b * tile_rows * kActivationBlockBytes;
         for (int k = 0; k < 32; ++k)
@@ -511,7 +540,8 @@ std::vector<float> MultiplyMixed(const KernelTable& kernels, const StoredMatrix&
                           prompt_rows};
   for (int r = 0; r < rows; ++r)
     for (int column = 0; column < stored.in; column += 32)
-      QuantizeRow(kernels, x.data() + int64_t{r} * stored.in + column, r, column, 32, input, threshold);
+      QuantizeRows(kernels, x.data() + int64_t{r} * stored.in + column, 0, r, 1, column, 32, input,
+                   &threshold);
   // One row more than there are, to be left alone.
   std::vector<float> y(static_cast<size_t>(rows + 1) * static_cast<size_t>(stored.out),
                        accumulate ? 0.5f : -77.0f);

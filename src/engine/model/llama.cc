@@ -195,17 +195,28 @@ void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float*
                          n,
                          residual_tiles,
                          rows == nullptr ? num_prompt_rows_ : 0};
-  const auto one = [&](int row, int thread) {
-    const int64_t from = rows == nullptr ? row : rows[row];
-    float* out = tiles_suffice ? scratch_.threads[static_cast<size_t>(thread)].row
-                               : scratch_.normed + int64_t{row} * n;
-    scratch_.row_rms[static_cast<size_t>(row)] =
-        kernels_->rms_norm(scratch_.hidden + from * n, norm, n, static_cast<float>(config_.rms_epsilon), out);
-    if (n % 32 == 0) QuantizeRow(*kernels_, out, row, 0, n, into, threshold);
+  std::fill_n(scratch_.thresholds.begin(), num_rows, threshold);
+  // Rows that go into a tile together are quantized together.
+  const int group =
+      std::clamp((num_rows + pool_->num_threads() - 1) / pool_->num_threads(), 1, int{kMaxTileRows});
+  const auto norm_group = [&](int index, int thread) {
+    const int first = index * group;
+    const int count = std::min(group, num_rows - first);
+    float* const out = tiles_suffice ? scratch_.threads[static_cast<size_t>(thread)].rows
+                                     : scratch_.normed + int64_t{first} * n;
+    for (int i = 0; i < count; ++i) {
+      const int64_t from = rows == nullptr ? first + i : rows[first + i];
+      scratch_.row_rms[static_cast<size_t>(first + i)] = kernels_->rms_norm(
+          scratch_.hidden + from * n, norm, n, static_cast<float>(config_.rms_epsilon), out + int64_t{i} * n);
+    }
+    if (n % 32 == 0)
+      QuantizeRows(*kernels_, out, n, first, count, 0, n, into,
+                   &scratch_.thresholds[static_cast<size_t>(first)]);
   };
+  const int groups = (num_rows + group - 1) / group;
   if (num_rows >= kRowsWorthSharing)
-    return pool_->Run(num_rows, std::max(1, num_rows / (8 * pool_->num_threads())), one);
-  for (int row = 0; row < num_rows; ++row) one(row, 0);
+    return pool_->Run(groups, std::max(1, groups / (8 * pool_->num_threads())), norm_group);
+  for (int index = 0; index < groups; ++index) norm_group(index, 0);
 }
 
 void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index) {
@@ -265,6 +276,8 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num
   const Activations into{scratch_.ffn_tiles,          scratch_.ffn,    num_rows, config_.ffn_size,
                          scratch_.ffn_residual_tiles, num_prompt_rows_};
   const float largest = LargestFor(layer.down, kStreamError);
+  for (size_t row = 0; row < static_cast<size_t>(num_rows); ++row)
+    scratch_.thresholds[row] = largest * scratch_.row_rms[row];
   Enter(StepSegment::kMatmulFfn);
   if (!lora_.empty())
     lora_.Shrink(*pool_, layer_index, {LoraTarget::kGate, LoraTarget::kUp}, scratch_.normed,
@@ -300,17 +313,21 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num
         kernels_->silu_multiply(gate + at, up + at, columns,
                                 scratch_.ffn + int64_t{row} * config_.ffn_size + first_column);
       });
-    for (int i = prompt_rows; i < range.count; ++i) {
-      const int row = range.first + i;
-      float* gate_row = gate + int64_t{i} * kFfnUnitColumns;
-      float* const floats = scratch_.ffn + int64_t{row} * config_.ffn_size + first_column;
-      float* out = quantized && !keeps_floats ? gate_row : floats;
-      (gelu ? kernels_->gelu_multiply : kernels_->silu_multiply)(gate_row, up + int64_t{i} * kFfnUnitColumns,
-                                                                 columns, out);
-      if (quantized)
-        QuantizeRow(*kernels_, out, row, first_column, columns, into,
-                    largest * scratch_.row_rms[static_cast<size_t>(row)]);
-    }
+    const bool to_floats = !quantized || keeps_floats;
+    const int first_row = range.first + prompt_rows;
+    const int generated = range.count - prompt_rows;
+    float* const gate_rows = gate + int64_t{prompt_rows} * kFfnUnitColumns;
+    float* const up_rows = up + int64_t{prompt_rows} * kFfnUnitColumns;
+    float* const out =
+        to_floats ? scratch_.ffn + int64_t{first_row} * config_.ffn_size + first_column : gate_rows;
+    const int64_t stride = to_floats ? config_.ffn_size : int64_t{kFfnUnitColumns};
+    for (int i = 0; i < generated; ++i)
+      (gelu ? kernels_->gelu_multiply : kernels_->silu_multiply)(gate_rows + int64_t{i} * kFfnUnitColumns,
+                                                                 up_rows + int64_t{i} * kFfnUnitColumns,
+                                                                 columns, out + i * stride);
+    if (quantized && generated > 0)
+      QuantizeRows(*kernels_, out, stride, first_row, generated, first_column, columns, into,
+                   &scratch_.thresholds[static_cast<size_t>(first_row)]);
   });
 }
 

@@ -147,14 +147,13 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     }
     if (!quantize_here) return;
     Enter(StepSegment::kNormQuantize, thread);
-    for (int r = 0; r < tile.num_rows; ++r)
-      QuantizeRow(*kernels_, args.out + r * args.out_stride, row + r, static_cast<int32_t>(first_column),
-                  columns, into);
+    QuantizeRows(*kernels_, args.out, args.out_stride, row, tile.num_rows, static_cast<int32_t>(first_column),
+                 columns, into);
   });
   if (quantize_here || !layer.o.quantized()) return;
   Enter(StepSegment::kNormQuantize);
-  for (int row = 0; row < batch.num_rows(); ++row)
-    QuantizeRow(*kernels_, scratch_.attended + row * stride, row, 0, static_cast<int32_t>(stride), into);
+  QuantizeRows(*kernels_, scratch_.attended, stride, 0, batch.num_rows(), 0, static_cast<int32_t>(stride),
+               into);
 }
 
 }  // namespace weir

@@ -54,8 +54,8 @@ void LlamaModel::GatherRows(const LayerWeights& layer, int num_pairs) {
     const float* from = scratch_.normed + int64_t{experts_.row_of(pair)} * n;
     if (floats) std::copy_n(from, n, scratch_.pairs + int64_t{pair} * n);
     if (quantized)
-      QuantizeRow(*kernels_, from, pair - share.first_pair, 0, n,
-                  OfShare(share, scratch_.pair_tiles, scratch_.pairs, n, nullptr));
+      QuantizeRows(*kernels_, from, n, pair - share.first_pair, 1, 0, n,
+                   OfShare(share, scratch_.pair_tiles, scratch_.pairs, n, nullptr));
   });
 }
 
@@ -79,14 +79,20 @@ void LlamaModel::ExpertColumns(const LayerWeights& layer, const ExpertPlan::Shar
   const int columns = std::min(kFfnUnitColumns, ffn - first_column);
   const bool quantized = expert.down.quantized();
   const float largest = LargestFor(expert.down, kStreamError);
-  for (int i = 0; i < share.num_rows; ++i) {
-    const int pair = share.first_pair + i;
-    float* gate_row = gate + int64_t{i} * kFfnUnitColumns;
-    float* out = quantized ? gate_row : scratch_.ffn + int64_t{pair} * ffn + first_column;
-    kernels_->silu_multiply(gate_row, up + int64_t{i} * kFfnUnitColumns, columns, out);
+  for (int i = 0; i < share.num_rows; i += kMaxTileRows) {
+    const int count = std::min(share.num_rows - i, int{kMaxTileRows});
+    float* const gate_rows = gate + int64_t{i} * kFfnUnitColumns;
+    float* const floats = scratch_.ffn + int64_t{share.first_pair + i} * ffn + first_column;
+    float thresholds[kMaxTileRows];
+    for (int j = 0; j < count; ++j) {
+      float* const gate_row = gate_rows + int64_t{j} * kFfnUnitColumns;
+      kernels_->silu_multiply(gate_row, up + int64_t{i + j} * kFfnUnitColumns, columns,
+                              quantized ? gate_row : floats + int64_t{j} * ffn);
+      const int row = experts_.row_of(share.first_pair + i + j);
+      thresholds[j] = largest * scratch_.row_rms[static_cast<size_t>(row)];
+    }
     if (quantized)
-      QuantizeRow(*kernels_, out, i, first_column, columns, into,
-                  largest * scratch_.row_rms[static_cast<size_t>(experts_.row_of(pair))]);
+      QuantizeRows(*kernels_, gate_rows, kFfnUnitColumns, i, count, first_column, columns, into, thresholds);
   }
 }
 

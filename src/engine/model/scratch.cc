@@ -56,7 +56,7 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.rope_rows, static_cast<int64_t>(config.ropes.size()) * rows * 2 * config.rope_dims);
   for (ThreadScratch& thread : scratch.threads) {
     carver.Take(thread.columns, 2 * rows * unit_columns);
-    carver.Take(thread.row, config.hidden_size);
+    carver.Take(thread.rows, int64_t{kMaxTileRows} * config.hidden_size);
     carver.Take(thread.attended, std::min<int64_t>(rows, kPromptAttentionRows) * q / config.num_kv_heads);
     carver.Take(thread.attention,
                 AttentionScratchFloats(config.head_dim, config.num_heads / config.num_kv_heads));
@@ -74,6 +74,7 @@ Result<Scratch> Scratch::Create(const ModelConfig& config, int max_rows, int num
   scratch.max_rows = max_rows;
   scratch.rope.resize(config.ropes.size() * static_cast<size_t>(max_rows));
   scratch.row_rms.resize(static_cast<size_t>(max_rows));
+  scratch.thresholds.resize(static_cast<size_t>(max_rows));
   const int64_t bytes = Carve(scratch, nullptr, config, max_rows, unit_columns, partial_floats, strip_bytes);
   WEIR_ASSIGN_OR_RETURN(scratch.buffer, AlignedBuffer::Allocate(static_cast<size_t>(bytes)));
   Carve(scratch, scratch.buffer.data(), config, max_rows, unit_columns, partial_floats, strip_bytes);

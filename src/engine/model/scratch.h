@@ -24,7 +24,7 @@ inline int64_t ExpertTileBytes(int64_t pairs, int64_t shares, int64_t columns) {
 
 struct ThreadScratch {
   float* columns = nullptr;        // [rows, columns of one unit], twice
-  float* row = nullptr;            // [hidden]: a normed row that only its tiles need
+  float* rows = nullptr;           // [kMaxTileRows, hidden]: normed rows that only their tiles need
   float* attended = nullptr;       // [rows of a tile, columns of a KV head]: the same of attention
   float* attention = nullptr;      // of one attention call
   unsigned char* strip = nullptr;  // one strip of weights, when they stay in the file
@@ -50,6 +50,7 @@ struct Scratch {
   float* rope_rows = nullptr;           // [ropes, rows, 2 * rope_dims] for positions beyond the table
   std::vector<float> logit_maxima;      // [logit rows, units of the lm-head]
   std::vector<float> row_rms;           // [rows], of the residual stream at the last norm
+  std::vector<float> thresholds;        // [rows]: values beyond theirs give a block a second term
   std::vector<const float*> rope;       // [ropes, max_rows]
   int max_rows = 0;
   std::vector<ThreadScratch> threads;

@@ -15,6 +15,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_quantize.h"
+
 #include "engine/kernels/isa_variant_rows.h"
 
 #include "engine/kernels/isa_attention_tiles.h"
