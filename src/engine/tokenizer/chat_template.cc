@@ -1,6 +1,7 @@
 #include "engine/tokenizer/chat_template.h"
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "base/utf8.h"
@@ -82,12 +83,14 @@ struct ChatTemplate::State {
   std::string eos_text;
 
   bool knows_tools = false;
+  std::function<int64_t()> now;
 
   Result<JinjaText> Render(const std::vector<ChatMessage>& messages, bool add_generation_prompt,
                            const TemplateData& tools) const {
     JinjaBudget budget;
     JinjaHeap heap(&budget);
     JinjaEvaluator evaluator(&heap);
+    evaluator.SetTime(now());
     WEIR_ASSIGN_OR_RETURN(JinjaValue list, MakeMessages(messages, &heap));
     evaluator.SetGlobal("messages", std::move(list));
     evaluator.SetGlobal("add_generation_prompt", JinjaValue::Of(add_generation_prompt));
@@ -106,8 +109,10 @@ ChatTemplate::ChatTemplate(std::unique_ptr<State> state) : state_(std::move(stat
 ChatTemplate::~ChatTemplate() = default;
 
 Result<std::unique_ptr<ChatTemplate>> ChatTemplate::Create(std::string_view source,
-                                                           const Tokenizer& tokenizer) {
+                                                           const Tokenizer& tokenizer,
+                                                           std::function<int64_t()> now) {
   auto state = std::make_unique<State>();
+  state->now = now ? std::move(now) : [] { return static_cast<int64_t>(std::time(nullptr)); };
   WEIR_ASSIGN_OR_RETURN(state->body, ParseJinja(source));
   state->tokenizer = &tokenizer;
   state->knows_tools = source.find("tools") != std::string_view::npos;

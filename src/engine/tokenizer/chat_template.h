@@ -10,6 +10,8 @@
 // "<|im_end|>" gets those characters, never the special token.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,7 +40,9 @@ struct RenderedPiece {
 
 class ChatTemplate {
  public:
-  static Result<std::unique_ptr<ChatTemplate>> Create(std::string_view source, const Tokenizer& tokenizer);
+  // `now`: seconds since 1970, what strftime_now tells; the system's clock if it is empty.
+  static Result<std::unique_ptr<ChatTemplate>> Create(std::string_view source, const Tokenizer& tokenizer,
+                                                      std::function<int64_t()> now = {});
   ~ChatTemplate();
 
   // Whether it does anything with tools.

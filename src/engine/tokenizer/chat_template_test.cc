@@ -16,6 +16,7 @@ using testing::HasSubstr;
 
 constexpr const char* kGolden = WEIR_SOURCE_DIR "/tests/golden/chat_template/";
 constexpr const char* kError = "!error";
+constexpr int64_t kNow = 1721995200;  // 26 July 2024, 12:00 UTC
 
 std::string Unescape(const std::string& text) {
   std::string out;
@@ -53,7 +54,8 @@ class ChatTemplateTest : public testing::Test {
  protected:
   // Bos is <|im_start|> and eos <|im_end|>, as in the goldens.
   std::string Render(const std::string& source, const std::vector<ChatMessage>& messages, bool prompt) {
-    const Result<std::unique_ptr<ChatTemplate>> made = ChatTemplate::Create(source, *tokenizer_);
+    const Result<std::unique_ptr<ChatTemplate>> made =
+        ChatTemplate::Create(source, *tokenizer_, [] { return kNow; });
     if (!made.has_value()) {
       message_ = made.error().message();
       return kError;

@@ -54,10 +54,27 @@ struct JinjaMacro {
   std::string name;
   std::vector<std::pair<std::string, JinjaExpressionPtr>> parameters;  // default may be null
   JinjaBody body;
+  bool is_caller = false;  // the body of a call block, which sees the variables around it
 };
 
+// What the filters of a block apply to; no template can spell it.
+inline constexpr const char* kFilteredName = "{body}";
+
 struct JinjaStatement {
-  enum class Kind { kText, kOutput, kIf, kFor, kSet, kSetBlock, kMacro, kBreak, kContinue };
+  enum class Kind {
+    kText,
+    kOutput,
+    kIf,
+    kFor,
+    kSet,
+    kSetBlock,
+    kFilterBlock,  // the body's text through the filters of `expression`
+    kWith,         // sets inside a scope, then the body
+    kMacro,
+    kCallBlock,  // `expression` calls a macro, which finds `macro` as caller
+    kBreak,
+    kContinue
+  };
 
   Kind kind = Kind::kText;
   int line = 1;
@@ -71,6 +88,7 @@ struct JinjaStatement {
   JinjaExpressionPtr condition;  // for ... if
   JinjaBody body;
   JinjaBody else_body;
+  JinjaBody sets;  // with
   std::unique_ptr<JinjaMacro> macro;
 };
 

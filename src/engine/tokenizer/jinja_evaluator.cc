@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <ctime>
 #include <optional>
 #include <utility>
 
@@ -108,6 +109,7 @@ Result<JinjaValue> JinjaEvaluator::EvaluateName(const JinjaExpression& node) con
   for (const auto& [name, function] : kFunctions) {
     if (name == node.name) return JinjaValue::Of(function);
   }
+  if (node.name == "strftime_now" && now_.has_value()) return JinjaValue::Of(JinjaFunction::kStrftimeNow);
   return JinjaValue::MakeUndefined(node.name);
 }
 
@@ -227,6 +229,14 @@ Result<JinjaValue> JinjaEvaluator::EvaluateCall(const JinjaExpression& node) {
   if (object.loop() != nullptr && target.name == "cycle" && !arguments.positional.empty()) {
     return arguments.positional[object.loop()->index % arguments.positional.size()];
   }
+  if (object.loop() != nullptr && target.name == "changed" && !arguments.positional.empty()) {
+    std::vector<JinjaValue>& last = *object.loop()->changed;
+    bool same = last.size() == arguments.positional.size();
+    for (size_t i = 0; same && i < last.size(); ++i)
+      same = JinjaEquals(last[i], arguments.positional[i], heap_.budget());
+    if (!same) last = arguments.positional;
+    return JinjaValue::Of(!same);
+  }
   return CallJinjaMethod(object, target.name, arguments, &heap_);
 }
 
@@ -249,6 +259,8 @@ Result<JinjaValue> JinjaEvaluator::CallFunction(JinjaFunction function, const Ji
     case JinjaFunction::kDict:
       if (!arguments.positional.empty()) return JinjaError("dict() takes named arguments only");
       return heap_.NewDict(arguments.named);
+    case JinjaFunction::kStrftimeNow:
+      return CallStrftimeNow(arguments);
     case JinjaFunction::kRaiseException:
       break;
   }
@@ -258,6 +270,22 @@ Result<JinjaValue> JinjaEvaluator::CallFunction(JinjaFunction function, const Ji
     message += ": " + QuoteForMessage(text.str(), 512);
   }
   return JinjaError(std::move(message));
+}
+
+// The server's local time. Without %f, %z and %Z, which C and Python write differently.
+Result<JinjaValue> JinjaEvaluator::CallStrftimeNow(const JinjaArguments& arguments) {
+  const JinjaText* format = arguments.Text(0, "format");
+  if (format == nullptr || format->size() > 128 || format->str().find('\0') != std::string::npos)
+    return JinjaError("strftime_now needs a format of at most 128 bytes");
+  for (const std::string_view unknown : {"%f", "%z", "%Z", "%:"})
+    if (format->str().find(unknown) != std::string::npos)
+      return JinjaError(fmt::format("strftime_now does not know \"{}\"", unknown));
+  const auto seconds = static_cast<std::time_t>(*now_);
+  std::tm local{};
+  if (localtime_r(&seconds, &local) == nullptr) return JinjaError("strftime_now has no time to tell");
+  char text[1024];
+  const size_t size = std::strftime(text, sizeof text, format->str().c_str(), &local);
+  return heap_.NewData(std::string(text, size));
 }
 
 Result<JinjaValue> JinjaEvaluator::CallRange(const JinjaArguments& arguments) {

@@ -5,6 +5,7 @@
 // Threads   one rendering, one thread
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ class JinjaEvaluator {
 
   // A name that the template may read, and shadow.
   void SetGlobal(std::string_view name, JinjaValue value) { SetEntry(&globals_, name, std::move(value)); }
+  // What strftime_now tells, in seconds since 1970; without it that function is undefined.
+  void SetTime(int64_t seconds) { now_ = seconds; }
   Result<JinjaText> Render(const JinjaBody& body);
 
  private:
@@ -48,6 +51,7 @@ class JinjaEvaluator {
   Result<JinjaValue> ReadLoop(const JinjaLoop& loop, std::string_view name);
   Result<JinjaValue> Call(const JinjaValue& callee, const JinjaArguments& arguments);
   Result<JinjaValue> CallFunction(JinjaFunction function, const JinjaArguments& arguments);
+  Result<JinjaValue> CallStrftimeNow(const JinjaArguments& arguments);
   Result<JinjaValue> CallRange(const JinjaArguments& arguments);
 
   // jinja_statements.cc
@@ -55,6 +59,8 @@ class JinjaEvaluator {
   Result<Flow> ExecuteOne(const JinjaStatement& node, Capture* out);
   Result<Flow> ExecuteIf(const JinjaStatement& node, Capture* out);
   Result<Flow> ExecuteFor(const JinjaStatement& node, Capture* out);
+  Result<Flow> ExecuteWith(const JinjaStatement& node, Capture* out);
+  Result<JinjaText> CaptureFiltered(const JinjaStatement& node);
   Status ExecuteSet(const JinjaStatement& node);
   Status Bind(const std::vector<std::string>& targets, const JinjaValue& value);
   Result<JinjaValue> CallMacro(const JinjaMacro& macro, const JinjaArguments& arguments);
@@ -63,8 +69,17 @@ class JinjaEvaluator {
   JinjaEntries& Innermost() { return scopes_.size() > frame_begin_ ? scopes_.back() : globals_; }
   Status EnterLevel();
 
+  // A call block that is being executed, and what its body may see.
+  struct Caller {
+    const JinjaMacro* macro;
+    size_t frame_begin;
+    size_t num_scopes;
+  };
+
   JinjaHeap& heap_;
   JinjaEntries globals_;
+  std::vector<Caller> callers_;       // innermost last
+  std::optional<int64_t> now_;        // for strftime_now, in seconds since 1970
   std::vector<JinjaEntries> scopes_;  // of loops and macros, innermost last
   size_t frame_begin_ = 0;            // scopes before this belong to a macro's caller
   int level_ = 0;                     // of evaluation, bounded so that the stack is

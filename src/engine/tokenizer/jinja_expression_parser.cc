@@ -380,6 +380,20 @@ Status JinjaExpressionParser::ParseArguments(JinjaExpression* call) {
   return OkStatus();
 }
 
+Result<JinjaExpressionPtr> JinjaExpressionParser::ParseFilterChain(bool bare) {
+  JinjaExpressionPtr base = Make(Kind::kName);
+  base->name = kFilteredName;
+  while (bare || TakeOperator("|")) {
+    bare = false;
+    JinjaExpressionPtr node = Make(Kind::kFilter);
+    WEIR_ASSIGN_OR_RETURN(node->name, ExpectName());
+    node->children.push_back(std::move(base));
+    if (Peek().IsOperator("(")) WEIR_RETURN_IF_ERROR(ParseArguments(node.get()));
+    WEIR_ASSIGN_OR_RETURN(base, Finish(std::move(node)));
+  }
+  return base;
+}
+
 Result<JinjaExpressionPtr> JinjaExpressionParser::ParseFilters(JinjaExpressionPtr base) {
   while (true) {
     if (TakeOperator("|")) {

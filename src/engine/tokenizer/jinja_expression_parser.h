@@ -24,6 +24,8 @@ class JinjaExpressionParser {
   Result<JinjaExpressionPtr> ParseExpression(bool tuples = false);
   // Without "x if y else z", for places where "if" means something else.
   Result<JinjaExpressionPtr> ParseUnconditional();
+  // "a | b(c)" over kFilteredName; `bare`: the first filter has no "|" before it.
+  Result<JinjaExpressionPtr> ParseFilterChain(bool bare);
 
   const JinjaToken& Peek(size_t ahead = 0) const;
   const JinjaToken& Take() { return tokens_[position_ + 1 < tokens_.size() ? position_++ : position_]; }

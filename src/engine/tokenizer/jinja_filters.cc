@@ -12,30 +12,11 @@
 #include "engine/tokenizer/jinja_methods.h"
 #include "engine/tokenizer/jinja_operators.h"
 #include "engine/tokenizer/jinja_predicates.h"
+#include "engine/tokenizer/jinja_sort_filters.h"
 #include "engine/tokenizer/jinja_strings.h"
 
 namespace weir {
 namespace {
-
-using Filter = Result<JinjaValue> (*)(const JinjaValue& value, const JinjaArguments& arguments,
-                                      JinjaHeap* heap);
-
-// item.attribute, where the attribute may be "a.b" or a number.
-Result<JinjaValue> Attribute(JinjaValue item, std::string_view path, JinjaHeap* heap) {
-  while (true) {
-    const size_t dot = path.find('.');
-    const std::string_view part = path.substr(0, dot);
-    int64_t index = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), index);
-    JinjaValue key = JinjaValue::Of(index);
-    if (error != std::errc() || end != part.data() + part.size()) {
-      WEIR_ASSIGN_OR_RETURN(key, heap->NewData(std::string(part)));
-    }
-    WEIR_ASSIGN_OR_RETURN(item, JinjaSubscript(item, key, "an attribute", heap));
-    if (dot == std::string_view::npos) return item;
-    path = path.substr(dot + 1);
-  }
-}
 
 Result<JinjaText> TextOf(const JinjaValue& value, JinjaHeap* heap) {
   WEIR_ASSIGN_OR_RETURN(JinjaText text, JinjaToText(value, heap));
@@ -56,6 +37,37 @@ Result<JinjaValue> Trim(const JinjaValue& value, const JinjaArguments& arguments
   const std::string_view wanted = characters == nullptr ? std::string_view() : characters->str();
   WEIR_ASSIGN_OR_RETURN(JinjaText stripped, StripText(text, wanted, TextSide::kBoth, heap));
   return heap->NewString(std::move(stripped));
+}
+
+// indent(width, first, blank): lines but the first, and but empty ones, unless they are wanted.
+Result<JinjaValue> Indent(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap) {
+  WEIR_ASSIGN_OR_RETURN(const JinjaText text, TextOf(value, heap));
+  JinjaText margin(std::string(4, ' '), true);
+  if (const JinjaValue* width = arguments.Find(0, "width")) {
+    int64_t spaces = 0;
+    if (width->text() != nullptr) {
+      margin = *width->text();
+    } else if (width->AsInt(&spaces) && spaces <= 1024) {
+      margin = JinjaText(std::string(static_cast<size_t>(std::max<int64_t>(spaces, 0)), ' '), true);
+    } else {
+      return JinjaError("indent needs a width up to 1024 or a text");
+    }
+  }
+  const JinjaValue* first = arguments.Find(1, "first");
+  const JinjaValue* blank = arguments.Find(2, "blank");
+  JinjaText out;
+  if (first != nullptr && first->Truthy()) out.Append(margin);
+  // A line break at the end is the begin of a last, empty line.
+  JinjaText whole = text;
+  whole.Append("\n", true);
+  WEIR_ASSIGN_OR_RETURN(const std::vector<JinjaText> lines, SplitTextLines(whole, heap));
+  for (size_t i = 0; i < lines.size(); ++i) {
+    WEIR_RETURN_IF_ERROR(heap->Room(out.footprint() + margin.footprint() + lines[i].footprint()));
+    if (i > 0) out.Append("\n", true);
+    if (i > 0 && (!lines[i].empty() || (blank != nullptr && blank->Truthy()))) out.Append(margin);
+    out.Append(lines[i]);
+  }
+  return heap->NewString(std::move(out));
 }
 
 Result<JinjaValue> Length(const JinjaValue& value, const JinjaArguments&, JinjaHeap* heap) {
@@ -82,7 +94,7 @@ Result<JinjaValue> Join(const JinjaValue& value, const JinjaArguments& arguments
     WEIR_RETURN_IF_ERROR(heap->Spend(1));
     JinjaValue part = item;
     if (attribute != nullptr) {
-      WEIR_ASSIGN_OR_RETURN(part, Attribute(std::move(part), attribute->str(), heap));
+      WEIR_ASSIGN_OR_RETURN(part, JinjaAttribute(std::move(part), attribute->str(), heap));
     }
     WEIR_ASSIGN_OR_RETURN(JinjaText text, JinjaToText(part, heap));
     bytes += sizeof(JinjaText) + text.footprint();
@@ -158,6 +170,8 @@ Result<JinjaValue> Items(const JinjaValue& value, const JinjaArguments& argument
   return CallJinjaMethod(value, "items", arguments, heap);
 }
 
+Result<JinjaValue> Float(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap);
+
 Result<JinjaValue> Int(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap) {
   int64_t integer = 0;
   if (value.AsInt(&integer)) return JinjaValue::Of(integer);
@@ -169,6 +183,12 @@ Result<JinjaValue> Int(const JinjaValue& value, const JinjaArguments& arguments,
     const std::string& trimmed = stripped.str();
     const auto [end, error] = std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), integer);
     if (error == std::errc() && end == trimmed.data() + trimmed.size()) return JinjaValue::Of(integer);
+  }
+  // A text that is a number with a fraction loses it.
+  if (value.text() != nullptr) {
+    WEIR_ASSIGN_OR_RETURN(const JinjaValue number, Float(value, {}, heap));
+    const double whole = *number.Get<double>();
+    if (whole != 0 && std::fabs(whole) < 9.2e18) return JinjaValue::Of(static_cast<int64_t>(whole));
   }
   const JinjaValue* fallback = arguments.Find(0, "default");
   return fallback == nullptr ? JinjaValue::Of(int64_t{0}) : *fallback;
@@ -213,7 +233,7 @@ Result<JinjaValue> Select(const JinjaValue& value, const JinjaArguments& argumen
     WEIR_RETURN_IF_ERROR(heap->Spend(1));
     JinjaValue tested = item;
     if (kByAttribute) {
-      WEIR_ASSIGN_OR_RETURN(tested, Attribute(std::move(tested), attribute->str(), heap));
+      WEIR_ASSIGN_OR_RETURN(tested, JinjaAttribute(std::move(tested), attribute->str(), heap));
     }
     bool passes = tested.Truthy();
     if (test != nullptr) {
@@ -241,7 +261,7 @@ Result<JinjaValue> Map(const JinjaValue& value, const JinjaArguments& arguments,
     WEIR_RETURN_IF_ERROR(heap->Spend(1));
     WEIR_ASSIGN_OR_RETURN(JinjaValue mapped, filter != nullptr
                                                  ? ApplyJinjaFilter(filter->str(), item, rest, heap)
-                                                 : Attribute(item, attribute->text()->str(), heap));
+                                                 : JinjaAttribute(item, attribute->text()->str(), heap));
     out.push_back(std::move(mapped));
   }
   return heap->NewList(std::move(out));
@@ -251,17 +271,20 @@ Result<JinjaValue> Unchanged(const JinjaValue& value, const JinjaArguments&, Jin
 
 struct Row {
   std::string_view name;
-  Filter filter;
+  JinjaFilter filter;
 };
 
 constexpr Row kRows[] = {
     {"abs", Abs},
+    {"batch", JinjaBatch},
     {"capitalize", Case<TextCase::kCapitalize>},
     {"count", Length},
     {"d", Default},
     {"default", Default},
+    {"dictsort", JinjaDictSort},
     {"first", Edge<true>},
     {"float", Float},
+    {"indent", Indent},
     {"int", Int},
     {"items", Items},
     {"join", Join},
@@ -270,6 +293,8 @@ constexpr Row kRows[] = {
     {"list", List},
     {"lower", Case<TextCase::kLower>},
     {"map", Map},
+    {"max", JinjaMax},
+    {"min", JinjaMin},
     {"reject", Select<false, false>},
     {"rejectattr", Select<true, false>},
     {"replace", Replace},
@@ -277,10 +302,13 @@ constexpr Row kRows[] = {
     {"safe", Unchanged},
     {"select", Select<false, true>},
     {"selectattr", Select<true, true>},
+    {"sort", JinjaSort},
     {"string", String},
+    {"sum", JinjaSum},
     {"title", Case<TextCase::kWordTitle>},
     {"tojson", ToJson},
     {"trim", Trim},
+    {"unique", JinjaUnique},
     {"upper", Case<TextCase::kUpper>},
 };
 

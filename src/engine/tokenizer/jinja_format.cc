@@ -1,6 +1,7 @@
 #include "engine/tokenizer/jinja_format.h"
 
 #include <fmt/format.h>
+#include <utf8proc.h>
 
 #include <cmath>
 
@@ -35,13 +36,35 @@ bool AppendScalar(const JinjaValue& value, const Words& words, JinjaText* out) {
   return true;
 }
 
+// Python writes everything else as an escape.
+bool IsPrintable(int32_t code_point) {
+  if (code_point == ' ') return true;
+  switch (utf8proc_category(code_point)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
+  }
+}
+
 class Writer {
  public:
   Writer(JinjaHeap* heap, int indent, bool ascii) : heap_(*heap), indent_(indent), ascii_(ascii) {}
 
   Status Repr(const JinjaValue& value) {
     WEIR_RETURN_IF_ERROR(CheckSize());
-    if (AppendScalar(value, kPythonWords, &out_) || value.is_undefined()) return OkStatus();
+    if (AppendScalar(value, kPythonWords, &out_)) return OkStatus();
+    if (value.is_undefined()) {
+      out_.Append("Undefined", true);
+      return OkStatus();
+    }
     if (const JinjaText* text = value.text()) {
       WEIR_RETURN_IF_ERROR(heap_.SpendOnCharacters(text->size()));
       Quote(*text);
@@ -122,36 +145,35 @@ class Writer {
     out_.Append(close, true);
   }
 
-  // Calls escape(byte, origin) for each byte.
-  template <typename Escape>
-  void ForEachByte(const JinjaText& text, const Escape& escape) {
-    size_t position = 0;
-    for (const JinjaText::Run& run : text.runs()) {
-      const size_t end = position + run.bytes;
-      for (; position < end; ++position) escape(text.str()[position], run.from_template);
-    }
-  }
-
   void Quote(const JinjaText& text) {
     const bool doubles =
         text.str().find('\'') != std::string::npos && text.str().find('"') == std::string::npos;
     const char quote = doubles ? '"' : '\'';
     out_.Append(std::string_view(&quote, 1), true);
-    ForEachByte(text, [&](char byte, bool origin) {
-      if (byte == '\\' || byte == quote) {
-        out_.Append(std::string("\\") + byte, origin);
-      } else if (byte == '\n') {
-        out_.Append("\\n", origin);
-      } else if (byte == '\r') {
-        out_.Append("\\r", origin);
-      } else if (byte == '\t') {
-        out_.Append("\\t", origin);
-      } else if (static_cast<uint8_t>(byte) < 0x20 || byte == 0x7F) {
-        out_.Append(fmt::format("\\x{:02x}", static_cast<uint8_t>(byte)), origin);
-      } else {
-        out_.Append(std::string_view(&byte, 1), origin);
+    size_t position = 0;
+    for (const JinjaText::Run& run : text.runs()) {
+      for (const size_t end = position + run.bytes; position < end;) {
+        const size_t start = position;
+        const int32_t code_point = NextCodePoint(text.str(), &position);
+        constexpr std::string_view kSpecial = "\n\r\t";
+        constexpr std::string_view kLetters = "nrt";
+        const size_t at =
+            code_point < 0x80 ? kSpecial.find(static_cast<char>(code_point)) : std::string_view::npos;
+        if (code_point == '\\' || code_point == quote) {
+          out_.Append(std::string("\\") + static_cast<char>(code_point), run.from_template);
+        } else if (at != std::string_view::npos) {
+          out_.Append(std::string("\\") + kLetters[at], run.from_template);
+        } else if (IsPrintable(code_point)) {
+          out_.Append(std::string_view(text.str()).substr(start, position - start), run.from_template);
+        } else if (code_point < 0x100) {
+          out_.Append(fmt::format("\\x{:02x}", code_point), run.from_template);
+        } else {
+          out_.Append(code_point < 0x10000 ? fmt::format("\\u{:04x}", code_point)
+                                           : fmt::format("\\U{:08x}", code_point),
+                      run.from_template);
+        }
       }
-    });
+    }
     out_.Append(std::string_view(&quote, 1), true);
   }
 
@@ -199,6 +221,7 @@ std::string JinjaFloatText(double value) {
 }
 
 Result<JinjaText> JinjaToText(const JinjaValue& value, JinjaHeap* heap) {
+  if (value.is_undefined()) return JinjaText();  // by itself; inside a list it has a name
   if (const JinjaText* text = value.text()) return *text;
   Writer writer(heap, -1, false);
   WEIR_RETURN_IF_ERROR(writer.Repr(value));

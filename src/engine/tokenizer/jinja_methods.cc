@@ -61,11 +61,7 @@ Result<JinjaValue> Split(const JinjaText& text, const JinjaArguments& arguments,
 }
 
 Result<JinjaValue> SplitLines(const JinjaText& text, JinjaHeap* heap) {
-  WEIR_ASSIGN_OR_RETURN(std::vector<JinjaText> lines, SplitText(text, "\n", -1, heap));
-  if (!lines.empty() && lines.back().empty()) lines.pop_back();
-  for (JinjaText& line : lines) {
-    if (line.str().ends_with('\r')) line = line.Substr(0, line.size() - 1);
-  }
+  WEIR_ASSIGN_OR_RETURN(std::vector<JinjaText> lines, SplitTextLines(text, heap));
   return TextList(std::move(lines), heap);
 }
 

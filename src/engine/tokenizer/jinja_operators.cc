@@ -120,6 +120,17 @@ Result<JinjaValue> JinjaBinary(std::string_view operation, const JinjaValue& a, 
     WEIR_ASSIGN_OR_RETURN(JinjaText text, RepeatText(*a.text(), b_int, heap));
     return heap->NewString(std::move(text));
   }
+  if (operation == "*" && a.list() != nullptr && b.AsInt(&b_int)) {
+    const size_t size = a.list()->size();
+    const uint64_t times = b_int > 0 ? static_cast<uint64_t>(b_int) : 0;
+    if (size > 0 && times > JinjaBudget::kMaxLiveBytes / size) return heap->Room(~uint64_t{0} / 2);
+    WEIR_RETURN_IF_ERROR(heap->Room(size * times * sizeof(JinjaValue)));
+    WEIR_RETURN_IF_ERROR(heap->Spend(size * times / 16));
+    std::vector<JinjaValue> items;
+    for (uint64_t i = 0; size > 0 && i < times; ++i)
+      items.insert(items.end(), a.list()->begin(), a.list()->end());
+    return heap->NewList(std::move(items), a.is_tuple());
+  }
   if (operation == "*" && b.text() != nullptr && a.AsInt(&a_int)) return JinjaBinary("*", b, a, heap);
   return WrongKinds(operation, a, b);
 }
@@ -168,6 +179,15 @@ Result<bool> JinjaCompare(std::string_view operation, const JinjaValue& a, const
   double b_float = 0;
   if (a.AsDouble(&a_float) && b.AsDouble(&b_float)) return decide(a_float, b_float);
   if (a.text() != nullptr && b.text() != nullptr) return decide(a.text()->str(), b.text()->str());
+  if (a.list() != nullptr && b.list() != nullptr && a.is_tuple() == b.is_tuple()) {
+    // The first items that differ decide, else the lengths do.
+    for (size_t i = 0; i < std::min(a.list()->size(), b.list()->size()); ++i) {
+      WEIR_RETURN_IF_ERROR(heap->Spend(1));
+      if (!JinjaEquals((*a.list())[i], (*b.list())[i], heap->budget()))
+        return JinjaCompare(operation, (*a.list())[i], (*b.list())[i], heap);
+    }
+    return decide(a.list()->size(), b.list()->size());
+  }
   return WrongKinds(operation, a, b);
 }
 
@@ -211,7 +231,7 @@ Result<JinjaValue> JinjaSlice(const JinjaValue& value, std::optional<int64_t> st
     WEIR_RETURN_IF_ERROR(heap->Room(items->size() * sizeof(JinjaValue)));
     ForEachIndex(ClampSlice(static_cast<int64_t>(items->size()), start, stop, step.value_or(1)),
                  [&](int64_t i) { out.push_back((*items)[static_cast<size_t>(i)]); });
-    return heap->NewList(std::move(out));
+    return heap->NewList(std::move(out), value.is_tuple());
   }
   if (const JinjaText* text = value.text()) {
     WEIR_RETURN_IF_ERROR(heap->Spend(text->size() / 64));

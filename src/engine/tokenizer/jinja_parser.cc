@@ -77,6 +77,9 @@ class Parser {
     if (name == "for") return ParseFor(body);
     if (name == "set") return ParseSet(body);
     if (name == "macro") return ParseMacro(body);
+    if (name == "call") return ParseCall(body);
+    if (name == "filter") return ParseFilterBlock(body);
+    if (name == "with") return ParseWith(body);
     if (name == "break" || name == "continue") {
       if (loop_depth_ == 0) return JinjaSyntaxError(at, fmt::format("\"{}\" outside a loop", name));
       body->push_back(Make(name == "break" ? Kind::kBreak : Kind::kContinue));
@@ -89,9 +92,10 @@ class Parser {
       return EndTag();
     }
     return JinjaSyntaxError(
-        at, fmt::format("the statement \"{}\" is unknown; known: if, for, set, macro, break, continue, "
-                        "raw, generation",
-                        QuoteForMessage(name)));
+        at,
+        fmt::format("the statement \"{}\" is unknown; known: if, for, set, macro, call, filter, with, break, "
+                    "continue, raw, generation",
+                    QuoteForMessage(name)));
   }
 
   Status ParseIf(JinjaBody* body) {
@@ -144,6 +148,9 @@ class Parser {
     } else {
       if (node.targets.size() != 1) return in_.Unexpected("\"=\"");
       node.kind = Kind::kSetBlock;
+      if (in_.Peek().IsOperator("|")) {
+        WEIR_ASSIGN_OR_RETURN(node.expression, in_.ParseFilterChain(false));
+      }
       WEIR_RETURN_IF_ERROR(EndTag());
       WEIR_RETURN_IF_ERROR(ParseBody({"endset"}, &node.body));
     }
@@ -169,24 +176,78 @@ class Parser {
     node.macro = std::make_unique<JinjaMacro>();
     WEIR_ASSIGN_OR_RETURN(node.macro->name, in_.ExpectName());
     WEIR_RETURN_IF_ERROR(in_.ExpectOperator("("));
+    WEIR_RETURN_IF_ERROR(ParseParameters(node.macro.get()));
+    WEIR_RETURN_IF_ERROR(EndTag());
+    WEIR_RETURN_IF_ERROR(ParseMacroBody("endmacro", node.macro.get()));
+    // {% endmacro name %} may repeat the name.
+    in_.TakeName(node.macro->name);
+    body->push_back(std::move(node));
+    return EndTag();
+  }
+
+  // {% call(parameters) macro(arguments) %}
+  Status ParseCall(JinjaBody* body) {
+    JinjaStatement node = Make(Kind::kCallBlock);
+    node.macro = std::make_unique<JinjaMacro>();
+    node.macro->name = "caller";
+    node.macro->is_caller = true;
+    if (in_.TakeOperator("(")) WEIR_RETURN_IF_ERROR(ParseParameters(node.macro.get()));
+    WEIR_ASSIGN_OR_RETURN(node.expression, in_.ParseUnconditional());
+    if (node.expression->kind != JinjaExpression::Kind::kCall) return in_.Unexpected("a call of a macro");
+    WEIR_RETURN_IF_ERROR(EndTag());
+    WEIR_RETURN_IF_ERROR(ParseMacroBody("endcall", node.macro.get()));
+    body->push_back(std::move(node));
+    return EndTag();
+  }
+
+  Status ParseFilterBlock(JinjaBody* body) {
+    JinjaStatement node = Make(Kind::kFilterBlock);
+    WEIR_ASSIGN_OR_RETURN(node.expression, in_.ParseFilterChain(true));
+    WEIR_RETURN_IF_ERROR(EndTag());
+    const int outer_loops = std::exchange(loop_depth_, 0);
+    WEIR_RETURN_IF_ERROR(ParseBody({"endfilter"}, &node.body));
+    loop_depth_ = outer_loops;
+    body->push_back(std::move(node));
+    return EndTag();
+  }
+
+  Status ParseWith(JinjaBody* body) {
+    JinjaStatement node = Make(Kind::kWith);
+    while (in_.Peek().kind != JinjaToken::Kind::kBlockEnd) {
+      JinjaStatement set = Make(Kind::kSet);
+      WEIR_ASSIGN_OR_RETURN(std::string name, in_.ExpectName());
+      set.targets.push_back(std::move(name));
+      WEIR_RETURN_IF_ERROR(in_.ExpectOperator("="));
+      WEIR_ASSIGN_OR_RETURN(set.expression, in_.ParseExpression());
+      node.sets.push_back(std::move(set));
+      if (!in_.TakeOperator(",")) break;
+    }
+    WEIR_RETURN_IF_ERROR(EndTag());
+    WEIR_RETURN_IF_ERROR(ParseBody({"endwith"}, &node.body));
+    body->push_back(std::move(node));
+    return EndTag();
+  }
+
+  // Up to the ")".
+  Status ParseParameters(JinjaMacro* macro) {
     while (!in_.TakeOperator(")")) {
       WEIR_ASSIGN_OR_RETURN(std::string name, in_.ExpectName());
       JinjaExpressionPtr fallback;
       if (in_.TakeOperator("=")) {
         WEIR_ASSIGN_OR_RETURN(fallback, in_.ParseExpression());
       }
-      node.macro->parameters.emplace_back(std::move(name), std::move(fallback));
+      macro->parameters.emplace_back(std::move(name), std::move(fallback));
       if (!in_.TakeOperator(",") && !in_.Peek().IsOperator(")")) return in_.Unexpected("\",\" or \")\"");
     }
-    WEIR_RETURN_IF_ERROR(EndTag());
+    return OkStatus();
+  }
+
+  Status ParseMacroBody(std::string_view end, JinjaMacro* macro) {
     // A macro's body is no part of the loop around its definition.
     const int outer_loops = std::exchange(loop_depth_, 0);
-    WEIR_RETURN_IF_ERROR(ParseBody({"endmacro"}, &node.macro->body));
+    WEIR_RETURN_IF_ERROR(ParseBody({end}, &macro->body));
     loop_depth_ = outer_loops;
-    // {% endmacro name %} may repeat the name.
-    in_.TakeName(node.macro->name);
-    body->push_back(std::move(node));
-    return EndTag();
+    return OkStatus();
   }
 
   Status EndTag() {

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/tokenizer/jinja_evaluator.h"
@@ -60,6 +62,22 @@ Result<JinjaEvaluator::Flow> JinjaEvaluator::ExecuteOne(const JinjaStatement& no
     case Kind::kSetBlock:
       WEIR_RETURN_IF_ERROR(ExecuteSet(node));
       break;
+    case Kind::kFilterBlock: {
+      WEIR_ASSIGN_OR_RETURN(const JinjaText text, CaptureFiltered(node));
+      WEIR_RETURN_IF_ERROR(out->Append(text));
+      break;
+    }
+    case Kind::kWith:
+      return ExecuteWith(node, out);
+    case Kind::kCallBlock: {
+      callers_.push_back({node.macro.get(), frame_begin_, scopes_.size()});
+      Result<JinjaValue> called = EvaluateCall(*node.expression);
+      callers_.pop_back();
+      if (!called.has_value()) return called.error();
+      WEIR_ASSIGN_OR_RETURN(const JinjaText text, JinjaToText(*called, &heap_));
+      WEIR_RETURN_IF_ERROR(out->Append(text));
+      break;
+    }
     case Kind::kMacro:
       SetEntry(&Innermost(), node.macro->name,
                JinjaValue::Of(static_cast<const JinjaMacro*>(node.macro.get())));
@@ -100,11 +118,12 @@ Result<JinjaEvaluator::Flow> JinjaEvaluator::ExecuteFor(const JinjaStatement& no
     items = *list.Get<std::shared_ptr<const JinjaList>>();
   }
   if (items->items.empty()) return Execute(node.else_body, out);
+  const auto changed = std::make_shared<std::vector<JinjaValue>>();
   for (size_t i = 0; i < items->items.size(); ++i) {
     WEIR_RETURN_IF_ERROR(heap_.Spend(2));
     // A fresh scope each time: what one turn sets, the next does not see.
     scopes_.emplace_back();
-    const JinjaLoop loop{items, i};
+    const JinjaLoop loop{items, i, changed};
     SetEntry(&scopes_.back(), "loop", JinjaValue::Of(std::make_shared<const JinjaLoop>(loop)));
     WEIR_RETURN_IF_ERROR(Bind(node.targets, items->items[i]));
     WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(node.body, out));
@@ -127,13 +146,40 @@ Status JinjaEvaluator::Bind(const std::vector<std::string>& targets, const Jinja
   return OkStatus();
 }
 
+// A block's text, through its filters if it has some.
+Result<JinjaText> JinjaEvaluator::CaptureFiltered(const JinjaStatement& node) {
+  Capture capture(&heap_);
+  scopes_.emplace_back();
+  WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(node.body, &capture));
+  scopes_.pop_back();
+  if (flow != Flow::kNext) return JinjaError("break and continue cannot leave a set block");
+  if (node.expression == nullptr) return capture.Take();
+  WEIR_ASSIGN_OR_RETURN(JinjaValue body, heap_.NewString(capture.Take()));
+  scopes_.emplace_back();
+  SetEntry(&scopes_.back(), kFilteredName, std::move(body));
+  WEIR_ASSIGN_OR_RETURN(const JinjaValue filtered, Evaluate(*node.expression));
+  scopes_.pop_back();
+  return JinjaToText(filtered, &heap_);
+}
+
+Result<JinjaEvaluator::Flow> JinjaEvaluator::ExecuteWith(const JinjaStatement& node, Capture* out) {
+  // The values are those of the scope around.
+  JinjaEntries entries;
+  for (const JinjaStatement& set : node.sets) {
+    WEIR_ASSIGN_OR_RETURN(JinjaValue value, Evaluate(*set.expression));
+    SetEntry(&entries, set.targets[0], std::move(value));
+  }
+  scopes_.push_back(std::move(entries));
+  WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(node.body, out));
+  scopes_.pop_back();
+  return flow;
+}
+
 Status JinjaEvaluator::ExecuteSet(const JinjaStatement& node) {
   JinjaValue value;
   if (node.kind == Kind::kSetBlock) {
-    Capture capture(&heap_);
-    WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(node.body, &capture));
-    if (flow != Flow::kNext) return JinjaError("break and continue cannot leave a set block");
-    WEIR_ASSIGN_OR_RETURN(value, heap_.NewString(capture.Take()));
+    WEIR_ASSIGN_OR_RETURN(JinjaText text, CaptureFiltered(node));
+    WEIR_ASSIGN_OR_RETURN(value, heap_.NewString(std::move(text)));
   } else {
     WEIR_ASSIGN_OR_RETURN(value, Evaluate(*node.expression));
   }
@@ -163,9 +209,23 @@ Result<JinjaValue> JinjaEvaluator::CallMacro(const JinjaMacro& macro, const Jinj
     for (const auto& parameter : macro.parameters) known = known || parameter.first == name;
     if (!known) return JinjaError(fmt::format("macro \"{}\" has no parameter \"{}\"", macro.name, name));
   }
+  // A call block's body sees the variables around the block, and not those of the macro that calls it.
+  size_t frame_begin = scopes_.size();
+  std::vector<JinjaEntries> hidden;
+  if (macro.is_caller) {
+    const auto caller = std::find_if(callers_.rbegin(), callers_.rend(),
+                                     [&](const Caller& one) { return one.macro == &macro; });
+    if (caller == callers_.rend()) return JinjaError("\"caller\" is called outside its call block");
+    frame_begin = caller->frame_begin;
+    hidden.assign(std::make_move_iterator(scopes_.begin() + static_cast<std::ptrdiff_t>(caller->num_scopes)),
+                  std::make_move_iterator(scopes_.end()));
+    scopes_.resize(caller->num_scopes);
+  }
   ++macro_depth_;
-  const size_t outer_frame = std::exchange(frame_begin_, scopes_.size());
+  const size_t outer_frame = std::exchange(frame_begin_, frame_begin);
   scopes_.emplace_back();
+  if (!callers_.empty() && !macro.is_caller && callers_.back().num_scopes + 1 == scopes_.size())
+    SetEntry(&scopes_.back(), "caller", JinjaValue::Of(callers_.back().macro));
   for (size_t i = 0; i < macro.parameters.size(); ++i) {
     const auto& [name, fallback] = macro.parameters[i];
     const JinjaValue* given = arguments.Find(i, name);
@@ -181,6 +241,7 @@ Result<JinjaValue> JinjaEvaluator::CallMacro(const JinjaMacro& macro, const Jinj
   WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(macro.body, &capture));
   (void)flow;  // no loop of the caller reaches into a macro
   scopes_.pop_back();
+  for (JinjaEntries& scope : hidden) scopes_.push_back(std::move(scope));
   frame_begin_ = outer_frame;
   --macro_depth_;
   return heap_.NewString(capture.Take());

@@ -28,6 +28,45 @@ size_t CharacterStart(std::string_view text, size_t end) {
   return start;
 }
 
+// Unicode's property Cased: letters with a case, and what merely looks like one.
+bool IsCased(int32_t code_point) {
+  switch (utf8proc_category(code_point)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+      return true;
+    default:
+      break;
+  }
+  constexpr std::pair<int32_t, int32_t> kOthers[] = {
+      {0xAA, 0xAA},       {0xBA, 0xBA},       {0x2B0, 0x2B8},    {0x2C0, 0x2C1},   {0x2E0, 0x2E4},
+      {0x345, 0x345},     {0x37A, 0x37A},     {0x1D2C, 0x1D6A},  {0x1D78, 0x1D78}, {0x1D9B, 0x1DBF},
+      {0x2071, 0x2071},   {0x207F, 0x207F},   {0x2090, 0x209C},  {0x2160, 0x217F}, {0x24B6, 0x24E9},
+      {0x2C7C, 0x2C7D},   {0xA69C, 0xA69D},   {0xA770, 0xA770},  {0xA7F8, 0xA7F9}, {0xAB5C, 0xAB5F},
+      {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
+  return std::any_of(std::begin(kOthers), std::end(kOthers), [&](const auto& range) {
+    return code_point >= range.first && code_point <= range.second;
+  });
+}
+
+// One character in another case, which can be several: the long forms of U+FB01 and its kind are those of their folding.
+void AppendCased(int32_t code_point, bool upper, bool as_title, std::string* out) {
+  if (code_point == 0x130 && !upper) {
+    *out += "i\xCC\x87";
+    return;
+  }
+  if (!upper) return AppendUtf8(utf8proc_tolower(code_point), out);
+  const int32_t other = as_title ? utf8proc_totitle(code_point) : utf8proc_toupper(code_point);
+  int32_t parts[4];
+  int boundary = 0;
+  if (code_point != 0xDF && (other != code_point || utf8proc_category(code_point) != UTF8PROC_CATEGORY_LL))
+    return AppendUtf8(other, out);
+  const auto count = utf8proc_decompose_char(code_point, parts, 4, UTF8PROC_CASEFOLD, &boundary);
+  if (count < 2 || count > 4) return AppendUtf8(other, out);
+  for (int i = 0; i < count; ++i)
+    AppendUtf8(i == 0 || !as_title ? utf8proc_toupper(parts[i]) : parts[i], out);
+}
+
 }  // namespace
 
 Result<JinjaText> StripText(const JinjaText& text, std::string_view characters, TextSide side,
@@ -68,17 +107,33 @@ Result<JinjaText> ChangeCase(const JinjaText& text, TextCase wanted, JinjaHeap* 
     for (const size_t end = position + run.bytes; position < end;) {
       const int32_t code_point = NextCodePoint(text.str(), &position);
       const bool upper = wanted == TextCase::kUpper || (wanted != TextCase::kLower && at_start);
-      if (upper && code_point == 0xDF) {
-        changed += wanted == TextCase::kUpper ? "SS" : "Ss";
-      } else {
-        AppendUtf8(upper ? utf8proc_toupper(code_point) : utf8proc_tolower(code_point), &changed);
-      }
-      at_start = (wanted == TextCase::kTitle && ClassOf(code_point) != CharClass::kLetter) ||
+      AppendCased(code_point, upper, wanted == TextCase::kTitle || wanted == TextCase::kCapitalize, &changed);
+      at_start = (wanted == TextCase::kTitle && !IsCased(code_point)) ||
                  (wanted == TextCase::kWordTitle && StartsWord(code_point));
     }
     out.Append(changed, run.from_template);
   }
   return out;
+}
+
+Result<std::vector<JinjaText>> SplitTextLines(const JinjaText& text, JinjaHeap* heap) {
+  WEIR_RETURN_IF_ERROR(heap->SpendOnCharacters(text.size()));
+  std::vector<JinjaText> lines;
+  size_t begin = 0;
+  for (size_t position = 0; position < text.size();) {
+    const size_t end = position;
+    const int32_t code_point = NextCodePoint(text.str(), &position);
+    const bool breaks = (code_point >= 0x0A && code_point <= 0x0D) ||
+                        (code_point >= 0x1C && code_point <= 0x1E) || code_point == 0x85 ||
+                        code_point == 0x2028 || code_point == 0x2029;
+    if (!breaks) continue;
+    if (code_point == '\r' && position < text.size() && text.str()[position] == '\n') ++position;
+    WEIR_RETURN_IF_ERROR(heap->Spend(1 + text.runs().size() / 16));
+    lines.push_back(text.Substr(begin, end - begin));
+    begin = position;
+  }
+  if (begin < text.size()) lines.push_back(text.Substr(begin));
+  return lines;
 }
 
 Result<JinjaText> ReplaceText(const JinjaText& text, std::string_view from, const JinjaText& to,

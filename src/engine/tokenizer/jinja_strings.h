@@ -27,6 +27,8 @@ Result<JinjaText> ReplaceText(const JinjaText& text, std::string_view from, cons
 // At most `count` cuts, all when negative; at runs of white space when `separator` is empty.
 Result<std::vector<JinjaText>> SplitText(const JinjaText& text, std::string_view separator, int64_t count,
                                          JinjaHeap* heap);
+// At line breaks of every kind, which are dropped.
+Result<std::vector<JinjaText>> SplitTextLines(const JinjaText& text, JinjaHeap* heap);
 Result<JinjaText> JoinText(const std::vector<JinjaText>& parts, const JinjaText& separator, JinjaHeap* heap);
 Result<JinjaText> ConcatenateText(const JinjaText& a, const JinjaText& b, JinjaHeap* heap);
 Result<JinjaText> RepeatText(const JinjaText& text, int64_t count, JinjaHeap* heap);

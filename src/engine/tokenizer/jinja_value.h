@@ -28,7 +28,7 @@ struct JinjaNamespace;
 struct JinjaLoop;
 
 // Functions that exist without being defined.
-enum class JinjaFunction { kRange, kNamespace, kDict, kRaiseException };
+enum class JinjaFunction { kRange, kNamespace, kDict, kRaiseException, kStrftimeNow };
 
 class JinjaValue {
  public:
@@ -140,6 +140,7 @@ struct JinjaNamespace {
 struct JinjaLoop {
   std::shared_ptr<const JinjaList> items;
   size_t index = 0;
+  std::shared_ptr<std::vector<JinjaValue>> changed{};  // what loop.changed was asked last
 };
 
 // Python's ==: numbers by value, text by its bytes, containers by their items. Costs a step per item compared; false once

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <queue>
-#include <unordered_map>
 
 namespace weir {
 namespace {
@@ -109,7 +109,13 @@ class LongMerge {
   // Runs ask for one rank many times.
   RankBucket& BucketOf(int32_t rank) {
     if (last_ == nullptr || last_rank_ != rank) {
-      last_ = &buckets_[rank];
+      const uint32_t* known = bucket_of_.Find(static_cast<uint32_t>(rank));
+      if (known == nullptr) {
+        bucket_of_.Put(static_cast<uint32_t>(rank), static_cast<uint32_t>(buckets_.size()));
+        last_ = &buckets_.emplace_back();
+      } else {
+        last_ = &buckets_[*known];
+      }
       last_rank_ = rank;
     }
     return *last_;
@@ -132,7 +138,8 @@ class LongMerge {
   std::vector<int32_t>& tokens_;
   std::vector<int32_t> previous_;
   std::vector<int32_t> next_;
-  std::unordered_map<int32_t, RankBucket> buckets_;
+  FlatMap<uint32_t> bucket_of_;
+  std::deque<RankBucket> buckets_;  // which never move
   RankBucket* last_ = nullptr;
   int32_t last_rank_ = -1;
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ranks_;
