@@ -14,6 +14,7 @@
 #include "cli/doctor.h"
 #include "cli/inspect.h"
 #include "cli/load.h"
+#include "cli/pull.h"
 #include "cli/report.h"
 #include "cli/run.h"
 #include "cli/runs.h"
@@ -45,6 +46,7 @@ std::vector<Command> Commands() {
       {"compare", "is B slower than A? two result files or two commands", RunCompare},
       {"runs", "list, show and forget earlier runs", RunRuns},
       {"chat", "talk to a model in the terminal", RunChat},
+      {"pull", "fetch a model file by URL", RunPull},
       {"inspect", "what is inside a model file, and how much memory it takes", RunInspect},
       {"config", "check a configuration file of weir serve", RunConfig},
       {"doctor", "what this machine can do: instructions, bandwidth, memory", RunDoctor},

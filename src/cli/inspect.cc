@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "base/utf8.h"
 #include "cli/command.h"
@@ -11,6 +12,7 @@
 #include "cli/flags.h"
 #include "cli/kv_dtype_flag.h"
 #include "cli/model_summary.h"
+#include "engine/lora/lora_adapter.h"
 #include "engine/safetensors/model_directory.h"
 #include "perf/report/number_format.h"
 
@@ -117,6 +119,58 @@ void PrintTensors(const ModelSummary& summary, const ModelFile& file, bool all) 
   }
 }
 
+std::string JoinedParts(const LoraAdapter& adapter) {
+  std::set<std::string> parts;
+  for (const LoraPair& pair : adapter.pairs) {
+    const size_t dot = pair.target.find('.', 4);
+    parts.insert(dot == std::string::npos ? pair.target : pair.target.substr(dot + 1));
+  }
+  return QuoteForMessage(fmt::format("{}", fmt::join(parts, ", ")), 200);
+}
+
+void PrintAdapter(const LoraAdapter& adapter, bool all_tensors) {
+  fmt::print("{}\n", adapter.path);
+  PrintRow("adapter", fmt::format("LoRA, {}, {} pairs, rank {}", adapter.format, adapter.pairs.size(),
+                                  adapter.largest_rank()));
+  if (!adapter.architecture.empty()) PrintRow("architecture", QuoteForMessage(adapter.architecture));
+  if (!adapter.base_model.empty()) PrintRow("made for", QuoteForMessage(adapter.base_model));
+  PrintRow("parameters", Count(static_cast<int64_t>(adapter.num_parameters())));
+  PrintRow("adapts", JoinedParts(adapter));
+  PrintRow("serve it with", fmt::format("weir serve --model MODEL --lora NAME={}", adapter.path));
+  if (!all_tensors) return;
+  fmt::print("\nPairs ({})\n", adapter.pairs.size());
+  for (const LoraPair& pair : adapter.pairs)
+    fmt::print("  {:<36} {:<6} {:>6} x {:<6} rank {:<4} scale {}\n", QuoteForMessage(pair.target),
+               Traits(pair.a.dtype).name, pair.a.columns, pair.b.rows, pair.rank(), pair.scale);
+}
+
+Json ToJson(const LoraAdapter& adapter) {
+  Json out = {{"path", adapter.path},
+              {"type", "adapter"},
+              {"format", adapter.format},
+              {"base_model", adapter.base_model},
+              {"architecture", adapter.architecture},
+              {"rank", adapter.largest_rank()},
+              {"parameters", adapter.num_parameters()}};
+  out["pairs"] = Json::array();
+  for (const LoraPair& pair : adapter.pairs)
+    out["pairs"].push_back({{"target", pair.target},
+                            {"rank", pair.rank()},
+                            {"scale", pair.scale},
+                            {"columns", pair.a.columns},
+                            {"rows", pair.b.rows},
+                            {"type", std::string(Traits(pair.a.dtype).name)}});
+  return out;
+}
+
+int InspectAdapter(const LoraAdapter& adapter, bool json, bool all_tensors) {
+  if (json)
+    fmt::print("{}", DumpJsonPretty(ToJson(adapter)));
+  else
+    PrintAdapter(adapter, all_tensors);
+  return 0;
+}
+
 }  // namespace
 
 int RunInspect(const std::vector<std::string>& arguments) {
@@ -124,7 +178,9 @@ int RunInspect(const std::vector<std::string>& arguments) {
   bool json = false;
   bool all_tensors = false;
   CLI::App app("Say what is in a model file and how much memory serving it takes.", "weir inspect");
-  app.add_option("MODEL", model, "GGUF file or Hugging Face directory; without one, the default model");
+  app.add_option(
+      "MODEL", model,
+      "GGUF file or Hugging Face directory, of a model or a LoRA adapter; without one, the default model");
   app.add_flag("--json", json, "print JSON");
   app.add_flag("--tensors", all_tensors, "list every tensor instead of one line for equal layers");
   KvDtype kv_dtype = KvDtype::kF16;
@@ -135,8 +191,18 @@ int RunInspect(const std::vector<std::string>& arguments) {
 
   const Result<std::string> path = FindModel(model);
   if (!path.has_value()) return Fail("inspect", path.error());
-  const auto file = OpenModel(*path);
+  if (IsLoraDirectory(*path)) {
+    const auto adapter = LoraAdapter::Open(*path);
+    return adapter.has_value() ? InspectAdapter(*adapter, json, all_tensors)
+                               : Fail("inspect", adapter.error());
+  }
+  auto file = OpenModel(*path);
   if (!file.has_value()) return Fail("inspect", file.error());
+  if (IsLoraFile(**file)) {
+    const auto adapter = OpenGgufAdapter(*std::move(file));
+    return adapter.has_value() ? InspectAdapter(*adapter, json, all_tensors)
+                               : Fail("inspect", adapter.error());
+  }
   const auto summary = SummarizeModel(**file, ReadMachineMemory(), 0.9, kv_dtype);
   if (!summary.has_value()) return Fail("inspect", summary.error());
   if (json) {

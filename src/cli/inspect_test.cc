@@ -46,6 +46,20 @@ TEST(InspectTest, ShowsShapeTypesMemoryMetadataAndTensors) {
   EXPECT_THAT(output.out, HasSubstr("in 2 tensors"));
 }
 
+TEST(InspectTest, TellsAdaptersFromModels) {
+  const std::string golden = WEIR_SOURCE_DIR "/tests/golden/adapters/";
+  for (const char* name : {"llama.plain", "llama.plain.gguf"}) {
+    const Output output = Inspect({golden + name, "--tensors"});
+    EXPECT_EQ(output.code, 0) << output.errors;
+    EXPECT_THAT(output.out, HasSubstr("14 pairs, rank 4"));
+    EXPECT_THAT(output.out, HasSubstr("blk.1.ffn_down.weight"));
+    EXPECT_THAT(output.out, HasSubstr("scale 2.5"));
+    const Json json = *ParseJson(Inspect({golden + name, "--json"}).out);
+    EXPECT_EQ(json["type"], "adapter");
+    EXPECT_EQ(json["pairs"].size(), 14u);
+  }
+}
+
 TEST(InspectTest, ListsEveryTensorWhenAsked) {
   const TinyModel model;
   const Output output = Inspect({model.path(), "--tensors"});

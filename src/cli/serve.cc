@@ -106,6 +106,8 @@ void PrintAddresses(const ServeSpec& spec, const InferenceServer& server) {
   if (spec.engine.synthetic.has_value())
     fmt::print("  warning     synthetic weights: for measuring only, every answer is noise\n");
   fmt::print("  model       {}\n", spec.server.model_name);
+  for (const AdapterSpec& adapter : spec.engine.adapters)
+    fmt::print("  adapter     {} from {}\n", adapter.name, adapter.path);
   if (server.control_port() != 0) {
     fmt::print("  control     http://{}:{}\n", spec.server.control_host, server.control_port());
   } else {

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <utility>
 
+#include "base/utf8.h"
 #include "base/version.h"
 #include "cli/api_keys_file.h"
 #include "cli/flags.h"
@@ -49,15 +51,22 @@ Result<T> OneOf(const std::string& flag, const std::string& text,
   return InvalidArgument(fmt::format("{} is '{}', expected one of: {}", flag, text, names)).WithParam(flag);
 }
 
-// What the API may name: the characters that a model field allows.
+// The characters that a model field of the API allows.
+bool IsInModelName(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+         std::string_view("._:/-").find(c) != std::string_view::npos;
+}
+
+bool IsModelName(const std::string& name) {
+  return !name.empty() && name.size() <= 128 && std::all_of(name.begin(), name.end(), IsInModelName);
+}
+
+// What the API may call the model of a file.
 std::string ModelNameOf(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
   if (name.ends_with(".gguf")) name.resize(name.size() - 5);
-  for (char& c : name) {
-    const bool ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                    std::string_view("._:/-").find(c) != std::string_view::npos;
-    if (!ok) c = '-';
-  }
+  for (char& c : name)
+    if (!IsInModelName(c)) c = '-';
   if (name.size() > 128) name.resize(128);
   return name.empty() ? "model" : name;
 }
@@ -69,6 +78,7 @@ struct Texts {
   std::string log_level = "info";
   std::string unknown_params = "ignore";
   std::string control_port = "auto";
+  std::vector<std::string> adapters;
 };
 
 void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* texts) {
@@ -76,6 +86,10 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
   ServerOptions& server = spec->server;
   model->Declare(app);
   app.add_option("--served-model-name", server.model_name, "name in the API; without it the file's name");
+  app.add_option(
+      "--lora", texts->adapters,
+      "NAME=PATH of a LoRA adapter (a directory that PEFT saved, or a GGUF file), which requests choose as "
+      "their model; may be repeated");
   app.add_option("--host", server.host, "address to listen on")->capture_default_str();
   app.add_option("--port", server.port, "port for clients; 0 takes a free one")
       ->check(CLI::Range(0, 65535))
@@ -197,12 +211,33 @@ Status InterpretControlPort(const std::string& text, ServerOptions* server) {
       .WithParam("--control-port");
 }
 
+Status TakeAdapters(const std::vector<std::string>& texts, ServeSpec* spec) {
+  const auto wrong = [](const std::string& text, const std::string& what) {
+    return InvalidArgument(fmt::format("--lora is '{}', {}", QuoteForMessage(text), what))
+        .WithParam("--lora");
+  };
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+      return wrong(text, "expected NAME=PATH");
+    std::string name = text.substr(0, equals);
+    if (!IsModelName(name))
+      return wrong(text, "expected a name of at most 128 letters, digits and . _ : / -");
+    for (const std::string& other : spec->server.adapter_names)
+      if (name == other) return wrong(text, "but that name is taken by another adapter");
+    spec->engine.adapters.push_back({name, text.substr(equals + 1)});
+    spec->server.adapter_names.push_back(std::move(name));
+  }
+  return OkStatus();
+}
+
 // What follows from the flags beside the model.
 Status Complete(const Texts& texts, ServeSpec* spec) {
   WEIR_RETURN_IF_ERROR(Interpret(texts, spec));
+  WEIR_RETURN_IF_ERROR(TakeAdapters(texts.adapters, spec));
   ServerOptions& server = spec->server;
   WEIR_RETURN_IF_ERROR(InterpretControlPort(texts.control_port, &server));
-  if (!server.model_name.empty() && server.model_name != ModelNameOf(server.model_name)) {
+  if (!server.model_name.empty() && !IsModelName(server.model_name)) {
     return InvalidArgument(
                fmt::format("--served-model-name is '{}', expected at most 128 letters, digits and . _ : / -",
                            server.model_name))
@@ -233,6 +268,10 @@ Status ChooseModel(const ModelFlags& model, ServeSpec* spec) {
   spec->engine.quantized_cache = choice.quantized_cache;
   spec->engine.weights = choice.weights;
   if (spec->server.model_name.empty()) spec->server.model_name = ModelNameOf(spec->engine.model_path);
+  for (const std::string& name : spec->server.adapter_names)
+    if (name == spec->server.model_name)
+      return InvalidArgument(fmt::format("--lora gives the name '{}', which is the model's own", name))
+          .WithParam("--lora");
   return OkStatus();
 }
 

@@ -106,6 +106,11 @@ LoadSnapshot Engine::Load(const Applicant& applicant) const {
   return AheadOf(state_->counters->Load(state_->clock.Now()), state_->counters->StandingOf(applicant));
 }
 
+std::vector<AdapterLoad> Engine::AdapterLoads() const {
+  MutexLock lock(state_->counters->mutex);
+  return state_->adapter_loads;
+}
+
 double Engine::ServedCost(std::string_view owner) const {
   MutexLock lock(state_->counters->mutex);
   const auto found = state_->counters->served_cost.find(owner.substr(0, owner.find('/')));

@@ -118,6 +118,12 @@ struct Admitted {
   bool ok() const { return refused.status.ok(); }
 };
 
+// Sequences of one adapter.
+struct AdapterLoad {
+  int num_running = 0;
+  int num_waiting = 0;
+};
+
 // Called after each step, on the engine thread; for the benchmark's step breakdown and the server's metrics.
 struct StepRecord {
   TimePoint started{};
@@ -168,6 +174,8 @@ class Engine {
   LoadSnapshot Load() const;
   // As it looks to a newcomer: only what is served before it counts as waiting.
   LoadSnapshot Load(const Applicant& applicant) const;
+  // Of each adapter, as of the last step.
+  std::vector<AdapterLoad> AdapterLoads() const;
   // Prompt tokens computed for an owner, and output tokens at their price; those it speaks for included.
   double ServedCost(std::string_view owner) const;
   TimePoint last_step_ended() const;

@@ -4,8 +4,8 @@
 
 #include "engine/engine.h"
 #include "tests/support/engine_harness.h"
-#include "tests/support/gguf_writer.h"
 #include "tests/support/temp_file.h"
+#include "tests/support/tiny_adapter.h"
 
 namespace weir {
 namespace {
@@ -160,25 +160,8 @@ TEST(EnginePrefixTest, EvictsOldPromptsInsteadOfRefusingNewOnes) {
   EXPECT_EQ(engine->CountCachedTokens(0, Greedy(0, 90, 6).prompt), 0);
 }
 
-// One adapter moves the keys of the first layer, so a block that was shared would change the answer.
 TEST(EnginePrefixTest, AdaptersShareNoBlocksAndAnswerAsAlone) {
-  Rng rng(3);
-  GgufWriter writer;
-  writer.SetString("general.architecture", "llama");
-  writer.SetString("general.type", "adapter");
-  writer.SetString("adapter.type", "lora");
-  writer.SetFloat32("adapter.lora.alpha", 8.0f);
-  const auto add = [&](const std::string& name, std::vector<uint64_t> dims) {
-    std::string data;
-    for (uint64_t i = 0; i < dims[0] * dims[1]; ++i)
-      AppendRaw(&data, static_cast<float>(rng.NextDouble() - 0.5));
-    writer.AddTensor(name, std::move(dims), DType::kF32, data);
-  };
-  for (const char* part : {"attn_k", "attn_v"}) {
-    add("blk.0." + std::string(part) + ".weight.lora_a", {64, 4});
-    add("blk.0." + std::string(part) + ".weight.lora_b", {4, 32});
-  }
-  const TempFile adapter(writer.Build());
+  const TempFile adapter(TinyAdapterFile(3).Build());
   EngineOptions options = Options();
   options.adapters = {{"one", adapter.path()}, {"two", adapter.path()}};
   std::vector<Request> requests;

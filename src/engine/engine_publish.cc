@@ -120,6 +120,17 @@ void Engine::State::PublishStep(TimePoint started) {
   counters->tokens_in_step = plan.num_prefill_tokens;
 }
 
+std::vector<AdapterLoad> Engine::State::CountAdapters() const {
+  std::vector<AdapterLoad> loads(options.adapters.size());
+  if (loads.empty()) return loads;
+  for (const auto& [sequence, record] : live) {
+    if (sequence->request.adapter == 0) continue;
+    AdapterLoad& load = loads[static_cast<size_t>(sequence->request.adapter) - 1];
+    ++(sequence->state == SequenceState::kRunning ? load.num_running : load.num_waiting);
+  }
+  return loads;
+}
+
 void Engine::State::PublishLoad(TimePoint now) {
   LoadSnapshot load;
   load.at = now;
@@ -136,7 +147,9 @@ void Engine::State::PublishLoad(TimePoint now) {
   load.step_seconds = step_seconds;
   num_free_blocks.store(pool->num_free(), std::memory_order_relaxed);
   peak_used_blocks.store(pool->peak_used(), std::memory_order_relaxed);
+  std::vector<AdapterLoad> of_adapters = CountAdapters();
   MutexLock lock(counters->mutex);
+  adapter_loads = std::move(of_adapters);
   counters->published = load;
   scheduler->shares().TakeServed([this](const std::string& owner, double cost_of_it) {
     // A gateway's users are accounted for as its own: their names come from outside, and there is no end to them.

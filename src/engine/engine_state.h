@@ -76,6 +76,7 @@ struct Engine::State {
 
   // Shared.
   std::shared_ptr<Reservation::Counters> counters;
+  std::vector<AdapterLoad> adapter_loads;  // under the counters' mutex
   Mutex submit_mutex;
   std::vector<Submission> submitted GUARDED_BY(submit_mutex);
   bool closed GUARDED_BY(submit_mutex) = false;
@@ -129,6 +130,7 @@ struct Engine::State {
   double PrefillRate() const;
   void PublishStep(TimePoint started);
   void PublishLoad(TimePoint now);
+  std::vector<AdapterLoad> CountAdapters() const;
   void Deliver();
   bool FinishIdleStep(TimePoint now);
   void Observe(TimePoint started, TimePoint forward_started, TimePoint forward_ended, TimePoint ended);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/utf8.h"
 #include "net/openai/request_parser.h"
 #include "server/generation_exchange.h"
 #include "server/request_id.h"
@@ -44,11 +43,7 @@ Status GenerationExchange::CheckFields(const GenerationFields& fields) const {
         .WithReason("unknown_parameter")
         .WithParam(name.substr(0, name.find(' ')));
   }
-  if (fields.model == context_->options.model_name) return OkStatus();
-  return NotFound(fmt::format("there is no model \"{}\" here; this server has \"{}\"",
-                              QuoteForMessage(fields.model), context_->options.model_name))
-      .WithReason("model_not_found")
-      .WithParam("model");
+  return context_->FindModel(fields.model).status();
 }
 
 Status GenerationExchange::Parse(const std::string& body) {
@@ -71,6 +66,7 @@ Status GenerationExchange::Parse(const std::string& body) {
     record_.ledger.parsed = Now();
     WEIR_ASSIGN_OR_RETURN(plan_, PlanCompletion(request, *engine_, &record_.ledger));
   }
+  WEIR_ASSIGN_OR_RETURN(plan_->shape.adapter, context_->FindModel(record_.model));
   plan_->shape.owner = applicant_.owner;
   plan_->shape.service_class = applicant_.service_class;
   for (const PlannedPrompt& prompt : plan_->prompts)

@@ -27,18 +27,21 @@ HttpResponse JsonResponse(const Json& body, int status = 200) {
 HttpResponse Models(const std::string* id, ServerContext* context) {
   const Engine* engine = context->engine.load(std::memory_order_acquire);
   if (engine == nullptr) return ToResponse(ToHttpError(context->Availability()));
-  const std::string& name = context->options.model_name;
-  const Json model = ModelJson(name, context->created_s, engine->max_model_len());
+  const ServerOptions& options = context->options;
+  const auto card = [&](int adapter) {
+    return ModelJson(
+        adapter == 0 ? options.model_name : options.adapter_names[static_cast<size_t>(adapter) - 1],
+        adapter == 0 ? "" : options.model_name, context->created_s, engine->max_model_len());
+  };
   if (id == nullptr) {
+    std::vector<Json> all;
+    for (int i = 0; i <= static_cast<int>(options.adapter_names.size()); ++i) all.push_back(card(i));
     HttpResponse response;
-    response.body = ModelListBody({model});
+    response.body = ModelListBody(all);
     return response;
   }
-  if (*id == name) return JsonResponse(model);
-  return ToResponse(ToHttpError(NotFound(fmt::format("there is no model \"{}\" here; this server has \"{}\"",
-                                                     QuoteForMessage(*id), name))
-                                    .WithReason("model_not_found")
-                                    .WithParam("model")));
+  const Result<int> found = context->FindModel(*id);
+  return found.has_value() ? JsonResponse(card(*found)) : ToResponse(ToHttpError(found.error()));
 }
 
 // Alive, also while it loads or drains; whoever restarts what is not alive must not restart those.

@@ -1,9 +1,14 @@
 #include "server/server_context.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 namespace weir {
 
@@ -17,6 +22,19 @@ Status ServerContext::Availability() const {
     return Unavailable("the model is still loading; try again shortly").WithReason("model_loading");
   }
   return OkStatus();
+}
+
+Result<int> ServerContext::FindModel(const std::string& name) const {
+  if (name == options.model_name) return 0;
+  const auto& adapters = options.adapter_names;
+  const auto found = std::find(adapters.begin(), adapters.end(), name);
+  if (found != adapters.end()) return static_cast<int>(found - adapters.begin()) + 1;
+  return NotFound(
+             fmt::format("there is no model \"{}\" here; this server has \"{}\"{}", QuoteForMessage(name),
+                         options.model_name,
+                         adapters.empty() ? "" : fmt::format(" and \"{}\"", fmt::join(adapters, "\", \""))))
+      .WithReason("model_not_found")
+      .WithParam("model");
 }
 
 int ServerContext::NumConnections() const {

@@ -32,6 +32,7 @@ struct ServerOptions {
   bool has_control = true;
   bool control_port_may_move = true;  // to any free port when the wanted one is taken
   std::string model_name{};
+  std::vector<std::string> adapter_names{};  // of the engine's adapters, in their order
   bool cancel_on_disconnect = true;
   bool bounded_queue = true;
   bool sequential = false;                // told by /version and by the reports
@@ -49,7 +50,9 @@ struct ServerOptions {
 
 struct ServerContext {
   explicit ServerContext(ServerOptions server_options)
-      : options(std::move(server_options)), metrics(options.model_name), keys_(options.keys) {}
+      : options(std::move(server_options)),
+        metrics(options.model_name, options.adapter_names),
+        keys_(options.keys) {}
 
   const ServerOptions options;
   ServerMetrics metrics;
@@ -68,6 +71,8 @@ struct ServerContext {
 
   // OK: requests may go ahead. Otherwise UNAVAILABLE.
   Status Availability() const;
+  // What a request's `model` names: 0 the model itself, 1, 2, ... the engine's adapters. NOT_FOUND otherwise.
+  Result<int> FindModel(const std::string& name) const;
   int NumConnections() const;
   static int64_t UnixTime();
   // Of a body of that length, by what bodies had so far; a body without one counts as 16 KiB.

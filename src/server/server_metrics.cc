@@ -1,8 +1,11 @@
 #include "server/server_metrics.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <time.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -30,8 +33,8 @@ bool IsSet(TimePoint time) { return time != TimePoint{}; }
 
 }  // namespace
 
-ServerMetrics::ServerMetrics(const std::string& model_name)
-    : labels_{{"model_name", model_name}, {"engine", "0"}} {
+ServerMetrics::ServerMetrics(const std::string& model_name, std::vector<std::string> adapter_names)
+    : adapter_names_(std::move(adapter_names)), labels_{{"model_name", model_name}, {"engine", "0"}} {
   const auto gauge = [&](const char* name, const char* help) {
     return registry_.AddGauge(name, help, labels_);
   };
@@ -232,6 +235,25 @@ void ServerMetrics::SetGauges(const Engine& engine) {
   }
 }
 
+// One series, whose labels say it all and change: the registry would keep every combination that there ever was.
+std::string ServerMetrics::RenderAdapters(const Engine& engine) const {
+  const std::vector<AdapterLoad> loads = engine.AdapterLoads();
+  if (loads.empty()) return "";
+  std::vector<std::string> running, waiting;
+  for (size_t i = 0; i < std::min(loads.size(), adapter_names_.size()); ++i) {
+    if (loads[i].num_running > 0) running.push_back(adapter_names_[i]);
+    if (loads[i].num_waiting > 0) waiting.push_back(adapter_names_[i]);
+  }
+  const double now =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return fmt::format(
+      "# HELP vllm:lora_requests_info Adapters of running and waiting sequences; the value is the time.\n"
+      "# TYPE vllm:lora_requests_info gauge\n"
+      "vllm:lora_requests_info{{max_lora=\"{}\",running_lora_adapters=\"{}\",waiting_lora_adapters=\"{}\"}} "
+      "{:.3f}\n",
+      loads.size(), fmt::join(running, ","), fmt::join(waiting, ","), now);
+}
+
 std::string ServerMetrics::Render(const Engine* engine, int num_connections) {
   if (engine != nullptr) SetGauges(*engine);
   connections_->Set(num_connections);
@@ -241,7 +263,7 @@ std::string ServerMetrics::Render(const Engine* engine, int num_connections) {
     cpu_seconds_->Add(used - cpu_seconds_->value());
   const auto dropped = static_cast<double>(LogDropped());
   if (dropped > log_dropped_->value()) log_dropped_->Add(dropped - log_dropped_->value());
-  return registry_.Render();
+  return registry_.Render() + (engine != nullptr ? RenderAdapters(*engine) : "");
 }
 
 }  // namespace weir

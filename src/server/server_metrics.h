@@ -17,7 +17,7 @@ namespace weir {
 
 class ServerMetrics {
  public:
-  explicit ServerMetrics(const std::string& model_name);
+  explicit ServerMetrics(const std::string& model_name, std::vector<std::string> adapter_names = {});
 
   void ObserveStep(const StepRecord& step);
   void ObserveTokenGap(Duration gap) {
@@ -38,10 +38,12 @@ class ServerMetrics {
   std::string Render(const Engine* engine, int num_connections);
 
  private:
+  std::string RenderAdapters(const Engine& engine) const;
   MetricLabels With(const std::string& name, const std::string& value) const;
   void SetGauges(const Engine& engine);
   void ObserveTimes(const ClosedRequest& request);
 
+  const std::vector<std::string> adapter_names_;
   MetricLabels labels_;
   MetricsRegistry registry_;
   Gauge *running_, *waiting_, *kv_usage_, *old_kv_usage_, *queued_tokens_, *queue_limit_requests_,

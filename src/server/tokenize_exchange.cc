@@ -5,25 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/utf8.h"
 #include "net/openai/request_parser.h"
 #include "server/generation_plan.h"
 #include "server/status_http.h"
 #include "server/tool_rendering.h"
 
 namespace weir {
-namespace {
-
-Status CheckModel(const std::string& asked, const std::string& served) {
-  if (asked.empty() || asked == served) return OkStatus();
-  return NotFound(fmt::format("there is no model \"{}\" here; this server has \"{}\"", QuoteForMessage(asked),
-                              served))
-      .WithReason("model_not_found")
-      .WithParam("model");
-}
-
-}  // namespace
-
 std::shared_ptr<HttpExchange> TokenizeExchange::Start(ServerContext* context, bool encodes,
                                                       std::string request_id,
                                                       std::shared_ptr<ResponseWriter> writer) {
@@ -55,7 +42,7 @@ void TokenizeExchange::Send(HttpResponse response) {
 
 Result<Json> TokenizeExchange::Encode(const std::string& body) const {
   WEIR_ASSIGN_OR_RETURN(const TokenizeRequest request, ParseTokenizeRequest(body));
-  WEIR_RETURN_IF_ERROR(CheckModel(request.model, context_->options.model_name));
+  if (!request.model.empty()) WEIR_RETURN_IF_ERROR(context_->FindModel(request.model).status());
   const Engine& engine = *context_->engine.load(std::memory_order_acquire);
   const Tokenizer& tokenizer = engine.tokenizer();
   std::vector<TokenId> tokens;
@@ -86,7 +73,7 @@ Result<Json> TokenizeExchange::Encode(const std::string& body) const {
 
 Result<Json> TokenizeExchange::Decode(const std::string& body) const {
   WEIR_ASSIGN_OR_RETURN(const DetokenizeRequest request, ParseDetokenizeRequest(body));
-  WEIR_RETURN_IF_ERROR(CheckModel(request.model, context_->options.model_name));
+  if (!request.model.empty()) WEIR_RETURN_IF_ERROR(context_->FindModel(request.model).status());
   const Tokenizer& tokenizer = context_->engine.load(std::memory_order_acquire)->tokenizer();
   std::vector<TokenId> tokens;
   for (size_t i = 0; i < request.tokens.size(); ++i) {

@@ -21,7 +21,7 @@ namespace weir {
 
 class ApiServer {
  public:
-  explicit ApiServer(ServerOptions options = {}) {
+  explicit ApiServer(ServerOptions options = {}, const std::vector<AdapterSpec>& adapters = {}) {
     SetLogLevel(LogLevel::kError);
     static const TinyModel model;
     EngineOptions engine_options;
@@ -30,9 +30,11 @@ class ApiServer {
     engine_options.max_num_seqs = 8;
     engine_options.max_num_batched_tokens = 64;
     engine_options.kv_cache_bytes = 4 << 20;
-    engine_ = Engine::Create(engine_options).value();
+    engine_options.adapters = adapters;
+    for (const AdapterSpec& adapter : adapters) options.adapter_names.push_back(adapter.name);
     options.port = 0;
     options.model_name = "tiny";
+    engine_ = Engine::Create(engine_options).value();
     server_ = InferenceServer::Listen(std::move(options)).value();
     server_->Attach(engine_.get());
     engine_->Start();

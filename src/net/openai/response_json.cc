@@ -166,11 +166,13 @@ std::string ResponseJson::UsageChunk(const UsageCounts& usage, const Json& weir)
   return out + "}";
 }
 
-Json ModelJson(const std::string& id, int64_t created_s, int max_model_len) {
+Json ModelJson(const std::string& id, const std::string& parent, int64_t created_s, int max_model_len) {
   return {{"id", id},
           {"object", "model"},
           {"created", created_s},
           {"owned_by", "weir"},
+          {"root", id},
+          {"parent", parent.empty() ? Json(nullptr) : Json(parent)},
           {"max_model_len", max_model_len}};
 }
 

@@ -76,6 +76,7 @@ class ResponseJson {
 };
 
 std::string ModelListBody(const std::vector<Json>& models);
-Json ModelJson(const std::string& id, int64_t created_s, int max_model_len);
+// `parent`: of an adapter, the model that it adapts; empty for that one.
+Json ModelJson(const std::string& id, const std::string& parent, int64_t created_s, int max_model_len);
 
 }  // namespace weir
