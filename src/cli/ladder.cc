@@ -11,6 +11,9 @@ namespace {
 const std::vector<std::string> kBroken = {"--scheduler", "sequential",      "--queue",
                                           "unbounded",   "--on-disconnect", "ignore"};
 
+// The overload lasts so many lengths of a request alone, but seconds at most unless that is too few lengths.
+constexpr double kOverload = 30, kLeastOverload = 12, kOverloadSeconds = 9;
+
 // Most requests that may wait so that what is admitted is still served within the timeout.
 int QueueBound(const LadderBasis& basis, double timeout_s) {
   const double room_s = timeout_s - basis.latency_8_ms / 1000;
@@ -64,11 +67,14 @@ std::vector<LadderPlanStep> PlanLadder(const LadderBasis& basis, bool quick) {
   LadderPlanStep e{"E", "after", repaired, timeout_s, n, basis.scaling_c, 0, basis.requests};
   if (quick) return {a, d, e};
 
-  // Twice the capacity for thirty times a request's own length: batching alone drowns, a bounded queue sheds
-  // and serves.
+  // Twice the capacity for thirty times a request's own length, less where that is long: batching alone drowns, a bounded queue
+  // sheds and serves.
+  const double alone_s = basis.alone_ms / 1000;
+  const double overload_s =
+      std::max(kLeastOverload * alone_s, std::min(kOverload * alone_s, kOverloadSeconds));
   const double overload_timeout_s = std::max(timeout_s, 2 * basis.latency_8_ms / 1000);
   const double rate = 2 * basis.requests_per_s;
-  const int arrivals = std::max(20, static_cast<int>(std::lround(rate * 30 * basis.alone_ms / 1000)));
+  const int arrivals = std::max(20, static_cast<int>(std::lround(rate * overload_s)));
   LadderPlanStep f_before{"F1",           "overload, batching alone",
                           d.server_flags, overload_timeout_s,
                           std::nullopt,   std::nullopt,

@@ -4,7 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/default_model.h"
 #include "cli/flags.h"
@@ -16,6 +19,39 @@
 #include "perf/report/report.h"
 
 namespace weir {
+namespace {
+
+// Where the time of a study went.
+class StageTimes {
+ public:
+  void Begin(const std::string& name) {
+    End();
+    stages_.push_back({name, MonotonicClock::Get().Now(), {}});
+  }
+  void End() {
+    if (!stages_.empty() && stages_.back().ended == TimePoint{})
+      stages_.back().ended = MonotonicClock::Get().Now();
+  }
+  std::string Text() const {
+    std::string out = "stage times\n";
+    double total = 0;
+    for (const Stage& stage : stages_) {
+      const double seconds = ToSeconds(stage.ended - stage.begun);
+      total += seconds;
+      out += fmt::format("  {:<34} {:>6.1f} s\n", stage.name, seconds);
+    }
+    return out + fmt::format("  {:<34} {:>6.1f} s\n", "all", total);
+  }
+
+ private:
+  struct Stage {
+    std::string name;
+    TimePoint begun, ended;
+  };
+  std::vector<Stage> stages_;
+};
+
+}  // namespace
 
 int RunStudyCommand(const std::vector<std::string>& arguments) {
   CLI::App app(
@@ -45,16 +81,19 @@ int RunStudyCommand(const std::vector<std::string>& arguments) {
   spec.stop = &InterruptFlag();
   std::unique_ptr<ProgressBar> bar;
   std::string shown;
+  StageTimes stages;
   spec.on_progress = [&](std::string_view phase, double fraction, std::string_view what) {
     if (shown != phase) {
       bar.reset();  // the old line is cleaned before the new one begins
       shown = phase;
+      stages.Begin(shown);
       bar = std::make_unique<ProgressBar>(shown);
     }
     bar->Update(fraction, what);
   };
   const Result<StudyOutcome> outcome = RunStudy(spec);
   bar.reset();
+  stages.End();
   if (!outcome) return Fail("run", outcome.error());
   if (!outcome->report.is_null()) fmt::print("{}\n", RenderSummary(outcome->report));
   if (outcome->interrupted) {
@@ -62,6 +101,7 @@ int RunStudyCommand(const std::vector<std::string>& arguments) {
                outcome->files.size());
     return ExitCode(Cancelled(""));
   }
+  fmt::print("{}", stages.Text());
   fmt::print("Report: {0}/report.html, {0}/report.md, {0}/report.json\n", spec.folder);
   const bool invalid = StringAt(outcome->report, "/validity/verdict") == "INVALID";
   return strict && invalid ? ExitCode(Internal("")) : 0;

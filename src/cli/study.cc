@@ -20,14 +20,14 @@ namespace weir {
 namespace {
 
 constexpr int kRequests = 50;
-constexpr int kQuickRequests = 25;
+constexpr int kQuickRequests = 20;
 constexpr int kConcurrency = 5;
 constexpr int kAloneRequests = 5;
 // The repaired server and the engine in turns: short ones, so that a host which changes its speed every few seconds hits both
 // alike, and a whole round of requests each, so that nearly all of a turn is a full batch.
-constexpr int kTurns = 16;
-constexpr int kQuickPrompts = 10;
-constexpr int kQuickTurns = 8;
+constexpr int kTurns = 12;
+constexpr int kQuickPrompts = 8;
+constexpr int kQuickTurns = 4;
 constexpr char kTurnsPhase[] = "engine and server in turns";
 
 std::string FileOfStep(const std::string& id) {

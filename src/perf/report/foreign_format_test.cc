@@ -184,6 +184,16 @@ TEST(LlamaBenchFormatTest, ACellIsAPromptRowAndAGenerationRow) {
   EXPECT_EQ(rows[1]["n_gen"], 128);
   EXPECT_EQ(rows[1]["avg_ns"], 3000000000);
   EXPECT_EQ(rows[1]["avg_ts"], 48.0);  // the mean of 64 and 32
+  // llama.cpp's compare-llama-bench.py refuses a row that lacks one of the settings it groups by.
+  for (const char* key :
+       {"build_commit", "test_time",    "avg_ts",  "cpu_info",  "gpu_info",       "backends",
+        "n_gpu_layers", "n_cpu_moe",    "type_k",  "type_v",    "model_filename", "model_type",
+        "n_batch",      "n_ubatch",     "poll",    "n_threads", "embeddings",     "tensor_buft_overrides",
+        "cpu_mask",     "cpu_strict",   "n_depth", "main_gpu",  "load_mode",      "no_kv_offload",
+        "split_mode",   "tensor_split", "n_gen",   "n_prompt",  "flash_attn",     "fit_target",
+        "fit_min_ctx"}) {
+    EXPECT_TRUE(rows[0].contains(key)) << key;
+  }
   EXPECT_EQ(std::count((*files)[1].content.begin(), (*files)[1].content.end(), '\n'), 2);
   const Json batched = *ParseJson((*files)[1].content.substr((*files)[1].content.find('\n') + 1));
   EXPECT_EQ(batched["pl"], 8);

@@ -9,14 +9,15 @@ namespace weir {
 namespace {
 
 constexpr const char* kStyle = R"css(
-:root{color-scheme:light dark;--ink:#1c2430;--soft:#5c6776;--line:#d5dbe3;--paper:#fff;--band:#f4f6f9}
-@media(prefers-color-scheme:dark){:root{--ink:#e4e8ee;--soft:#9aa6b5;--line:#3a4452;--paper:#161b22;--band:#1f2630}}
-@media print{:root{--ink:#000;--soft:#333;--line:#999;--paper:#fff;--band:#f2f2f2}section{break-inside:avoid-page}}
+:root{color-scheme:light dark;--ink:#1c2430;--soft:#5c6776;--line:#d5dbe3;--paper:#fff;--band:#f4f6f9;
+ --bad:#b03020;--good:#1e7a41;--warn:#8a5a00}
+@media(prefers-color-scheme:dark){:root{--ink:#e4e8ee;--soft:#9aa6b5;--line:#3a4452;--paper:#161b22;--band:#1f2630;
+ --bad:#ff8a7a;--good:#6fcf97;--warn:#f0c060}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:60rem;padding:1.5rem 1rem 4rem;background:var(--paper);color:var(--ink);
  font:16px/1.5 system-ui,"Segoe UI",Roboto,sans-serif}
 h1{font-size:1.7rem;margin:.2rem 0}h2{font-size:1.25rem;margin:2.4rem 0 .6rem;border-bottom:2px solid var(--line);padding-bottom:.2rem}
-p.meta{color:var(--soft);margin:0 0 1rem}.scroll{overflow-x:auto}
+p.meta{color:var(--soft);margin:0 0 1rem}.scroll,.chart{overflow-x:auto}
 table{border-collapse:collapse;width:100%;margin:.6rem 0 1rem;font-size:.9rem}
 th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{background:var(--band)}td:not(:first-child){font-variant-numeric:tabular-nums}
@@ -25,7 +26,15 @@ svg{width:100%;height:auto;max-width:46rem}svg text{font:12px system-ui,sans-ser
 .grid{stroke:var(--line)}.axis{stroke:var(--soft);fill:none}
 .legend span{margin-right:1.1rem;font-size:.85rem;display:inline-block}td.n{white-space:nowrap}
 details{font-size:.85rem;color:var(--soft)}code,pre{font:13px/1.4 ui-monospace,monospace;overflow-x:auto}
-.bad{color:#c0392b;font-weight:600}.good{color:#1e8449;font-weight:600}
+.bad{color:var(--bad);font-weight:600}.good{color:var(--good);font-weight:600}.warn{color:var(--warn);font-weight:600}
+h2,figcaption{break-after:avoid}figure,tr,li,.legend{break-inside:avoid}
+@media(max-width:40rem){.chart svg{width:40rem}th,td{padding:.35rem .4rem}ul{padding-left:1.2rem}}
+@media print{:root{color-scheme:light;--ink:#000;--soft:#333;--line:#999;--paper:#fff;--band:#f2f2f2;
+ --bad:#b03020;--good:#1e7a41;--warn:#8a5a00}
+ @page{margin:14mm}body{max-width:none;padding:0;font-size:13px}h2{margin-top:1.4rem}
+ .scroll,.chart{overflow:visible}table{font-size:.82rem}th,td{padding:.2rem .35rem}details{display:none}
+ .scroll{break-inside:avoid}pre,code{white-space:pre-wrap;overflow-wrap:anywhere}
+ *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 )css";
 
 std::string Cell(const std::string& text, const char* tag) {
@@ -33,6 +42,7 @@ std::string Cell(const std::string& text, const char* tag) {
   std::string mark = text.size() <= kShort ? "n" : "";
   if (text.starts_with("CRITICAL") || text == "INVALID") mark = "bad";
   if (text == "OK" || text == "VALID") mark = "good";
+  if (text == "WARN") mark = "warn";
   const std::string attribute = mark.empty() ? "" : fmt::format(" class=\"{}\"", mark);
   return fmt::format("<{0}{1}>{2}</{0}>", tag, attribute, EscapeHtml(text));
 }
@@ -42,7 +52,7 @@ std::string Figure(const Json& chart) {
   if (const auto formula = StringAt(chart, "/formula"))
     caption += fmt::format(" <small>({})</small>", EscapeHtml(*formula));
   return fmt::format(
-      "<figure><figcaption>{}</figcaption>{}<details><summary>data</summary><div "
+      "<figure><figcaption>{}</figcaption><div class=\"chart\">{}</div><details><summary>data</summary><div "
       "class=\"scroll\">{}</div></details></figure>\n",
       caption, RenderSvg(chart), RenderChartTable(chart));
 }

@@ -54,7 +54,25 @@ Json Row(const Json& document, const Json& cell, bool is_prompt) {
   row["n_ubatch"] = Int(document, "/parameters/max_num_batched_tokens");
   row["n_threads"] = Int(document, "/parameters/threads");
   row["type_k"] = row["type_v"] = StringAt(document, "/parameters/kv_cache_dtype") == "int8" ? "q8_0" : "f16";
+  // Its comparison groups rows by every setting, so a row lacks none. What weir does not have is at llama-bench's word for
+  // "not in use".
   row["n_gpu_layers"] = 0;
+  row["n_cpu_moe"] = 0;
+  row["main_gpu"] = 0;
+  row["split_mode"] = "none";
+  row["no_kv_offload"] = false;
+  row["flash_attn"] = false;
+  row["devices"] = "none";
+  row["tensor_split"] = "0.00";
+  row["tensor_buft_overrides"] = "none";
+  row["cpu_mask"] = "0x0";
+  row["cpu_strict"] = false;
+  row["poll"] = 0;
+  row["load_mode"] = "none";
+  row["no_op_offload"] = 0;
+  row["no_host"] = false;
+  row["fit_target"] = 0;
+  row["fit_min_ctx"] = 0;
   row["embeddings"] = false;
   row["n_prompt"] = is_prompt ? Int(cell, "/pp") : 0;
   row["n_gen"] = is_prompt ? 0 : Int(cell, "/tg");
