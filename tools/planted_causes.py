@@ -110,9 +110,19 @@ def measure(args, folder, port, flags):
     return out
 
 
-def named(args, folder, result):
+def benchmark(args, folder):
+    """weir bench of the same model: the result file."""
+    out = pathlib.Path(folder) / "benchmark.json"
+    code, said = run([args.weir, "bench", "--batch-sizes", "1", str(PLACES), "--num-prompts", "8", "--repeats", "2", "--max-tokens",
+                      str(args.tokens), "--allow-invalid", "--output", str(out)] + args.model_flags)
+    if code != 0:
+        raise RuntimeError(f"weir bench ended with {code}: {said[-400:]}")
+    return out
+
+
+def named(args, folder, results):
     """What the report says: the causes in order, and the row they were read from."""
-    code, said = run([args.weir, "report", str(result), "--out", str(folder)])
+    code, said = run([args.weir, "report", *map(str, results), "--out", str(folder)])
     if code != 0:
         raise RuntimeError(f"weir report ended with {code}: {said[-400:]}")
     report = json.loads((pathlib.Path(folder) / "report.json").read_text())
@@ -123,7 +133,7 @@ def named(args, folder, result):
 
 
 def cases(alone_s, full_s):
-    """name, planted cause or None, server flags, load flags, link. `alone_s`: a request alone; `full_s`: one of PLACES together."""
+    """name, planted cause or None, server flags, load flags, link (or a benchmark for the report). `alone_s`: a request alone; `full_s`: one of PLACES together."""
     places = ["--max-num-seqs", str(PLACES)]
     free = ["--queue", "unbounded"]
     capacity = PLACES / full_s
@@ -134,6 +144,7 @@ def cases(alone_s, full_s):
 
     return [
         ("clean, as many clients as places", None, places, batch, None),
+        ("clean, with a benchmark beside it", None, places, batch, ("benchmark", None)),
         ("clean, half as many", None, places, ["--requests", "24", "--concurrency", "4"], None),
         ("clean, one client", None, places, ["--requests", "10", "--concurrency", "1"], None),
         ("clean, open loop below capacity", None, places,
@@ -173,15 +184,17 @@ def cases(alone_s, full_s):
 def play(args, case, token_s, folder):
     name, planted, server_flags, load_flags, link = case
     with Server(args, server_flags) as server:
-        port, proxy = server.port, None
-        if link is not None:
+        port, proxy, beside = server.port, None, []
+        if link is not None and link[0] == "benchmark":
+            beside = [benchmark(args, folder)]
+        elif link is not None:
             kind, factor = link
             # A chunk of one token has about 400 bytes on the way.
             proxy = (SlowLink(port, bytes_per_s=factor * 400 / token_s) if kind == "bytes" else
                      SlowLink(port, delay_s=factor * token_s))
             port = proxy.port
         try:
-            causes, report = named(args, folder, measure(args, folder, port, load_flags))
+            causes, report = named(args, folder, [*beside, measure(args, folder, port, load_flags)])
         finally:
             if proxy is not None:
                 proxy.close()

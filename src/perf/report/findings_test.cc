@@ -86,5 +86,22 @@ TEST(FindingsTest, BarsOfTheWaterfallAskForTheirRemedy) {
   }
 }
 
+TEST(FindingsTest, APrefixCacheIsAdvisedWherePromptsBeginAlikeAndNoneWasKnown) {
+  const auto with = [](double expected, double hits) {
+    LadderStep step;
+    step.id = "E";
+    step.document = {
+        {"kind", "load_test"},
+        {"dataset", {{"expected_cache_ratio", expected}}},
+        {"results", {{{"counts", {{"sent", 4}, {"ok", 4}}}, {"server", {{"prefix_hit_ratio", hits}}}}}}};
+    ReportInput input;
+    input.steps = {step};
+    return Said(ApplyRules(input, Json::object()), "REC-12");
+  };
+  EXPECT_NE(with(0.5, 0.0).find("50 % of the prompts' tokens are shared"), std::string::npos);
+  EXPECT_EQ(with(0.5, 0.4), "");
+  EXPECT_EQ(with(0.1, 0.0), "");
+}
+
 }  // namespace
 }  // namespace weir

@@ -74,6 +74,25 @@ void BacklogRule(const LadderStep& step, const char* section, Rules& rules) {
             rules.FromStep(step, {"/backlog/requests_per_s", "/requests_per_s"}));
 }
 
+// REC-12: prompts begin alike, and the server computes every one anew.
+void SharedPromptRule(const LadderStep& step, Rules& rules) {
+  constexpr double kSharedWorthIt = 0.30, kNoHits = 0.01;
+  const auto expected = NumberAt(step.document, "/dataset/expected_cache_ratio");
+  const auto hits = NumberAt(step.document, "/results/0/server/prefix_hit_ratio");
+  if (!expected || *expected < kSharedWorthIt) return;
+  if (!hits) {
+    rules.Silent("REC-12", "the server does not say how much of its prompts it knew");
+    return;
+  }
+  if (*hits > kNoHits) return;
+  rules.Add("REC-12", "recommendation", "recommendations",
+            fmt::format("Enable the prefix cache: {} of the prompts' tokens are shared and need no prefill.",
+                        FormatPercent(std::round(*expected * 1000) / 1000)),
+            Json::array({Evidence(step.file, "/dataset/expected_cache_ratio", step.document),
+                         Evidence(step.file, "/results/0/server/prefix_hit_ratio", step.document)}));
+  rules.last()["priority"] = "P1";
+}
+
 }  // namespace
 
 void LoadRules(const Facts& f, const LadderStep& step, const char* section, Rules& rules) {
@@ -132,6 +151,7 @@ void LoadRules(const Facts& f, const LadderStep& step, const char* section, Rule
   StarvationRule(f, step, section, rules);
   OutputLengthRule(step, section, rules);
   BacklogRule(step, section, rules);
+  SharedPromptRule(step, rules);
   if (shed && sent && *shed > 0) {
     rules.Add("OBS-11", "observation", section,
               fmt::format("{} of {} were refused with Retry-After, p99 in {}: control, not failure.",
