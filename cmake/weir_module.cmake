@@ -26,8 +26,10 @@ if(WEIR_SANITIZE)
   target_link_options(weir_options INTERFACE -fsanitize=${WEIR_SANITIZE})
   if(WEIR_SANITIZE MATCHES "undefined")
     target_compile_options(weir_options INTERFACE -fno-sanitize-recover=all)
-    # As shared libraries the two share the function that sets the report file, and only one of them has the file it sets.
-    target_link_options(weir_options INTERFACE -static-libasan -static-libubsan)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # As shared libraries the two share the function that sets the report file, and only one of them has the file it sets.
+      target_link_options(weir_options INTERFACE -static-libasan -static-libubsan)
+    endif()
   endif()
   # What ctest starts each test with, so that a report in any process of the test fails it.
   set(CMAKE_CROSSCOMPILING_EMULATOR "${CMAKE_SOURCE_DIR}/tools/sanitized.sh")
