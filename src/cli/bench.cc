@@ -42,7 +42,9 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
   app.add_option("--num-prompts", spec.num_prompts, "measured prompts per row and repeat")
       ->capture_default_str();
   app.add_option("--max-tokens", spec.max_tokens, "output tokens of each, forced")->capture_default_str();
-  app.add_option("--max-model-len", spec.max_model_len, "context limit")->capture_default_str();
+  app.add_option("--max-model-len", spec.max_model_len,
+                 fmt::format("context limit; 0: the model's own, at most {}", kUsualModelLen))
+      ->capture_default_str();
   app.add_option("--memory-utilization,--gpu-memory-utilization", spec.memory_utilization,
                  "share of the memory offered")
       ->capture_default_str();

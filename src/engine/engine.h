@@ -51,6 +51,7 @@ struct EngineOptions {
   int max_num_seqs = 0;             // 0: automatic, which is 32
   int max_num_batched_tokens = 0;   // 0: automatic, which is 512; never below max_num_seqs
   int max_model_len = 0;            // 0: the model's own
+  int most_model_len = 0;           // of the model's own; 0: all of it
   double memory_utilization = 0.9;  // share of the machine's memory offered to weights and KV cache
   int64_t kv_cache_bytes = 0;       // 0: what memory_utilization leaves, at most max_num_seqs full contexts
   KvDtype kv_dtype = KvDtype::kF16;

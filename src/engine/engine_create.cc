@@ -45,8 +45,8 @@ Status FillAutomatic(EngineOptions& options) {
   return OkStatus();
 }
 
-Result<int> ChooseMaxModelLen(int asked, const ModelConfig& config) {
-  if (asked == 0) return config.max_context;
+Result<int> ChooseMaxModelLen(int asked, int most, const ModelConfig& config) {
+  if (asked == 0) return most > 0 ? std::min(most, config.max_context) : config.max_context;
   if (asked < 0 || asked > config.max_context) {
     return InvalidArgument(
                fmt::format("--max-model-len is {}, but the model was trained on {} tokens; give 1 to {}",
@@ -90,7 +90,8 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   WEIR_ASSIGN_OR_RETURN(s.tokenizer, Tokenizer::Create(*s.file));
   s.chat_template = LoadChatTemplate(*s.file, *s.tokenizer);
   WEIR_ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(*s.file));
-  WEIR_ASSIGN_OR_RETURN(s.max_model_len, ChooseMaxModelLen(options.max_model_len, config));
+  WEIR_ASSIGN_OR_RETURN(s.max_model_len,
+                        ChooseMaxModelLen(options.max_model_len, options.most_model_len, config));
   s.options.max_model_len = s.max_model_len;
 
   SchedulerLimits limits{.max_num_seqs = s.options.max_num_seqs,

@@ -68,6 +68,7 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   options.max_num_seqs = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
   options.max_num_batched_tokens = spec.max_num_batched_tokens;
   options.max_model_len = spec.max_model_len;
+  options.most_model_len = kUsualModelLen;
   options.memory_utilization = spec.memory_utilization;
   options.bounded_queue = false;  // the driver decides what is in flight
   options.prefix_cache = false;   // every prompt is computed, also one that another repeat has sent

@@ -27,6 +27,8 @@ enum class Batching { kContinuous, kStatic };
 enum class Tail { kFill, kDrain };
 enum class BenchMode { kStudy, kMatrix };
 
+inline constexpr int kUsualModelLen = 4096;
+
 struct BenchSpec {
   std::string model_path;                  // of synthetic weights, their name
   std::optional<SyntheticSpec> synthetic;  // instead of a file; prompts are then random token ids
@@ -35,9 +37,9 @@ struct BenchSpec {
   WeightStorage weights = WeightStorage::kRepack;
   BenchMode mode = BenchMode::kStudy;
   std::vector<int> batch_sizes = {1, 2, 4, 8};
-  int num_prompts = 15;  // measured prompts per row and repeat
-  int max_tokens = 100;  // output tokens of each, forced
-  int max_model_len = 4096;
+  int num_prompts = 15;   // measured prompts per row and repeat
+  int max_tokens = 100;   // output tokens of each, forced
+  int max_model_len = 0;  // 0: the model's own, at most kUsualModelLen
   double memory_utilization = 0.9;
   Batching batching = Batching::kContinuous;
   Tail tail = Tail::kFill;
