@@ -60,7 +60,7 @@ TEST(StudyTest, QuickRunShowsTheFailureAndItsRepair) {
   ASSERT_TRUE(before != nullptr && after != nullptr) << run.output;
   EXPECT_LT((*before)["measured"]["success_ratio"].get<double>(), 0.6);
   EXPECT_EQ((*after)["measured"]["success_ratio"].get<double>(), 1.0);
-  EXPECT_EQ((*after)["measured"]["ok"].get<double>(), 25);
+  EXPECT_EQ((*after)["measured"]["ok"].get<double>(), 20);  // requests of a quick study
   EXPECT_GT((*before)["measured"]["gap_1"].get<double>(), 2 * (*after)["measured"]["gap_1"].get<double>());
 
   // Nearly all loss is timeouts, as in the study, and the report says so.
