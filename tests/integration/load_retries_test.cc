@@ -40,6 +40,7 @@ TEST_F(LoadRetriesTest, AShedRequestIsTriedAgainAndCountsFromItsFirstIntendedSen
   EXPECT_EQ(row["counts"]["sent"], 3);
   EXPECT_EQ(row["counts"]["ok"], 3);
   EXPECT_EQ(row["counts"]["shed"], 0);
+  EXPECT_EQ(document["parameters"]["retries"], 2);
   EXPECT_EQ(row["retries"]["attempts"], 5);
   EXPECT_EQ(row["retries"]["requests_tried_again"], 1);
   EXPECT_EQ(row["retries"]["ok_after_retry"], 1);

@@ -87,7 +87,6 @@ Json LoadParameters(const LoadSpec& spec, const std::string& model) {
   json["on_shed"] = spec.on_shed == OnShed::kDefault ? (spec.request_rate ? "next" : "wait")
                     : spec.on_shed == OnShed::kWait  ? "wait"
                                                      : "next";
-  json["retries"] = 0;
   json["warmup"] = spec.warmup;
   json["slo"] = {{"ttft_ms", or_null(spec.slo.ttft_ms)},
                  {"tpot_ms", or_null(spec.slo.tpot_ms)},
