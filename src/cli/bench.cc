@@ -17,6 +17,7 @@
 #include "cli/recorded_benchmark.h"
 #include "cli/result_output.h"
 #include "cli/weight_text.h"
+#include "perf/driver/batch_sizes.h"
 #include "perf/driver/bench_spec.h"
 #include "perf/report/number_format.h"
 
@@ -28,6 +29,7 @@ struct BenchFlags {
   ModelFlags model;
   std::string output = "benchmark_results.json";
   std::string format = "weir";
+  std::vector<std::string> batch_sizes = {"1", "2", "4", "8"};
   bool quick = false;
   bool allow_invalid = false;
 };
@@ -38,7 +40,10 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
   AddChoice<BenchMode>(app, "--mode", &spec.mode,
                        {{"study", BenchMode::kStudy}, {"matrix", BenchMode::kMatrix}},
                        "study: the direct benchmark; matrix: prefill and decode apart");
-  app.add_option("--batch-sizes", spec.batch_sizes, "one row each")->delimiter(',')->capture_default_str();
+  app.add_option("--batch-sizes", flags->batch_sizes,
+                 "one row each; 'max' adds 16, 32, 64 ... as far as memory goes")
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_option("--num-prompts", spec.num_prompts, "measured prompts per row and repeat")
       ->capture_default_str();
   app.add_option("--max-tokens", spec.max_tokens, "output tokens of each, forced")->capture_default_str();
@@ -100,11 +105,15 @@ int RunBench(const std::vector<std::string>& arguments) {
   if (!*parsed) return 0;
   BenchSpec& spec = flags.spec;
   if (flags.quick) {
-    if (app.count("--batch-sizes") == 0) spec.batch_sizes = {1, 8};
+    if (app.count("--batch-sizes") == 0) flags.batch_sizes = {"1", "8"};
     if (app.count("--repeats") == 0) spec.repeats = 1;
   } else if (spec.mode == BenchMode::kMatrix && app.count("--repeats") == 0) {
     spec.repeats = 3;
   }
+  const Result<BatchSizes> sizes = ParseBatchSizes(flags.batch_sizes);
+  if (!sizes) return Fail("bench", sizes.error());
+  spec.batch_sizes = sizes->listed;
+  spec.up_to_max = sizes->up_to_max;
   // Before minutes of work, not after them.
   if (Status writable = CheckWritable(flags.output); !writable.ok()) return Fail("bench", writable);
   Result<ModelChoice> model = flags.model.Choose();

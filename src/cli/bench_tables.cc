@@ -90,6 +90,27 @@ void PrintMachine(const Json& document) {
   fmt::print("\n\n");
 }
 
+// Which limit ended `--batch-sizes max`, and what one step more would take.
+void PrintBatchLimit(const Json& document) {
+  const Json* limit = FindJson(document, {"batch_limit"});
+  if (limit == nullptr) return;
+  const auto number = [&](std::initializer_list<std::string_view> path) {
+    return JsonNumber(FindJson(*limit, path)).value_or(0);
+  };
+  fmt::print(
+      "Largest batch {:.0f}, stopped by {}: {:.0f} sequences of {:.0f} tokens fit ({} each, {} offered), the "
+      "engine "
+      "takes {:.0f}.\n"
+      "Batch {:.0f} needs {}{}.\n",
+      number({"largest"}), TextOr(*limit, {"stopped_by"}, "?"), number({"sequences_that_fit"}),
+      number({"tokens_per_sequence"}), FormatBytes(number({"bytes_per_sequence"})),
+      FormatBytes(number({"budget_bytes"})), number({"max_num_seqs"}), number({"next", "batch_size"}),
+      FormatBytes(number({"next", "bytes"})),
+      TextOr(*limit, {"stopped_by"}, "?") == "memory"
+          ? "; --max-model-len, --kv-cache-dtype int8 or --memory-utilization make room"
+          : ", which is there, and more sequences than the engine takes");
+}
+
 void PrintStudy(const Json& document) {
   std::vector<std::vector<std::string>> rows = {
       {"batch", "steady tok/s", "whole tok/s", "latency p50", "latency p95", "TTFT p50", "limit", "share"}};
@@ -106,6 +127,7 @@ void PrintStudy(const Json& document) {
   }
   PrintTable(rows, false);
   fmt::print("Times in ms, nearest-rank. Steady: THR-OUT-2 (static batches THR-OUT-3); whole: THR-OUT-1.\n");
+  PrintBatchLimit(document);
 }
 
 void PrintMatrix(const Json& document) {

@@ -70,7 +70,10 @@ Json Row(const Json& document, int stage, const std::vector<RequestRecord>& reco
     return own ? own : NumberAt(document, std::string("/parameters/") + name);
   };
   LoadRowInput input;
-  input.records = records;
+  const std::vector<RequestRecord> outcomes = LastAttempts(records);
+  input.records = outcomes;
+  input.attempts = records;
+  input.retries = static_cast<int>(number("retries").value_or(0));
   input.load_stage = stage;
   input.request_rate_per_s = number("request_rate_per_s");
   input.open_loop = input.request_rate_per_s.has_value();
@@ -83,7 +86,7 @@ Json Row(const Json& document, int stage, const std::vector<RequestRecord>& reco
     input.ignore_eos = *forced == true;
   input.slo = {NumberAt(document, "/parameters/slo/ttft_ms"), NumberAt(document, "/parameters/slo/tpot_ms"),
                NumberAt(document, "/parameters/slo/e2el_ms")};
-  input.num_sent = static_cast<int64_t>(records.size());
+  input.num_sent = static_cast<int64_t>(outcomes.size());
   input.in_flight = InFlight(records);
   Json row = LoadRow(input);
   validity->set_row(index);
@@ -105,14 +108,16 @@ Result<KilledRun> ReadKilledRun(const std::string& path) {
   if (run.document.is_null() || run.records.empty()) {
     return DataLoss(fmt::format("'{}' holds no request that ended: the run was killed before", path));
   }
-  std::sort(run.records.begin(), run.records.end(),
-            [](const RequestRecord& a, const RequestRecord& b) { return a.seq < b.seq; });
+  std::sort(run.records.begin(), run.records.end(), [](const RequestRecord& a, const RequestRecord& b) {
+    return std::pair(a.seq, a.attempt) < std::pair(b.seq, b.attempt);
+  });
   std::map<int, std::vector<RequestRecord>> stages;
   std::set<int64_t> seen;
   for (const RequestRecord& record : run.records) {
     stages[record.load_stage].push_back(record);
     seen.insert(record.seq);
   }
+  run.records = LastAttempts(run.records);
   Json& document = run.document;
   Validity validity;
   document["results"] = Json::array();

@@ -84,6 +84,10 @@ void AddFlags(CLI::App& app, LoadFlags* flags) {
   AddChoice<OnShed>(
       app, "--on-shed", &spec.on_shed, {{"wait", OnShed::kWait}, {"next", OnShed::kNext}},
       "wait: pause for Retry-After; next: go on (default: wait in a closed loop, next in an open one)");
+  app.add_option("--retries", spec.retries,
+                 "further attempts at a request that was shed, after its Retry-After, or never connected")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
   app.add_option("--warmup", spec.warmup, "warm-up requests, never measured")->capture_default_str();
   app.add_option("--slo", flags->slo, "what counts as good, in ms: ttft=500,tpot=50,e2el=5000");
   app.add_option("--dataset", flags->dataset,

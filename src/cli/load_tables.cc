@@ -36,7 +36,15 @@ void PrintStage(const Json& row) {
       "{} output tok/s over the whole run (THR-OUT-1), {} in the steady window (THR-OUT-2), {} requests/s\n",
       NumberText(&row["output_tps"]), NumberText(&row["output_tps_steady"]),
       NumberText(&row["requests_per_s"], 2));
-  const bool open = row["mode"] == "open";
+  const Json* retries = FindJson(row, {"retries"});
+  const bool retried = retries != nullptr && retries->is_object();
+  if (retried) {
+    fmt::print("{} attempts: {} requests were tried again, {} of them ok in the end\n",
+               NumberText(FindJson(*retries, {"attempts"}), 0),
+               NumberText(FindJson(*retries, {"requests_tried_again"}), 0),
+               NumberText(FindJson(*retries, {"ok_after_retry"}), 0));
+  }
+  const bool open = row["mode"] == "open" || retried;
   fmt::print("{:<38} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "ms, nearest-rank", "mean", "p50", "p95", "p99",
              "max");
   if (open) {

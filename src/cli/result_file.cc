@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "perf/report/evidence.h"
+#include "perf/statistics/load_row.h"
 
 namespace weir {
 namespace {
@@ -33,7 +34,7 @@ Result<std::vector<RequestRecord>> ReadRecords(const std::string& path) {
     if (!record) return DataLoss(fmt::format("'{}' line {}: {}", path, number, record.error().message()));
     records.push_back(std::move(*record));
   }
-  return records;
+  return LastAttempts(records);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/admission/admission.h"
+#include "engine/memory_plan.h"
 #include "engine/model/model.h"
 #include "engine/request/request.h"
 #include "engine/request/request_stream.h"
@@ -67,6 +68,8 @@ struct EngineOptions {
   Duration itl_objective = std::chrono::milliseconds(50);
   std::string isa;
   std::function<void(double)> on_progress;  // loading, 0 to 1
+  // Asked for max_num_seqs before the weights are loaded, instead of the number above; the same range holds.
+  std::function<int(const SequenceRoom&)> choose_max_num_seqs;
 };
 
 // Whose turn in the queue it is to be.

@@ -45,6 +45,19 @@ Status FillAutomatic(EngineOptions& options) {
   return OkStatus();
 }
 
+SequenceRoom RoomFor(const ModelFile& file, ModelConfig config, const EngineOptions& options) {
+  config.kv_dtype = options.kv_dtype;
+  int64_t weight_bytes = 0;
+  for (const TensorInfo& tensor : file.tensors()) weight_bytes += static_cast<int64_t>(tensor.num_bytes());
+  SequenceRoom room;
+  room.budget_bytes = BudgetBeside(weight_bytes, ReadMachineMemory(), options.memory_utilization);
+  room.tokens_per_context = options.max_model_len;
+  room.bytes_per_sequence = config.kv_shape().bytes_per_block() * BlocksFor(options.max_model_len) +
+                            int64_t{config.vocab_size} * static_cast<int64_t>(sizeof(float));
+  room.max_num_seqs = kMaxSeqs;
+  return room;
+}
+
 Result<int> ChooseMaxModelLen(int asked, int most, const ModelConfig& config) {
   if (asked == 0) return most > 0 ? std::min(most, config.max_context) : config.max_context;
   if (asked < 0 || asked > config.max_context) {
@@ -93,6 +106,10 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   WEIR_ASSIGN_OR_RETURN(s.max_model_len,
                         ChooseMaxModelLen(options.max_model_len, options.most_model_len, config));
   s.options.max_model_len = s.max_model_len;
+  if (options.choose_max_num_seqs) {
+    s.options.max_num_seqs = options.choose_max_num_seqs(RoomFor(*s.file, config, s.options));
+    WEIR_RETURN_IF_ERROR(FillAutomatic(s.options));
+  }
 
   SchedulerLimits limits{.max_num_seqs = s.options.max_num_seqs,
                          .max_num_batched_tokens = s.options.max_num_batched_tokens,

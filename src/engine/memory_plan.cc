@@ -46,6 +46,15 @@ MachineMemory ReadMachineMemory() {
   return memory;
 }
 
+int64_t BudgetBeside(int64_t weight_bytes, const MachineMemory& memory, double memory_utilization) {
+  const auto share = [&](int64_t bytes) {
+    return static_cast<int64_t>(memory_utilization * static_cast<double>(bytes));
+  };
+  // Loading takes the weights from what is available now, and the plan after it offers a share of the rest.
+  return std::max<int64_t>(
+      0, std::min(share(memory.total_bytes) - weight_bytes, share(memory.available_bytes - weight_bytes)));
+}
+
 Result<int> PlanKvBlocks(const MachineMemory& memory, const KvDemand& demand) {
   if (demand.requested_bytes > 0) {
     const int64_t blocks = std::min(kMaxBlocks, demand.requested_bytes / demand.bytes_per_block);

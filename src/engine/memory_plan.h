@@ -1,8 +1,8 @@
 // How many KV blocks this machine can hold beside the weights.
 //
 // Units     bytes
-// Errors    RESOURCE_EXHAUSTED when one full context does not fit; the message names every number and the
-// flags Threads   pure, but for ReadMachineMemory(), which reads /proc and the control group
+// Errors    RESOURCE_EXHAUSTED when one full context does not fit; the message names every number and the flags
+// Threads   pure, but for ReadMachineMemory(), which reads /proc and the control group
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,20 @@ struct KvDemand {
   int64_t requested_bytes = 0;  // 0: automatic
   double memory_utilization = 0.9;
 };
+
+// The same question before anything is loaded.
+struct SequenceRoom {
+  int64_t budget_bytes = 0;        // for KV cache and logits, beside weights that are not in memory yet
+  int64_t bytes_per_sequence = 0;  // of a full context
+  int64_t tokens_per_context = 0;
+  int max_num_seqs = 0;  // the engine's own bound
+  int64_t sequences_that_fit() const {
+    return bytes_per_sequence > 0 ? budget_bytes / bytes_per_sequence : 0;
+  }
+};
+
+// What the share `memory_utilization` leaves beside weights of that size; never below zero.
+int64_t BudgetBeside(int64_t weight_bytes, const MachineMemory& memory, double memory_utilization);
 
 Result<int> PlanKvBlocks(const MachineMemory& memory, const KvDemand& demand);
 

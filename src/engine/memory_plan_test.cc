@@ -54,6 +54,16 @@ TEST(MemoryPlanTest, TakesTheSizeThatWasAskedFor) {
   EXPECT_EQ(PlanKvBlocks({}, demand).error().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(MemoryPlanTest, PlansBesideWeightsThatAreNotLoadedYetAsItWillOnceTheyAre) {
+  // The machine is the bound: 900 of 1000 are offered, 500 go to the weights.
+  EXPECT_EQ(BudgetBeside(500 * kMib, {.total_bytes = 1000 * kMib, .available_bytes = 10000 * kMib}, 0.9),
+            400 * kMib);
+  // What others use is the bound: 700 are free, 200 will be beside the weights, 100 of them are offered.
+  EXPECT_EQ(BudgetBeside(500 * kMib, {.total_bytes = 10000 * kMib, .available_bytes = 700 * kMib}, 0.5),
+            100 * kMib);
+  EXPECT_EQ(BudgetBeside(500 * kMib, {.total_bytes = 400 * kMib, .available_bytes = 400 * kMib}, 0.9), 0);
+}
+
 TEST(MemoryPlanTest, ReadsThisMachine) {
   const MachineMemory memory = ReadMachineMemory();
   EXPECT_GT(memory.total_bytes, 64 * kMib);

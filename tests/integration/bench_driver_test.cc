@@ -70,6 +70,33 @@ TEST_F(BenchDriverTest, SaysWhereTheMemoryWent) {
   EXPECT_GT((*document)["model"]["load_s"].get<double>(), 0);
 }
 
+TEST_F(BenchDriverTest, MaxRunsEveryDoublingThatFitsAndSaysWhatStoppedIt) {
+  BenchSpec spec = Spec();
+  spec.batch_sizes = {8};
+  spec.up_to_max = true;
+  spec.repeats = 1;
+  spec.warmup = 0;
+  spec.num_prompts = 2;
+  spec.max_tokens = 2;
+  spec.max_model_len = 64;
+  spec.probe_limits = false;
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  const Json& limit = (*document)["batch_limit"];
+  const Json& rows = (*document)["results"];
+  // The tiny model's contexts are small, so what stops it is the engine, on any machine with some memory.
+  EXPECT_EQ(limit["stopped_by"], "max_num_seqs") << limit.dump();
+  ASSERT_EQ(rows.size(), 8u) << limit.dump();
+  EXPECT_EQ(rows[0]["batch_size"], 8);
+  EXPECT_EQ(rows[1]["batch_size"], 16);
+  EXPECT_EQ(rows[7]["batch_size"], 1024);
+  EXPECT_EQ((*document)["parameters"]["max_num_seqs"], 1024);
+  EXPECT_EQ((*document)["parameters"]["batch_sizes"].size(), 8u);
+
+  spec.mode = BenchMode::kMatrix;
+  EXPECT_EQ(RunBenchmark(spec, {}).error().code(), StatusCode::kInvalidArgument);
+}
+
 TEST_F(BenchDriverTest, KeepsTheBatchFullAndCountsOnlyMeasuredPrompts) {
   BenchSpec spec = Spec();
   spec.batch_sizes = {1, 3};

@@ -27,9 +27,12 @@ Status CheckSpec(const BenchSpec& spec) {
     for (const int value : values) WEIR_RETURN_IF_ERROR(positive(flag, value));
     return OkStatus();
   };
-  WEIR_RETURN_IF_ERROR(all_positive("--batch-sizes", spec.batch_sizes));
+  if (!spec.up_to_max || !spec.batch_sizes.empty())
+    WEIR_RETURN_IF_ERROR(all_positive("--batch-sizes", spec.batch_sizes));
   WEIR_RETURN_IF_ERROR(positive("--repeats", spec.repeats));
   if (spec.mode == BenchMode::kMatrix) {
+    if (spec.up_to_max)
+      return InvalidArgument("--batch-sizes max is of --mode study; give --mode matrix its sizes as numbers");
     WEIR_RETURN_IF_ERROR(all_positive("--prompt-lens", spec.prompt_lens));
     return positive("--gen-len", spec.gen_len);
   }
@@ -178,11 +181,13 @@ void CheckProbes(const MachineLimits& before, const MachineLimits& after, double
 
 }  // namespace
 
-Result<Json> RunBenchmark(const BenchSpec& spec, const ProgressFunction& show) {
+Result<Json> RunBenchmark(const BenchSpec& asked, const ProgressFunction& show) {
   const ProgressFunction progress = show ? show : [](double, std::string_view) {};
-  WEIR_RETURN_IF_ERROR(CheckSpec(spec));
+  WEIR_RETURN_IF_ERROR(CheckSpec(asked));
   progress(0, "loading the model");
-  WEIR_ASSIGN_OR_RETURN(const std::unique_ptr<BenchEngine> bench, BenchEngine::Create(spec));
+  WEIR_ASSIGN_OR_RETURN(const std::unique_ptr<BenchEngine> bench, BenchEngine::Create(asked));
+  BenchSpec spec = asked;
+  if (bench->batch_plan()) spec.batch_sizes = bench->batch_plan()->batch_sizes;
   Json document = NewDocument("benchmark", spec.command);
   Environment environment = bench->environment();
   const CpuTime cpu_before = ReadCpuTime();
@@ -219,6 +224,7 @@ Result<Json> RunBenchmark(const BenchSpec& spec, const ProgressFunction& show) {
   document["model"] = bench->ModelDocument(spec.model_path);
   document["memory"] = bench->Memory();
   document["parameters"] = Parameters(spec, *bench, bench->engine().options());
+  if (bench->batch_plan()) document["batch_limit"] = ToJson(*bench->batch_plan());
   document["results"] = std::move(results);
   if (!matrix.is_null()) document["matrix"] = std::move(matrix);
   document["validity"] = validity.ToJson();

@@ -65,7 +65,15 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   options.quantized_cache = spec.quantized_cache;
   options.weights = spec.weights;
   options.num_threads = spec.threads;
-  options.max_num_seqs = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
+  std::optional<BatchPlan> plan;
+  if (spec.up_to_max) {
+    options.choose_max_num_seqs = [&](const SequenceRoom& room) {
+      plan = PlanBatches(BatchSizes{spec.batch_sizes, true}, room);
+      return *std::max_element(plan->batch_sizes.begin(), plan->batch_sizes.end());
+    };
+  } else {
+    options.max_num_seqs = *std::max_element(spec.batch_sizes.begin(), spec.batch_sizes.end());
+  }
   options.max_num_batched_tokens = spec.max_num_batched_tokens;
   options.max_model_len = spec.max_model_len;
   options.most_model_len = kUsualModelLen;
@@ -81,6 +89,17 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   }
   WEIR_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Create(options));
   std::unique_ptr<BenchEngine> bench(new BenchEngine(std::move(engine)));
+  options.max_num_seqs = bench->engine_->options().max_num_seqs;
+  if (plan) {
+    // The pool is planned again once the weights are there: what it holds is the last word.
+    const int64_t contexts = bench->engine_->num_kv_blocks() / BlocksFor(bench->engine_->max_model_len());
+    if (contexts < options.max_num_seqs) {
+      SequenceRoom room = plan->room;
+      room.budget_bytes = std::min(room.budget_bytes, contexts * room.bytes_per_sequence);
+      plan = PlanBatches(BatchSizes{spec.batch_sizes, true}, room);
+    }
+    bench->batch_plan_ = std::move(plan);
+  }
   const ModelCost& cost = bench->engine_->model().cost();
   // Prompts of the study are short: a chat template and a sentence or two.
   const int64_t context =

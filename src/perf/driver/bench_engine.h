@@ -5,11 +5,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/engine.h"
 #include "engine/machine.h"
+#include "perf/driver/batch_sizes.h"
 #include "perf/driver/bench_spec.h"
 #include "perf/driver/engine_target.h"
 #include "perf/recorder/environment.h"
@@ -30,6 +32,8 @@ class BenchEngine {
   // Runs the probe of the machine's limits; keeps the better values for limit().
   MachineLimits Probe();
   LimitInput limit() const;
+  // Set where the spec asked for all sizes that fit.
+  const std::optional<BatchPlan>& batch_plan() const { return batch_plan_; }
   Environment environment() const;
   Json ModelDocument(const std::string& path) const;
   Json Memory() const;
@@ -43,6 +47,7 @@ class BenchEngine {
   bool synthetic_ = false;
   std::vector<int32_t> ordinary_ids_;  // of synthetic weights only
   EngineTarget target_;
+  std::optional<BatchPlan> batch_plan_;
   int64_t step_bytes_ = 0;  // what the largest step of the benchmark reads
   int64_t peak_bytes_ = 0;  // resident, without the probes
   MachineLimits best_;

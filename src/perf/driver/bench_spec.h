@@ -37,9 +37,10 @@ struct BenchSpec {
   WeightStorage weights = WeightStorage::kRepack;
   BenchMode mode = BenchMode::kStudy;
   std::vector<int> batch_sizes = {1, 2, 4, 8};
-  int num_prompts = 15;   // measured prompts per row and repeat
-  int max_tokens = 100;   // output tokens of each, forced
-  int max_model_len = 0;  // 0: the model's own, at most kUsualModelLen
+  bool up_to_max = false;  // and 16, 32, 64 ... as far as memory goes
+  int num_prompts = 15;    // measured prompts per row and repeat
+  int max_tokens = 100;    // output tokens of each, forced
+  int max_model_len = 0;   // 0: the model's own, at most kUsualModelLen
   double memory_utilization = 0.9;
   Batching batching = Batching::kContinuous;
   Tail tail = Tail::kFill;

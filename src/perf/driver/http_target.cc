@@ -43,6 +43,9 @@ void HttpTarget::Send(TargetRequest request, TimePoint run_start,
     const int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(request.timeout).count();
     http.headers.push_back({"x-request-timeout-ms", std::to_string(ms)});
   }
+  // As the clients of OpenAI say it.
+  if (request.attempt > 1)
+    http.headers.push_back({"x-stainless-retry-count", std::to_string(request.attempt - 1)});
   if (!options_.api_key.empty()) http.headers.push_back({"Authorization", "Bearer " + options_.api_key});
 
   auto exchange = std::make_shared<HttpExchangeRecord>(request, run_start, options_.knows_ignore_eos);

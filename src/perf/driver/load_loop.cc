@@ -11,7 +11,8 @@ namespace {
 
 constexpr Duration kLagInterval = std::chrono::milliseconds(5);
 constexpr double kLongestBackOffS = 30;
-constexpr double kLongestStretch = 20;  // of a duration that waits for requests
+constexpr double kFirstConnectWaitS = 0.5;  // doubled at every attempt
+constexpr double kLongestStretch = 20;      // of a duration that waits for requests
 constexpr size_t kRecent = 200;
 
 Duration FromMs(double ms) { return Duration(static_cast<int64_t>(std::llround(ms * 1e6))); }
@@ -97,7 +98,7 @@ void LoadLoop::WorkerNext(TimePoint intended) {
     CheckDone();
     return;
   }
-  Send(intended);
+  Send(NextRequest(intended));
 }
 
 void LoadLoop::ScheduleArrival(size_t index) {
@@ -111,7 +112,7 @@ void LoadLoop::ScheduleArrival(size_t index) {
   client_->PostAt(due, [this, index, due] {
     if (!MayStart()) {
       next_arrival_ = options_.arrivals_s.size();
-      held_back_.clear();
+      DropHeldBack();
       CheckDone();
       return;
     }
@@ -121,58 +122,134 @@ void LoadLoop::ScheduleArrival(size_t index) {
 }
 
 void LoadLoop::Arrive(TimePoint intended) {
-  if (options_.max_in_flight > 0 && in_flight_ >= options_.max_in_flight) {
-    held_back_.push_back(intended);
+  if (IsFull()) {
+    held_back_.push_back({intended, std::nullopt});
     return;
   }
-  Send(intended);
+  Send(NextRequest(intended));
 }
 
-void LoadLoop::Send(TimePoint intended) {
+void LoadLoop::Send(const Try& attempt) {
   TargetRequest request = options_.request;
-  Prompt prompt = options_.prompt(next_);
-  request.seq = next_;
-  request.id = fmt::format("{}-{}", options_.id_prefix, next_);
+  Prompt prompt = options_.prompt(attempt.seq);
+  request.seq = attempt.seq;
+  request.attempt = attempt.attempt;
+  request.id = fmt::format("{}-{}", options_.id_prefix, attempt.seq);
+  if (attempt.attempt > 1) request.id += fmt::format("-try{}", attempt.attempt);
   request.prompt_id = prompt.id;
   request.prompt = std::move(prompt.text);
   request.messages = std::move(prompt.messages);
   request.prompt_tokens_target = prompt.num_tokens;
   if (prompt.max_tokens > 0) request.max_tokens = prompt.max_tokens;
-  request.intended = intended;
-  ++next_;
+  request.intended = attempt.intended;
   ++in_flight_;
   const double now = NowMs();
   samples_.push_back({now, in_flight_});
   RequestRecord& open = open_[request.seq];
   open.id = request.id;
   open.seq = request.seq;
+  open.attempt = request.attempt;
   open.prompt_id = request.prompt_id;
   open.load_stage = options_.load_stage;
   open.max_tokens = request.max_tokens;
-  open.intended_ms = ToMilliseconds(intended - start_);
+  open.intended_ms = ToMilliseconds(attempt.intended - start_);
   open.sent_ms = now;
   target_->Send(std::move(request), start_, [this](RequestRecord record) { OnDone(std::move(record)); });
+}
+
+std::optional<Duration> LoadLoop::RetryWait(const RequestRecord& record) const {
+  if (record.attempt > options_.retries || !MayStart()) return std::nullopt;
+  double wait_s = 0;
+  if (record.outcome == Outcome::kShed) {
+    wait_s = record.retry_after_s.value_or(0);
+  } else if (record.outcome == Outcome::kFailed && record.error && record.error->phase == "connect") {
+    wait_s = kFirstConnectWaitS * std::exp2(std::min(record.attempt - 1, 10));
+  } else {
+    return std::nullopt;  // the server may have done the work
+  }
+  wait_s = std::min(wait_s, kLongestBackOffS);
+  // It would come too late.
+  if (options_.duration_s > 0 && options_.at_least_requests == 0 &&
+      record.done_ms / 1000 + wait_s >= options_.duration_s)
+    return std::nullopt;
+  return FromSeconds(wait_s);
+}
+
+void LoadLoop::Retry(int64_t seq) {
+  const auto at = waiting_.find(seq);
+  if (MayStart() && IsFull()) {
+    held_back_.push_back({start_ + FromMs(at->second.intended_ms), seq});
+    return;
+  }
+  RequestRecord last = std::move(at->second);
+  waiting_.erase(at);
+  if (!MayStart()) {
+    Conclude(std::move(last));
+    return;
+  }
+  const Try next{start_ + FromMs(last.intended_ms), last.seq, last.attempt + 1};
+  last.retried = true;
+  Keep(std::move(last));
+  Send(next);
 }
 
 void LoadLoop::OnDone(RequestRecord record) {
   --in_flight_;
   samples_.push_back({NowMs(), in_flight_});
-  open_.erase(record.seq);
+  const auto open = open_.find(record.seq);
+  record.attempt = open->second.attempt;
+  open_.erase(open);
   record.load_stage = options_.load_stage;
+  const std::optional<Duration> wait = RetryWait(record);
+  if (!wait) {
+    Conclude(std::move(record));
+    return;
+  }
+  const int64_t seq = record.seq;
+  const TimePoint again = start_ + FromMs(record.done_ms) + *wait;
+  waiting_.emplace(seq, std::move(record));
+  client_->PostAt(again, [this, seq] { Retry(seq); });
+  SendHeldBack();
+}
+
+void LoadLoop::Keep(RequestRecord record) {
+  if (options_.on_record) options_.on_record(record);
+  records_.push_back(std::move(record));
+}
+
+void LoadLoop::SendHeldBack() {
+  if (!MayStart()) {
+    DropHeldBack();
+    return;
+  }
+  if (held_back_.empty()) return;
+  const HeldBack next = held_back_.front();
+  held_back_.pop_front();
+  if (next.retry) {
+    Retry(*next.retry);
+  } else {
+    Send(NextRequest(next.intended));
+  }
+}
+
+// What was never sent is no request; what was, ends with its last attempt.
+void LoadLoop::DropHeldBack() {
+  const std::deque<HeldBack> dropped = std::exchange(held_back_, {});
+  for (const HeldBack& held : dropped) {
+    if (held.retry) Retry(*held.retry);
+  }
+}
+
+// The request's outcome is known.
+void LoadLoop::Conclude(RequestRecord record) {
   Note(record);
   const TimePoint done = start_ + FromMs(record.done_ms);
   const bool shed = record.outcome == Outcome::kShed;
   const double back_off = std::min(record.retry_after_s.value_or(0), kLongestBackOffS);
-  if (options_.on_record) options_.on_record(record);
-  records_.push_back(std::move(record));
+  Keep(std::move(record));
   num_ended_.fetch_add(1, std::memory_order_relaxed);
   if (is_open()) {
-    if (!held_back_.empty() && MayStart()) {
-      const TimePoint intended = held_back_.front();
-      held_back_.pop_front();
-      Send(intended);
-    }
-    if (!MayStart()) held_back_.clear();
+    SendHeldBack();
     CheckDone();
     return;
   }
@@ -186,7 +263,8 @@ void LoadLoop::OnDone(RequestRecord record) {
 
 void LoadLoop::CheckDone() {
   const bool nothing_to_come =
-      is_open() ? next_arrival_ >= options_.arrivals_s.size() && held_back_.empty() : workers_ == 0;
+      is_open() ? next_arrival_ >= options_.arrivals_s.size() && held_back_.empty() && waiting_.empty()
+                : workers_ == 0;
   if (nothing_to_come && in_flight_ == 0) done_.store(true, std::memory_order_release);
 }
 
@@ -208,6 +286,8 @@ void LoadLoop::CancelRemaining() {
     records_.push_back(std::move(record));
   }
   open_.clear();
+  for (auto& [seq, record] : waiting_) records_.push_back(std::move(record));
+  waiting_.clear();
 }
 
 }  // namespace weir

@@ -33,6 +33,7 @@ struct LoadLoopOptions {
   std::vector<double> arrivals_s;  // not empty: open loop
   int max_in_flight = 0;           // open loop; 0: no limit
   bool wait_when_shed = true;
+  int retries = 0;        // each attempt is a record; all but the last have `retried`
   TargetRequest request;  // what all requests share
   std::function<Prompt(int64_t)> prompt;
   int load_stage = 0;
@@ -78,7 +79,24 @@ class LoadLoop {
   // Open loop: sets the timer of arrival `index`.
   void ScheduleArrival(size_t index);
   void Arrive(TimePoint intended);
-  void Send(TimePoint intended);
+  // One attempt at a request.
+  struct Try {
+    TimePoint intended{};
+    int64_t seq = 0;
+    int attempt = 1;
+  };
+  Try NextRequest(TimePoint intended) { return {intended, next_++}; }
+  void Send(const Try& attempt);
+  // How long to wait before the next attempt; none when this one is the outcome.
+  std::optional<Duration> RetryWait(const RequestRecord& record) const;
+  void Retry(int64_t seq);
+  bool IsFull() const {
+    return is_open() && options_.max_in_flight > 0 && in_flight_ >= options_.max_in_flight;
+  }
+  void SendHeldBack();
+  void DropHeldBack();
+  void Keep(RequestRecord record);
+  void Conclude(RequestRecord record);
   void OnDone(RequestRecord record);
   void CheckDone();
   void WatchLag(TimePoint due);
@@ -89,10 +107,15 @@ class LoadLoop {
   TimePoint start_{};
   int64_t next_ = 0;
   int in_flight_ = 0;
-  int workers_ = 0;                        // closed loop: still sending
-  size_t next_arrival_ = 0;                // open loop
-  std::deque<TimePoint> held_back_;        // open loop: over max_in_flight
-  std::map<int64_t, RequestRecord> open_;  // sent, no outcome yet
+  int workers_ = 0;          // closed loop: still sending
+  size_t next_arrival_ = 0;  // open loop
+  struct HeldBack {
+    TimePoint intended{};
+    std::optional<int64_t> retry;  // of a request that has been sent before
+  };
+  std::deque<HeldBack> held_back_;            // open loop: over max_in_flight
+  std::map<int64_t, RequestRecord> waiting_;  // for their next attempt
+  std::map<int64_t, RequestRecord> open_;     // sent, no outcome yet
   std::vector<RequestRecord> records_;
   std::vector<InFlightSample> samples_;
   std::vector<double> lag_ms_;

@@ -70,6 +70,74 @@ TEST(LoadLoopTest, AClientThatIsSlowedSaysSo) {
   EXPECT_TRUE(invalid);
 }
 
+// Nobody listens for the first attempts at every request.
+class DeafTarget final : public Target {
+ public:
+  explicit DeafTarget(int deaf_attempts) : deaf_attempts_(deaf_attempts) {}
+  void Send(TargetRequest request, TimePoint run_start, std::function<void(RequestRecord)> on_done) override {
+    const bool deaf = request.attempt <= deaf_attempts_;
+    NullTarget().Send(std::move(request), run_start, [&](RequestRecord record) {
+      if (deaf) {
+        record.outcome = Outcome::kFailed;
+        record.error = RecordError{"connect_refused", 0, "connect", "refused"};
+      }
+      on_done(std::move(record));
+    });
+  }
+  std::string name() const override { return "deaf"; }
+
+ private:
+  int deaf_attempts_;
+};
+
+TEST(LoadLoopTest, ARequestThatNeverConnectedIsTriedAgainAfterAPause) {
+  auto client = std::make_unique<HttpClient>(Url{"127.0.0.1", 1, "/"});
+  DeafTarget target(1);
+  LoadLoopOptions options;
+  options.requests = 3;
+  options.concurrency = 3;
+  options.retries = 1;
+  options.request.max_tokens = 1;
+  options.prompt = [](int64_t) { return Prompt{"p", "text"}; };
+  LoadLoop loop(std::move(options), client.get(), &target);
+  loop.Start();
+  while (!loop.done()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  client.reset();
+  ASSERT_EQ(loop.records().size(), 6u);
+  const auto retried = std::count_if(loop.records().begin(), loop.records().end(),
+                                     [](const RequestRecord& record) { return record.retried; });
+  EXPECT_EQ(retried, 3);
+  EXPECT_EQ(loop.num_ended(), 3);
+  EXPECT_EQ(loop.live().ok, 3);
+  EXPECT_EQ(loop.live().failed, 0);
+  for (const RequestRecord& record : loop.records()) {
+    if (record.attempt == 2) {
+      EXPECT_GE(record.sent_ms - record.intended_ms, 499);
+    }
+  }
+}
+
+TEST(LoadLoopTest, ARunThatEndsInAPauseKeepsTheLastAttemptAsTheOutcome) {
+  auto client = std::make_unique<HttpClient>(Url{"127.0.0.1", 1, "/"});
+  DeafTarget target(100);
+  LoadLoopOptions options;
+  options.requests = 2;
+  options.concurrency = 2;
+  options.retries = 100;
+  options.prompt = [](int64_t) { return Prompt{"p", "text"}; };
+  LoadLoop loop(std::move(options), client.get(), &target);
+  loop.Start();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // inside the pause of half a second
+  loop.RequestStop();
+  client.reset();
+  loop.CancelRemaining();
+  ASSERT_EQ(loop.records().size(), 2u);
+  for (const RequestRecord& record : loop.records()) {
+    EXPECT_EQ(record.outcome, Outcome::kFailed);
+    EXPECT_FALSE(record.retried);
+  }
+}
+
 TEST(LoadLoopTest, LiveNumbersFollowWhatEnded) {
   auto client = std::make_unique<HttpClient>(Url{"127.0.0.1", 1, "/"});
   NullTarget target;

@@ -27,6 +27,10 @@ std::string BasePath(const Url& url) {
   return path;
 }
 
+bool BySequence(const RequestRecord& a, const RequestRecord& b) {
+  return std::pair(a.seq, a.attempt) < std::pair(b.seq, b.attempt);
+}
+
 std::string LevelName(const LoadStage& stage) {
   return stage.request_rate ? fmt::format("{:.3g} requests/s", *stage.request_rate)
                             : fmt::format("{} in flight", stage.concurrency);
@@ -70,8 +74,7 @@ Status LoadRun::Begin() {
 }
 
 Result<Json> LoadRun::End() {
-  std::sort(records_.begin(), records_.end(),
-            [](const RequestRecord& a, const RequestRecord& b) { return a.seq < b.seq; });
+  std::sort(records_.begin(), records_.end(), BySequence);
   Json requests_file = nullptr;
   if (file_) {
     WEIR_ASSIGN_OR_RETURN(requests_file, file_->Finish(records_));
@@ -280,8 +283,9 @@ void LoadRun::Play(const LoadStage& stage) {
   options.wait_when_shed =
       spec_.on_shed == OnShed::kWait || (spec_.on_shed == OnShed::kDefault && !open_loop);
   double shift_ms = 0;
+  options.retries = spec_.retries;
   options.on_record = [&](RequestRecord& record) {
-    if (!spec_.slo.empty()) record.slo_met = MeetsSlo(record, spec_.slo, open_loop);
+    if (!spec_.slo.empty()) record.slo_met = MeetsSlo(record, spec_.slo, open_loop || spec_.retries > 0);
     if (!file_) return;
     RequestRecord copy = record;
     ShiftTimes(shift_ms, &copy);
@@ -306,11 +310,13 @@ void LoadRun::Play(const LoadStage& stage) {
   client.reset();  // joins the io thread: from here on the loop's state is ours
   loop.CancelRemaining();
   std::vector<RequestRecord> records = std::move(loop.records());
-  std::sort(records.begin(), records.end(),
-            [](const RequestRecord& a, const RequestRecord& b) { return a.seq < b.seq; });
+  std::sort(records.begin(), records.end(), BySequence);
   JoinLedgers(loop.run_start(), &records);
   next_seq_ += loop.num_sent();
-  input.records = records;
+  const std::vector<RequestRecord> outcomes = LastAttempts(records);
+  input.records = outcomes;
+  input.attempts = records;
+  input.retries = spec_.retries;
   input.open_loop = open_loop;
   input.concurrency = stage.concurrency;
   input.max_in_flight = spec_.max_in_flight;

@@ -56,7 +56,8 @@ Status CheckLoadSpec(const LoadSpec& spec) {
         "a trace brings its own times; --request-rate, --stages, --sweep and --find-max go with other "
         "datasets");
   }
-  if (spec.ramp_up_s < 0 || spec.duration_s < 0 || spec.max_in_flight < 0 || spec.warmup < 0) {
+  if (spec.ramp_up_s < 0 || spec.duration_s < 0 || spec.max_in_flight < 0 || spec.warmup < 0 ||
+      spec.retries < 0) {
     return InvalidArgument("--ramp-up, --duration, --max-in-flight and --warmup must not be negative");
   }
   return OkStatus();
@@ -81,11 +82,11 @@ Json LoadParameters(const LoadSpec& spec, const std::string& model) {
   json["request_rate_per_s"] = or_null(spec.request_rate);
   json["arrival"] = ArrivalProcessName(spec.arrival);
   json["burstiness"] = spec.burstiness;
+  json["retries"] = spec.retries;
   json["max_in_flight"] = spec.max_in_flight > 0 ? Json(spec.max_in_flight) : Json(nullptr);
   json["on_shed"] = spec.on_shed == OnShed::kDefault ? (spec.request_rate ? "next" : "wait")
                     : spec.on_shed == OnShed::kWait  ? "wait"
                                                      : "next";
-  json["retries"] = 0;
   json["warmup"] = spec.warmup;
   json["slo"] = {{"ttft_ms", or_null(spec.slo.ttft_ms)},
                  {"tpot_ms", or_null(spec.slo.tpot_ms)},

@@ -56,6 +56,7 @@ struct LoadSpec {
   double burstiness = 1.0;
   int max_in_flight = 0;  // open loop; 0: no limit
   OnShed on_shed = OnShed::kDefault;
+  int retries = 0;  // further attempts at a request that was shed or never connected
   int warmup = 5;
   SloSpec slo;
   double chunk_delay_ms = 0;  // a planted fault: the client takes so much longer over every chunk

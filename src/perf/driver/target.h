@@ -18,6 +18,7 @@ namespace weir {
 struct TargetRequest {
   std::string id;
   int64_t seq = 0;
+  int attempt = 1;
   std::string prompt_id;
   std::string prompt;    // chat content; one of prompt, messages and prompt_ids is set
   std::string messages;  // a conversation as a JSON array, instead of `prompt`

@@ -85,6 +85,7 @@ Json ToJson(const RequestRecord& record) {
   json["seq"] = record.seq;
   json["load_stage"] = record.load_stage;
   json["attempt"] = record.attempt;
+  if (record.retried) json["retried"] = true;
   json["prompt_id"] = record.prompt_id;
   json["prompt_tokens"] = record.prompt_tokens;
   json["prompt_tokens_target"] = IntOrNull(record.prompt_tokens_target);
@@ -134,6 +135,8 @@ Result<RequestRecord> RequestRecordFromJson(const Json& json) {
   record.seq = IntOf(json, "seq", 0);
   record.load_stage = IntOf(json, "load_stage", 0);
   record.attempt = IntOf(json, "attempt", 1);
+  if (const Json* retried = FindJson(json, {"retried"}); retried != nullptr)
+    record.retried = *retried == true;
   record.prompt_id = TextOf(json, "prompt_id");
   record.prompt_tokens = IntOf(json, "prompt_tokens", 0);
   record.prompt_tokens_target = OptionalInt(json, "prompt_tokens_target");

@@ -31,6 +31,7 @@ struct RequestRecord {
   int64_t seq = 0;
   int load_stage = 0;
   int attempt = 1;
+  bool retried = false;  // a later attempt took its place: this one is no request's outcome
   std::string prompt_id;
   int prompt_tokens = 0;
   std::optional<int> prompt_tokens_target;  // of a prompt made to a length

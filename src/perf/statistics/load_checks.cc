@@ -38,11 +38,12 @@ void CheckClient(const LoadRowInput& input, const Json& row, Validity* validity)
 
 // V-05: the first and the last third of the steady window.
 void CheckDrift(const LoadRowInput& input, Validity* validity) {
-  const bool clean = std::all_of(input.records.begin(), input.records.end(), [](const RequestRecord& record) {
-    return record.outcome == Outcome::kOk || record.outcome == Outcome::kCancelled;
-  });
+  const bool clean =
+      std::all_of(input.all_attempts().begin(), input.all_attempts().end(), [](const RequestRecord& record) {
+        return record.outcome == Outcome::kOk || record.outcome == Outcome::kCancelled;
+      });
   if (!clean || input.open_loop) return;  // an open loop's throughput follows its arrivals
-  const auto steady = SteadyWindowClosed(input.records, input.concurrency);
+  const auto steady = SteadyWindowClosed(input.all_attempts(), input.concurrency);
   const size_t rounds = input.records.size() / static_cast<size_t>(std::max(1, input.concurrency));
   if (!steady || rounds < 6) return;  // a third must hold two whole rounds, else it measures their edges
   const double third = (steady->end_ms - steady->start_ms) / 3;
@@ -101,7 +102,11 @@ void CheckCounts(const LoadRowInput& input, const Json& row, Validity* validity)
   validity->AddAbove("V-17", "latency", static_cast<double>(failed), 0, std::nullopt,
                      fmt::format("{} requests failed: percentiles of successes describe survivors", failed));
   if (retries > 0)
-    validity->AddAbove("V-19", "run", static_cast<double>(retries), 0, std::nullopt, "retries happened");
+    validity->AddAbove(
+        "V-19", "run", static_cast<double>(retries), 0, std::nullopt,
+        fmt::format("{} of {} requests were tried again: the server saw {} attempts, and latency "
+                    "counts from the first intended send",
+                    retries, input.records.size(), input.all_attempts().size()));
   const int64_t lost = input.num_sent - ended;
   validity->AddAbove("V-20", "run", static_cast<double>(lost), std::nullopt, 0,
                      fmt::format("{} requests have no outcome", lost));

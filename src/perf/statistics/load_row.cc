@@ -86,7 +86,7 @@ Json Goodput(const LoadRowInput& input, const std::optional<Window>& whole, int6
   if (input.slo.empty()) return nullptr;
   int64_t good = 0, tokens = 0;
   for (const RequestRecord& record : input.records) {
-    if (!MeetsSlo(record, input.slo, input.open_loop)) continue;
+    if (!MeetsSlo(record, input.slo, input.from_intended())) continue;
     ++good;
     tokens += record.output_tokens;
   }
@@ -98,6 +98,36 @@ Json Goodput(const LoadRowInput& input, const std::optional<Window>& whole, int6
           {"requests_per_s", Rate(good, whole)},
           {"ratio", Ratio(good, ended)},
           {"output_tps", Rate(tokens, whole)}};
+}
+
+// null where none was allowed.
+Json Retries(const LoadRowInput& input) {
+  if (input.retries <= 0) return nullptr;
+  int64_t tried_again = 0, ok_after = 0, shed = 0, unconnected = 0;
+  for (const RequestRecord& record : input.records) {
+    tried_again += record.attempt > 1;
+    ok_after += record.attempt > 1 && record.outcome == Outcome::kOk;
+  }
+  for (const RequestRecord& record : input.all_attempts()) {
+    shed += record.retried && record.outcome == Outcome::kShed;
+    unconnected += record.retried && record.outcome == Outcome::kFailed;
+  }
+  return {{"allowed", input.retries},
+          {"attempts", input.all_attempts().size()},
+          {"requests_tried_again", tried_again},
+          {"ok_after_retry", ok_after},
+          {"retried_shed", shed},
+          {"retried_unconnected", unconnected}};
+}
+
+// How late the client was; a pause before a retry is none of its doing.
+Json ScheduleLag(const LoadRowInput& input) {
+  if (input.max_in_flight > 0) return nullptr;
+  std::vector<double> lag;
+  for (const RequestRecord& record : input.all_attempts()) {
+    if (record.attempt == 1 && record.outcome != Outcome::kCancelled) lag.push_back(ClientQueue(record));
+  }
+  return Distribute(std::move(lag));
 }
 
 // null in a closed loop, whose number in flight is the client's own choice.
@@ -147,6 +177,14 @@ void AddDistributions(const LoadRowInput& input, Json* row) {
 
 }  // namespace
 
+std::vector<RequestRecord> LastAttempts(std::span<const RequestRecord> records) {
+  std::vector<RequestRecord> last;
+  for (const RequestRecord& record : records) {
+    if (!record.retried) last.push_back(record);
+  }
+  return last;
+}
+
 Json LoadRow(const LoadRowInput& input) {
   const int64_t ok = Count(input, Outcome::kOk), shed = Count(input, Outcome::kShed);
   const int64_t failed = Count(input, Outcome::kFailed), cancelled = Count(input, Outcome::kCancelled);
@@ -158,9 +196,10 @@ Json LoadRow(const LoadRowInput& input) {
     prompt_tokens += record.prompt_tokens;
     output_tokens += record.output_tokens;
   }
-  const std::optional<Window> whole = WholeWindow(input.records);
-  const std::optional<Window> steady = input.open_loop ? SteadyWindowOpen(input.records)
-                                                       : SteadyWindowClosed(input.records, input.concurrency);
+  const std::optional<Window> whole = WholeWindow(input.all_attempts());
+  const std::optional<Window> steady = input.open_loop
+                                           ? SteadyWindowOpen(input.records)
+                                           : SteadyWindowClosed(input.all_attempts(), input.concurrency);
   const int64_t steady_tokens = steady ? TokensInside(input.records, *steady) : 0;
   Json row;
   row["load_stage"] = input.load_stage;
@@ -194,15 +233,16 @@ Json LoadRow(const LoadRowInput& input) {
   row["chunks"] = Chunks(input);
   row["client"] = {{"cpu_ratio", input.client.cpu_ratio ? Json(*input.client.cpu_ratio) : Json(nullptr)},
                    {"loop_lag_ms", Distribute(input.client.loop_lag_ms)},
-                   {"schedule_lag_ms", input.max_in_flight > 0 ? Json(nullptr) : row["client_queue_ms"]}};
+                   {"schedule_lag_ms", ScheduleLag(input)}};
   row["server"] = input.server;
   const std::optional<Little> little =
-      steady ? CheckLittle(input.records, *steady, input.in_flight) : std::nullopt;
+      steady ? CheckLittle(input.all_attempts(), *steady, input.in_flight) : std::nullopt;
   row["little"] = little ? Json{{"in_flight_mean", little->in_flight_mean},
                                 {"arrivals_per_s", little->arrivals_per_s},
                                 {"residence_mean_s", little->residence_mean_s},
                                 {"error_ratio", little->error_ratio}}
                          : Json(nullptr);
+  row["retries"] = Retries(input);
   row["backlog"] = BacklogJson(input);
   row["attribution"] = nullptr;
   return row;

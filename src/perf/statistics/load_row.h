@@ -25,7 +25,9 @@ struct ClientHealth {
 };
 
 struct LoadRowInput {
-  std::span<const RequestRecord> records;
+  std::span<const RequestRecord> records;   // one a request: its last attempt
+  std::span<const RequestRecord> attempts;  // all of them; empty: no request had more than one
+  int retries = 0;                          // further attempts that were allowed
   int load_stage = 0;
   bool open_loop = false;
   int concurrency = 0;
@@ -42,7 +44,14 @@ struct LoadRowInput {
   ClientHealth client;
   ExpectedCache cache;
   Json server;  // server{} of the row, or null
+
+  std::span<const RequestRecord> all_attempts() const { return attempts.empty() ? records : attempts; }
+  // Who waits for a retry waits from the first intended send on.
+  bool from_intended() const { return open_loop || retries > 0; }
 };
+
+// Without those that a later attempt took the place of.
+std::vector<RequestRecord> LastAttempts(std::span<const RequestRecord> records);
 
 Json LoadRow(const LoadRowInput& input);
 // Checks that one row allows; `row` is what LoadRow returned.
