@@ -68,6 +68,13 @@ TEST_F(HostileTemplate, J1StopsAtTheBudget) {
   EXPECT_THAT(Fail(doubled + "{{ ns.s }}"), AnyOf(HasSubstr("steps"), HasSubstr("live values")));
   EXPECT_THAT(Fail(doubled + "{{ ns.s | tojson }}"), AnyOf(HasSubstr("steps"), HasSubstr("live values")));
   EXPECT_THAT(Fail(doubled + "{% set a = ns.s %}" + doubled + "{{ a == ns.s }}{{ 1 }}"), HasSubstr("steps"));
+  // Recursion that branches: 2 ** 100 calls, and an output of 30 ** 100 bytes.
+  EXPECT_THAT(
+      Fail("{% for n in [100] recursive %}{% if n %}{{ loop([n - 1, n - 1]) }}{% endif %}{% endfor %}"),
+      HasSubstr("400000 steps"));
+  EXPECT_THAT(Fail("{% for n in [24] recursive %}" + std::string(3000, 'x') +
+                   "{% if n %}{% set s = loop([n - 1]) %}{{ s }}{{ s }}{% endif %}{% endfor %}"),
+              AnyOf(HasSubstr("output"), HasSubstr("live values")));
   EXPECT_THAT(Fail("{% for i in range(100000) %}" + std::string(100, 'x') + "{% endfor %}"),
               HasSubstr("output"));
   EXPECT_THAT(Fail("{% set s = 'ab' * 4000000 %}{% for i in range(100000) %}{{ s | replace('ab', 'c') | "
@@ -114,6 +121,12 @@ TEST_F(HostileTemplate, J2BoundsDepth) {
               HasSubstr("deeper than 128 levels"));
   EXPECT_THAT(Fail(Repeat("{% for x in [1] %}", kMany)), HasSubstr("deeper than 128 levels"));
   EXPECT_THAT(Fail("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), HasSubstr("deeper than 128 levels"));
+  EXPECT_THAT(Fail("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}"),
+              HasSubstr("deeper than 128 levels"));
+  EXPECT_THAT(Fail("{% macro f() %}{% call f() %}{{ caller() }}{% endcall %}{% endmacro %}{{ f() }}"),
+              HasSubstr("deeper than 128 levels"));
+  EXPECT_THAT(Fail("{% for " + Repeat("(", kMany) + "a" + Repeat(")", kMany) + " in [1] %}{% endfor %}"),
+              HasSubstr("deeper than 128 levels"));
   // Values that nest through a loop rather than through the source.
   EXPECT_THAT(
       Fail("{% set ns = namespace(s=[]) %}{% for i in range(1000) %}{% set ns.s = [ns.s] %}{% endfor %}"),

@@ -26,4 +26,11 @@ struct JinjaArguments {
   }
 };
 
+// What something may be given: the parameters by name in their order, apart by spaces. Those before a "/" have no name and are
+// only counted ("_ _ /"); "*" takes whatever comes.
+//
+// Errors  INVALID_ARGUMENT, reason "template_error": an argument too many, given twice, or with a name that is unknown
+Status CheckJinjaArguments(std::string_view kind, std::string_view name, std::string_view parameters,
+                           const JinjaArguments& arguments);
+
 }  // namespace weir

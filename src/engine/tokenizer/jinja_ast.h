@@ -50,11 +50,22 @@ using JinjaExpressionPtr = std::unique_ptr<JinjaExpression>;
 struct JinjaStatement;
 using JinjaBody = std::vector<JinjaStatement>;
 
+// What for, set and with assign to: a name, an attribute of a namespace, or several targets that share the items of one value.
+struct JinjaTarget {
+  std::string name;       // empty for several
+  std::string attribute;  // of the namespace `name`
+  std::vector<JinjaTarget> parts;
+};
+
 struct JinjaMacro {
   std::string name;
   std::vector<std::pair<std::string, JinjaExpressionPtr>> parameters;  // default may be null
   JinjaBody body;
-  bool is_caller = false;  // the body of a call block, which sees the variables around it
+  bool is_caller = false;  // the body of a call block
+  // Whether the body reads these names, which are then parameters that no call names.
+  bool uses_caller = false;
+  bool uses_kwargs = false;
+  bool uses_varargs = false;
 };
 
 // What the filters of a block apply to; no template can spell it.
@@ -82,9 +93,8 @@ struct JinjaStatement {
   JinjaExpressionPtr expression;  // output, iterated value, value of a set
   // if: one condition per branch, null for else.
   std::vector<std::pair<JinjaExpressionPtr, JinjaBody>> branches;
-  // for and set: the names assigned; "ns.x" assigns an attribute of a namespace.
-  std::vector<std::string> targets;
-  std::string attribute;
+  JinjaTarget target;            // for, set and with
+  bool is_recursive = false;     // for
   JinjaExpressionPtr condition;  // for ... if
   JinjaBody body;
   JinjaBody else_body;

@@ -59,7 +59,7 @@ Result<JinjaValue> JinjaEvaluator::EvaluateHere(const JinjaExpression& node) {
     case Kind::kSlice:
       return EvaluateSlice(node);
     case Kind::kCall:
-      return EvaluateCall(node);
+      return EvaluateCall(node, nullptr);
     case Kind::kCompare:
       return EvaluateComparison(node);
     case Kind::kConditional:
@@ -98,7 +98,7 @@ Result<JinjaValue> JinjaEvaluator::EvaluateHere(const JinjaExpression& node) {
 
 Result<JinjaValue> JinjaEvaluator::EvaluateName(const JinjaExpression& node) const {
   for (size_t i = scopes_.size(); i > frame_begin_; --i) {
-    if (const JinjaValue* found = FindEntry(scopes_[i - 1], node.name)) return *found;
+    if (const JinjaValue* found = FindEntry(scopes_[i - 1].entries, node.name)) return *found;
   }
   if (const JinjaValue* found = FindEntry(globals_, node.name)) return *found;
   constexpr std::pair<std::string_view, JinjaFunction> kFunctions[] = {
@@ -110,6 +110,10 @@ Result<JinjaValue> JinjaEvaluator::EvaluateName(const JinjaExpression& node) con
     if (name == node.name) return JinjaValue::Of(function);
   }
   if (node.name == "strftime_now" && now_.has_value()) return JinjaValue::Of(JinjaFunction::kStrftimeNow);
+  for (const std::string_view name : {"lipsum", "cycler", "joiner", "self"}) {
+    if (name == node.name)
+      return JinjaError(fmt::format("\"{}\" is undefined: chat templates are rendered without it", name));
+  }
   return JinjaValue::MakeUndefined(node.name);
 }
 
@@ -151,6 +155,7 @@ Result<JinjaValue> JinjaEvaluator::ReadAttribute(const JinjaValue& object, std::
         fmt::format("unknown attribute \"{}\" of {}", QuoteForMessage(name), object.kind_name()));
   }
   if (object.loop() != nullptr) return ReadLoop(*object.loop(), name);
+  if (const auto* macro = object.Get<JinjaClosure>()) return ReadMacro(*macro->macro, name);
   const JinjaValue* found = nullptr;
   if (object.dict() != nullptr) found = FindEntry(object.dict()->entries, name);
   if (object.name_space() != nullptr) found = FindEntry(object.name_space()->entries, name);
@@ -168,9 +173,8 @@ Result<JinjaValue> JinjaEvaluator::ReadLoop(const JinjaLoop& loop, std::string_v
   if (name == "first") return JinjaValue::Of(index == 0);
   if (name == "last") return JinjaValue::Of(index + 1 == items.size());
   if (name == "length") return number(items.size());
-  // Loops are never recursive, so they are never deeper.
-  if (name == "depth") return number(1);
-  if (name == "depth0") return number(0);
+  if (name == "depth") return JinjaValue::Of(int64_t{loop.depth} + 1);
+  if (name == "depth0") return JinjaValue::Of(int64_t{loop.depth});
   if (name == "previtem") return index == 0 ? JinjaValue::MakeUndefined("loop.previtem") : items[index - 1];
   if (name == "nextitem") {
     return index + 1 == items.size() ? JinjaValue::MakeUndefined("loop.nextitem") : items[index + 1];
@@ -178,9 +182,30 @@ Result<JinjaValue> JinjaEvaluator::ReadLoop(const JinjaLoop& loop, std::string_v
   return JinjaError(fmt::format("unknown attribute \"{}\" of the loop", QuoteForMessage(name)));
 }
 
+Result<JinjaValue> JinjaEvaluator::ReadMacro(const JinjaMacro& macro, std::string_view name) {
+  if (name == "name") {
+    if (macro.is_caller) return JinjaValue::MakeNone();
+    return heap_.NewString(JinjaText(macro.name, true));
+  }
+  if (name == "arguments") {
+    std::vector<JinjaValue> names;
+    for (const auto& [parameter, fallback] : macro.parameters) {
+      WEIR_ASSIGN_OR_RETURN(JinjaValue text, heap_.NewString(JinjaText(parameter, true)));
+      names.push_back(std::move(text));
+    }
+    return heap_.NewList(std::move(names), true);
+  }
+  if (name == "catch_kwargs") return JinjaValue::Of(macro.uses_kwargs);
+  if (name == "catch_varargs") return JinjaValue::Of(macro.uses_varargs);
+  if (name == "caller") return JinjaValue::Of(macro.uses_caller);
+  return JinjaError(fmt::format("unknown attribute \"{}\" of a macro", QuoteForMessage(name)));
+}
+
 Result<JinjaValue> JinjaEvaluator::EvaluateSubscript(const JinjaExpression& node) {
   WEIR_ASSIGN_OR_RETURN(const JinjaValue object, Evaluate(*node.children[0]));
   WEIR_ASSIGN_OR_RETURN(const JinjaValue index, Evaluate(*node.children[1]));
+  if (index.text() != nullptr && (object.loop() != nullptr || object.Is<JinjaClosure>()))
+    return ReadAttribute(object, index.text()->str());
   const JinjaText* literal = node.children[1]->literal.text();
   return JinjaSubscript(object, index, literal == nullptr ? std::string_view("an item") : literal->str(),
                         &heap_);
@@ -213,19 +238,23 @@ Result<JinjaArguments> JinjaEvaluator::EvaluateArguments(const JinjaExpression& 
   return arguments;
 }
 
-Result<JinjaValue> JinjaEvaluator::EvaluateCall(const JinjaExpression& node) {
+Result<JinjaValue> JinjaEvaluator::EvaluateCall(const JinjaExpression& node, const JinjaValue* caller) {
   const JinjaExpression& target = *node.children[0];
   if (target.kind != Kind::kAttribute) {
     WEIR_ASSIGN_OR_RETURN(const JinjaValue callee, Evaluate(target));
-    WEIR_ASSIGN_OR_RETURN(const JinjaArguments arguments, EvaluateArguments(node));
+    WEIR_ASSIGN_OR_RETURN(JinjaArguments arguments, EvaluateArguments(node));
+    if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
     return Call(callee, arguments);
   }
   WEIR_ASSIGN_OR_RETURN(const JinjaValue object, Evaluate(*target.children[0]));
-  WEIR_ASSIGN_OR_RETURN(const JinjaArguments arguments, EvaluateArguments(node));
+  WEIR_ASSIGN_OR_RETURN(JinjaArguments arguments, EvaluateArguments(node));
+  if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
   if (object.name_space() != nullptr) {
     WEIR_ASSIGN_OR_RETURN(const JinjaValue callee, ReadAttribute(object, target.name));
     return Call(callee, arguments);
   }
+  if (object.loop() != nullptr && !arguments.named.empty())
+    return JinjaError(fmt::format("loop.{}() takes no named arguments", QuoteForMessage(target.name)));
   if (object.loop() != nullptr && target.name == "cycle" && !arguments.positional.empty()) {
     return arguments.positional[object.loop()->index % arguments.positional.size()];
   }
@@ -241,7 +270,8 @@ Result<JinjaValue> JinjaEvaluator::EvaluateCall(const JinjaExpression& node) {
 }
 
 Result<JinjaValue> JinjaEvaluator::Call(const JinjaValue& callee, const JinjaArguments& arguments) {
-  if (const auto* macro = callee.Get<const JinjaMacro*>()) return CallMacro(**macro, arguments);
+  if (const auto* macro = callee.Get<JinjaClosure>()) return CallMacro(*macro, arguments);
+  if (callee.loop() != nullptr) return CallLoop(*callee.loop(), arguments);
   if (const auto* function = callee.Get<JinjaFunction>()) return CallFunction(*function, arguments);
   if (callee.is_undefined()) {
     return JinjaError(fmt::format("\"{}\" is undefined", callee.Get<JinjaValue::Undefined>()->name));
@@ -250,26 +280,60 @@ Result<JinjaValue> JinjaEvaluator::Call(const JinjaValue& callee, const JinjaArg
 }
 
 Result<JinjaValue> JinjaEvaluator::CallFunction(JinjaFunction function, const JinjaArguments& arguments) {
+  constexpr std::pair<std::string_view, std::string_view> kParameters[] = {{"range", "start stop step /"},
+                                                                           {"namespace", "*"},
+                                                                           {"dict", "*"},
+                                                                           {"raise_exception", "message"},
+                                                                           {"strftime_now", "format"}};
+  const auto& [name, parameters] = kParameters[static_cast<size_t>(function)];
+  WEIR_RETURN_IF_ERROR(CheckJinjaArguments("function", name, parameters, arguments));
   switch (function) {
     case JinjaFunction::kRange:
       return CallRange(arguments);
-    case JinjaFunction::kNamespace:
-      if (!arguments.positional.empty()) return JinjaError("namespace() takes named arguments only");
-      return heap_.NewNamespace(arguments.named);
-    case JinjaFunction::kDict:
-      if (!arguments.positional.empty()) return JinjaError("dict() takes named arguments only");
-      return heap_.NewDict(arguments.named);
+    case JinjaFunction::kNamespace: {
+      WEIR_ASSIGN_OR_RETURN(JinjaEntries entries, MakeEntries(arguments));
+      return heap_.NewNamespace(std::move(entries));
+    }
+    case JinjaFunction::kDict: {
+      WEIR_ASSIGN_OR_RETURN(JinjaEntries entries, MakeEntries(arguments));
+      return heap_.NewDict(std::move(entries));
+    }
     case JinjaFunction::kStrftimeNow:
       return CallStrftimeNow(arguments);
     case JinjaFunction::kRaiseException:
       break;
   }
   std::string message = "the template refused the conversation";
-  if (!arguments.positional.empty()) {
-    WEIR_ASSIGN_OR_RETURN(const JinjaText text, JinjaToText(arguments.positional[0], &heap_));
+  if (const JinjaValue* given = arguments.Find(0, "message")) {
+    WEIR_ASSIGN_OR_RETURN(const JinjaText text, JinjaToText(*given, &heap_));
     message += ": " + QuoteForMessage(text.str(), 512);
   }
   return JinjaError(std::move(message));
+}
+
+// dict(mapping or pairs, name=value, ...)
+Result<JinjaEntries> JinjaEvaluator::MakeEntries(const JinjaArguments& arguments) {
+  if (arguments.positional.empty()) return arguments.named;
+  if (arguments.positional.size() > 1) return JinjaError("dict() and namespace() take one dict or list");
+  const JinjaValue& given = arguments.positional[0];
+  JinjaEntries entries;
+  if (given.dict() != nullptr) {
+    WEIR_RETURN_IF_ERROR(heap_.Room(EntryBytes(given.dict()->entries)));
+    WEIR_RETURN_IF_ERROR(heap_.Spend(given.dict()->entries.size() / 16));
+    entries = given.dict()->entries;
+  } else {
+    WEIR_ASSIGN_OR_RETURN(const std::shared_ptr<const JinjaList> pairs, JinjaItems(given, &heap_));
+    for (const JinjaValue& pair : pairs->items) {
+      const std::vector<JinjaValue>* parts = pair.list();
+      if (parts == nullptr || parts->size() != 2 || (*parts)[0].text() == nullptr)
+        return JinjaError("dict() and namespace() take pairs of a text and a value");
+      WEIR_RETURN_IF_ERROR(heap_.Room(EntryBytes(entries)));
+      WEIR_RETURN_IF_ERROR(heap_.Spend(1 + entries.size() / 16));
+      SetEntry(&entries, (*parts)[0].text()->str(), (*parts)[1]);
+    }
+  }
+  for (const auto& [name, value] : arguments.named) SetEntry(&entries, name, value);
+  return entries;
 }
 
 // The server's local time. Without %f, %z and %Z, which C and Python write differently.

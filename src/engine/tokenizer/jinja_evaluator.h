@@ -5,9 +5,11 @@
 // Threads   one rendering, one thread
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -43,14 +45,17 @@ class JinjaEvaluator {
   Result<JinjaValue> EvaluateAttribute(const JinjaExpression& node);
   Result<JinjaValue> EvaluateSubscript(const JinjaExpression& node);
   Result<JinjaValue> EvaluateSlice(const JinjaExpression& node);
-  Result<JinjaValue> EvaluateCall(const JinjaExpression& node);
+  // `caller`: the body of the call block around, null without one.
+  Result<JinjaValue> EvaluateCall(const JinjaExpression& node, const JinjaValue* caller);
   Result<JinjaValue> EvaluateComparison(const JinjaExpression& node);
   Result<JinjaValue> EvaluateConditional(const JinjaExpression& node);
   Result<JinjaArguments> EvaluateArguments(const JinjaExpression& node);
   Result<JinjaValue> ReadAttribute(const JinjaValue& object, std::string_view name);
+  Result<JinjaValue> ReadMacro(const JinjaMacro& macro, std::string_view name);
   Result<JinjaValue> ReadLoop(const JinjaLoop& loop, std::string_view name);
   Result<JinjaValue> Call(const JinjaValue& callee, const JinjaArguments& arguments);
   Result<JinjaValue> CallFunction(JinjaFunction function, const JinjaArguments& arguments);
+  Result<JinjaEntries> MakeEntries(const JinjaArguments& arguments);
   Result<JinjaValue> CallStrftimeNow(const JinjaArguments& arguments);
   Result<JinjaValue> CallRange(const JinjaArguments& arguments);
 
@@ -62,28 +67,42 @@ class JinjaEvaluator {
   Result<Flow> ExecuteWith(const JinjaStatement& node, Capture* out);
   Result<JinjaText> CaptureFiltered(const JinjaStatement& node);
   Status ExecuteSet(const JinjaStatement& node);
-  Status Bind(const std::vector<std::string>& targets, const JinjaValue& value);
-  Result<JinjaValue> CallMacro(const JinjaMacro& macro, const JinjaArguments& arguments);
+  Status Bind(const JinjaTarget& target, const JinjaValue& value);
+
+  // jinja_calls.cc
+  Result<Flow> RunLoop(const JinjaStatement& node, const JinjaValue& iterated, const JinjaView& view,
+                       int depth, Capture* out);
+  Result<JinjaValue> CallLoop(const JinjaLoop& loop, const JinjaArguments& arguments);
+  Result<JinjaValue> CallMacro(const JinjaClosure& closure, JinjaArguments arguments);
+  Status GiveArguments(const JinjaMacro& macro, JinjaArguments arguments);
+  JinjaView ViewHere() const;
 
   // The variables that "set" writes: those of the innermost loop or macro, else the template's.
-  JinjaEntries& Innermost() { return scopes_.size() > frame_begin_ ? scopes_.back() : globals_; }
+  JinjaEntries& Innermost() { return scopes_.size() > frame_begin_ ? scopes_.back().entries : globals_; }
+  void PushScope(JinjaEntries entries = {}) { scopes_.push_back({std::move(entries), ++num_pushed_}); }
   Status EnterLevel();
 
-  // A call block that is being executed, and what its body may see.
-  struct Caller {
-    const JinjaMacro* macro;
-    size_t frame_begin;
-    size_t num_scopes;
+  struct Scope {
+    JinjaEntries entries;
+    uint32_t serial;  // of its push, so that a view knows whether it still is the one
   };
+
+  // What is put aside while a macro or a loop that sees less is run.
+  struct Aside {
+    std::vector<Scope> scopes;
+    size_t frame_begin;
+  };
+  Result<Aside> EnterView(const JinjaView& view, std::string_view name);
+  void LeaveView(Aside aside);
 
   JinjaHeap& heap_;
   JinjaEntries globals_;
-  std::vector<Caller> callers_;       // innermost last
-  std::optional<int64_t> now_;        // for strftime_now, in seconds since 1970
-  std::vector<JinjaEntries> scopes_;  // of loops and macros, innermost last
-  size_t frame_begin_ = 0;            // scopes before this belong to a macro's caller
-  int level_ = 0;                     // of evaluation, bounded so that the stack is
-  int macro_depth_ = 0;
+  std::optional<int64_t> now_;  // for strftime_now, in seconds since 1970
+  std::vector<Scope> scopes_;   // of loops and macros, innermost last
+  uint32_t num_pushed_ = 0;     // bounded by the steps
+  size_t frame_begin_ = 0;      // scopes before this belong to a macro's caller
+  int level_ = 0;               // of evaluation, bounded so that the stack is
+  int call_depth_ = 0;          // of macros and loops
 };
 
 class JinjaEvaluator::Capture {

@@ -31,6 +31,14 @@ std::string Describe(const JinjaToken& token) {
 
 }  // namespace
 
+void JinjaExpressionParser::Specials::Read(std::string_view name) {
+  for (size_t i = 0; i < std::size(kNames); ++i) read[i] = read[i] || (kNames[i] == name && !written[i]);
+}
+
+void JinjaExpressionParser::Specials::Write(std::string_view name) {
+  for (size_t i = 0; i < std::size(kNames); ++i) written[i] = written[i] || kNames[i] == name;
+}
+
 const JinjaToken& JinjaExpressionParser::Peek(size_t ahead) const {
   return tokens_[std::min(position_ + ahead, tokens_.size() - 1)];
 }
@@ -248,6 +256,7 @@ Result<JinjaExpressionPtr> JinjaExpressionParser::ParseLiteral() {
     } else {
       node->kind = Kind::kName;
       node->name = name;
+      specials_.Read(name);
     }
     Take();
     return node;
@@ -365,8 +374,15 @@ Result<JinjaExpressionPtr> JinjaExpressionParser::ParseSubscript(JinjaExpression
 Status JinjaExpressionParser::ParseArguments(JinjaExpression* call) {
   WEIR_RETURN_IF_ERROR(ExpectOperator("("));
   while (!TakeOperator(")")) {
+    if (Peek().IsOperator("*") || Peek().IsOperator("**")) {
+      return JinjaSyntaxError(Peek(), fmt::format("\"{}\" in a call is not supported", Peek().text));
+    }
     if (Peek().kind == JinjaToken::Kind::kName && Peek(1).IsOperator("=")) {
-      std::string name = Take().text;
+      std::string name = Peek().text;
+      for (const auto& [other, value] : call->named) {
+        if (other == name) return JinjaSyntaxError(Peek(), fmt::format("\"{}\" is given twice", name));
+      }
+      Take();
       Take();
       WEIR_ASSIGN_OR_RETURN(JinjaExpressionPtr value, ParseExpression());
       call->named.emplace_back(std::move(name), std::move(value));

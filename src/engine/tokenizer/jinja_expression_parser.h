@@ -35,6 +35,16 @@ class JinjaExpressionParser {
   Result<std::string> ExpectName();
   Status Unexpected(std::string_view wanted) const;
 
+  // Which of the names that a macro may read without declaring them were read, before anything was assigned to them.
+  struct Specials {
+    static constexpr std::string_view kNames[] = {"caller", "kwargs", "varargs"};
+    bool read[3] = {false, false, false};
+    bool written[3] = {false, false, false};
+    void Read(std::string_view name);
+    void Write(std::string_view name);
+  };
+  Specials& specials() { return specials_; }
+
   // Enters a level; Leave() it again. Fails beyond 128.
   Status Enter();
   void Leave() { --depth_; }
@@ -72,6 +82,7 @@ class JinjaExpressionParser {
   const std::vector<JinjaToken>& tokens_;
   size_t position_ = 0;
   int depth_ = 0;
+  Specials specials_;
 };
 
 }  // namespace weir

@@ -86,7 +86,7 @@ class Writer {
       }
       out_.Append("}", true);
     } else {
-      out_.Append(fmt::format("<{}>", value.kind_name()), true);
+      return JinjaError(fmt::format("cannot print {}", value.kind_name()));
     }
     return OkStatus();
   }

@@ -122,12 +122,13 @@ class Parser {
 
   Status ParseFor(JinjaBody* body) {
     JinjaStatement node = Make(Kind::kFor);
-    WEIR_RETURN_IF_ERROR(ParseTargets(&node));
+    WEIR_ASSIGN_OR_RETURN(node.target, ParseTargets(false));
     if (!in_.TakeName("in")) return in_.Unexpected("\"in\"");
     WEIR_ASSIGN_OR_RETURN(node.expression, in_.ParseUnconditional());
     if (in_.TakeName("if")) {
       WEIR_ASSIGN_OR_RETURN(node.condition, in_.ParseExpression());
     }
+    node.is_recursive = in_.TakeName("recursive");
     WEIR_RETURN_IF_ERROR(EndTag());
     ++loop_depth_;
     WEIR_RETURN_IF_ERROR(ParseBody({"else", "endfor"}, &node.body));
@@ -142,11 +143,11 @@ class Parser {
 
   Status ParseSet(JinjaBody* body) {
     JinjaStatement node = Make(Kind::kSet);
-    WEIR_RETURN_IF_ERROR(ParseTargets(&node));
+    WEIR_ASSIGN_OR_RETURN(node.target, ParseTargets(true));
     if (in_.TakeOperator("=")) {
       WEIR_ASSIGN_OR_RETURN(node.expression, in_.ParseExpression(true));
     } else {
-      if (node.targets.size() != 1) return in_.Unexpected("\"=\"");
+      if (node.target.name.empty()) return in_.Unexpected("\"=\"");
       node.kind = Kind::kSetBlock;
       if (in_.Peek().IsOperator("|")) {
         WEIR_ASSIGN_OR_RETURN(node.expression, in_.ParseFilterChain(false));
@@ -158,17 +159,34 @@ class Parser {
     return EndTag();
   }
 
-  Status ParseTargets(JinjaStatement* node) {
-    const bool parenthesized = in_.TakeOperator("(");
-    do {
-      WEIR_ASSIGN_OR_RETURN(std::string name, in_.ExpectName());
-      node->targets.push_back(std::move(name));
-    } while (in_.TakeOperator(","));
-    if (parenthesized) return in_.ExpectOperator(")");
-    if (node->kind == Kind::kSet && node->targets.size() == 1 && in_.TakeOperator(".")) {
-      WEIR_ASSIGN_OR_RETURN(node->attribute, in_.ExpectName());
+  // "a", "a, b", "(a, b), c", and "a.b", not in parentheses, where `attributes`.
+  Result<JinjaTarget> ParseTargets(bool attributes) {
+    WEIR_RETURN_IF_ERROR(in_.Enter());
+    std::vector<JinjaTarget> parts;
+    bool is_tuple = false;
+    while (true) {
+      if (in_.TakeOperator("(")) {
+        WEIR_ASSIGN_OR_RETURN(JinjaTarget inner, ParseTargets(false));
+        WEIR_RETURN_IF_ERROR(in_.ExpectOperator(")"));
+        parts.push_back(std::move(inner));
+      } else {
+        JinjaTarget target;
+        WEIR_ASSIGN_OR_RETURN(target.name, in_.ExpectName());
+        in_.specials().Write(target.name);
+        if (attributes && in_.TakeOperator(".")) {
+          WEIR_ASSIGN_OR_RETURN(target.attribute, in_.ExpectName());
+        }
+        parts.push_back(std::move(target));
+      }
+      if (!in_.TakeOperator(",")) break;
+      is_tuple = true;
+      if (in_.Peek().IsOperator(")")) break;
     }
-    return OkStatus();
+    in_.Leave();
+    if (!is_tuple) return std::move(parts[0]);
+    JinjaTarget several;
+    several.parts = std::move(parts);
+    return several;
   }
 
   Status ParseMacro(JinjaBody* body) {
@@ -192,8 +210,12 @@ class Parser {
     node.macro->name = "caller";
     node.macro->is_caller = true;
     if (in_.TakeOperator("(")) WEIR_RETURN_IF_ERROR(ParseParameters(node.macro.get()));
+    const JinjaToken at = in_.Peek();
     WEIR_ASSIGN_OR_RETURN(node.expression, in_.ParseUnconditional());
     if (node.expression->kind != JinjaExpression::Kind::kCall) return in_.Unexpected("a call of a macro");
+    for (const auto& [name, value] : node.expression->named) {
+      if (name == "caller") return JinjaSyntaxError(at, "\"caller\" is given twice");
+    }
     WEIR_RETURN_IF_ERROR(EndTag());
     WEIR_RETURN_IF_ERROR(ParseMacroBody("endcall", node.macro.get()));
     body->push_back(std::move(node));
@@ -215,8 +237,7 @@ class Parser {
     JinjaStatement node = Make(Kind::kWith);
     while (in_.Peek().kind != JinjaToken::Kind::kBlockEnd) {
       JinjaStatement set = Make(Kind::kSet);
-      WEIR_ASSIGN_OR_RETURN(std::string name, in_.ExpectName());
-      set.targets.push_back(std::move(name));
+      WEIR_ASSIGN_OR_RETURN(set.target, ParseTargets(false));
       WEIR_RETURN_IF_ERROR(in_.ExpectOperator("="));
       WEIR_ASSIGN_OR_RETURN(set.expression, in_.ParseExpression());
       node.sets.push_back(std::move(set));
@@ -231,10 +252,17 @@ class Parser {
   // Up to the ")".
   Status ParseParameters(JinjaMacro* macro) {
     while (!in_.TakeOperator(")")) {
+      const JinjaToken at = in_.Peek();
       WEIR_ASSIGN_OR_RETURN(std::string name, in_.ExpectName());
+      for (const auto& parameter : macro->parameters) {
+        if (parameter.first == name) return JinjaSyntaxError(at, fmt::format("two parameters \"{}\"", name));
+      }
+      in_.specials().Write(name);
       JinjaExpressionPtr fallback;
       if (in_.TakeOperator("=")) {
         WEIR_ASSIGN_OR_RETURN(fallback, in_.ParseExpression());
+      } else if (!macro->parameters.empty() && macro->parameters.back().second != nullptr) {
+        return JinjaSyntaxError(at, fmt::format("\"{}\" needs a default, as the one before it has", name));
       }
       macro->parameters.emplace_back(std::move(name), std::move(fallback));
       if (!in_.TakeOperator(",") && !in_.Peek().IsOperator(")")) return in_.Unexpected("\",\" or \")\"");
@@ -245,8 +273,24 @@ class Parser {
   Status ParseMacroBody(std::string_view end, JinjaMacro* macro) {
     // A macro's body is no part of the loop around its definition.
     const int outer_loops = std::exchange(loop_depth_, 0);
+    const JinjaToken at = in_.Peek();
+    const JinjaExpressionParser::Specials outer = std::exchange(in_.specials(), {});
     WEIR_RETURN_IF_ERROR(ParseBody({end}, &macro->body));
     loop_depth_ = outer_loops;
+    const JinjaExpressionParser::Specials inner = std::exchange(in_.specials(), outer);
+    for (size_t i = 0; i < std::size(inner.kNames); ++i) {
+      if (inner.read[i]) in_.specials().Read(inner.kNames[i]);
+      if (inner.written[i]) in_.specials().Write(inner.kNames[i]);
+    }
+    macro->uses_caller = inner.read[0];
+    macro->uses_kwargs = inner.read[1];
+    macro->uses_varargs = inner.read[2];
+    for (const auto& [name, fallback] : macro->parameters) {
+      if (name == "caller" && macro->uses_caller && fallback == nullptr)
+        return JinjaSyntaxError(at, "the parameter \"caller\" needs a default");
+      if (name == "kwargs") macro->uses_kwargs = false;
+      if (name == "varargs") macro->uses_varargs = false;
+    }
     return OkStatus();
   }
 

@@ -40,7 +40,10 @@ constexpr Row kRows[] = {
      [](const JinjaValue& v) {
        return v.text() != nullptr || v.list() != nullptr || v.dict() != nullptr || v.is_undefined();
      }},
-    {"callable", [](const JinjaValue& v) { return v.Is<const JinjaMacro*>() || v.Is<JinjaFunction>(); }},
+    {"callable",
+     [](const JinjaValue& v) {
+       return v.Is<JinjaClosure>() || v.Is<JinjaFunction>() || v.Is<JinjaMethod>() || v.loop() != nullptr;
+     }},
     {"odd", [](const JinjaValue& v) { return IsParity(v, 1); }},
     {"even", [](const JinjaValue& v) { return IsParity(v, 0); }},
 };

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <iterator>
+#include <memory>
 #include <utility>
 
 #include "engine/tokenizer/jinja_evaluator.h"
@@ -70,17 +69,14 @@ Result<JinjaEvaluator::Flow> JinjaEvaluator::ExecuteOne(const JinjaStatement& no
     case Kind::kWith:
       return ExecuteWith(node, out);
     case Kind::kCallBlock: {
-      callers_.push_back({node.macro.get(), frame_begin_, scopes_.size()});
-      Result<JinjaValue> called = EvaluateCall(*node.expression);
-      callers_.pop_back();
-      if (!called.has_value()) return called.error();
-      WEIR_ASSIGN_OR_RETURN(const JinjaText text, JinjaToText(*called, &heap_));
+      const JinjaValue caller = JinjaValue::Of(JinjaClosure{node.macro.get(), ViewHere()});
+      WEIR_ASSIGN_OR_RETURN(const JinjaValue called, EvaluateCall(*node.expression, &caller));
+      WEIR_ASSIGN_OR_RETURN(const JinjaText text, JinjaToText(called, &heap_));
       WEIR_RETURN_IF_ERROR(out->Append(text));
       break;
     }
     case Kind::kMacro:
-      SetEntry(&Innermost(), node.macro->name,
-               JinjaValue::Of(static_cast<const JinjaMacro*>(node.macro.get())));
+      SetEntry(&Innermost(), node.macro->name, JinjaValue::Of(JinjaClosure{node.macro.get(), ViewHere()}));
       break;
     case Kind::kBreak:
       return Flow::kBreak;
@@ -103,60 +99,47 @@ Result<JinjaEvaluator::Flow> JinjaEvaluator::ExecuteIf(const JinjaStatement& nod
 
 Result<JinjaEvaluator::Flow> JinjaEvaluator::ExecuteFor(const JinjaStatement& node, Capture* out) {
   WEIR_ASSIGN_OR_RETURN(const JinjaValue iterated, Evaluate(*node.expression));
-  WEIR_ASSIGN_OR_RETURN(std::shared_ptr<const JinjaList> items, JinjaItems(iterated, &heap_));
-  if (node.condition != nullptr) {
-    std::vector<JinjaValue> kept;
-    scopes_.emplace_back();
-    for (const JinjaValue& item : items->items) {
-      WEIR_RETURN_IF_ERROR(heap_.Spend(1));
-      WEIR_RETURN_IF_ERROR(Bind(node.targets, item));
-      WEIR_ASSIGN_OR_RETURN(const JinjaValue passes, Evaluate(*node.condition));
-      if (passes.Truthy()) kept.push_back(item);
-    }
-    scopes_.pop_back();
-    WEIR_ASSIGN_OR_RETURN(const JinjaValue list, heap_.NewList(std::move(kept)));
-    items = *list.Get<std::shared_ptr<const JinjaList>>();
-  }
-  if (items->items.empty()) return Execute(node.else_body, out);
-  const auto changed = std::make_shared<std::vector<JinjaValue>>();
-  for (size_t i = 0; i < items->items.size(); ++i) {
-    WEIR_RETURN_IF_ERROR(heap_.Spend(2));
-    // A fresh scope each time: what one turn sets, the next does not see.
-    scopes_.emplace_back();
-    const JinjaLoop loop{items, i, changed};
-    SetEntry(&scopes_.back(), "loop", JinjaValue::Of(std::make_shared<const JinjaLoop>(loop)));
-    WEIR_RETURN_IF_ERROR(Bind(node.targets, items->items[i]));
-    WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(node.body, out));
-    scopes_.pop_back();
-    if (flow == Flow::kBreak) break;
-  }
-  return Flow::kNext;
+  return RunLoop(node, iterated, ViewHere(), 0, out);
 }
 
-Status JinjaEvaluator::Bind(const std::vector<std::string>& targets, const JinjaValue& value) {
-  if (targets.size() == 1) {
-    SetEntry(&Innermost(), targets[0], value);
+Status JinjaEvaluator::Bind(const JinjaTarget& target, const JinjaValue& value) {
+  if (!target.attribute.empty()) {
+    JinjaExpression name;
+    name.kind = JinjaExpression::Kind::kName;
+    name.name = target.name;
+    WEIR_ASSIGN_OR_RETURN(const JinjaValue object, EvaluateName(name));
+    if (object.name_space() == nullptr) {
+      return JinjaError(
+          fmt::format("cannot set attribute \"{}\": \"{}\" is no namespace", target.attribute, target.name));
+    }
+    SetEntry(&object.name_space()->entries, target.attribute, value);
     return OkStatus();
   }
-  const std::vector<JinjaValue>* parts = value.list();
-  if (parts == nullptr || parts->size() != targets.size()) {
-    return JinjaError(fmt::format("cannot give {} to {} names", value.kind_name(), targets.size()));
+  if (!target.name.empty()) {
+    SetEntry(&Innermost(), target.name, value);
+    return OkStatus();
   }
-  for (size_t i = 0; i < targets.size(); ++i) SetEntry(&Innermost(), targets[i], (*parts)[i]);
+  WEIR_ASSIGN_OR_RETURN(const std::shared_ptr<const JinjaList> items, JinjaItems(value, &heap_));
+  if (items->items.size() != target.parts.size()) {
+    return JinjaError(fmt::format("cannot give {} of {} items to {} names", value.kind_name(),
+                                  items->items.size(), target.parts.size()));
+  }
+  for (size_t i = 0; i < target.parts.size(); ++i)
+    WEIR_RETURN_IF_ERROR(Bind(target.parts[i], items->items[i]));
   return OkStatus();
 }
 
 // A block's text, through its filters if it has some.
 Result<JinjaText> JinjaEvaluator::CaptureFiltered(const JinjaStatement& node) {
   Capture capture(&heap_);
-  scopes_.emplace_back();
+  PushScope();
   WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(node.body, &capture));
   scopes_.pop_back();
   if (flow != Flow::kNext) return JinjaError("break and continue cannot leave a set block");
   if (node.expression == nullptr) return capture.Take();
   WEIR_ASSIGN_OR_RETURN(JinjaValue body, heap_.NewString(capture.Take()));
-  scopes_.emplace_back();
-  SetEntry(&scopes_.back(), kFilteredName, std::move(body));
+  PushScope();
+  SetEntry(&Innermost(), kFilteredName, std::move(body));
   WEIR_ASSIGN_OR_RETURN(const JinjaValue filtered, Evaluate(*node.expression));
   scopes_.pop_back();
   return JinjaToText(filtered, &heap_);
@@ -164,12 +147,13 @@ Result<JinjaText> JinjaEvaluator::CaptureFiltered(const JinjaStatement& node) {
 
 Result<JinjaEvaluator::Flow> JinjaEvaluator::ExecuteWith(const JinjaStatement& node, Capture* out) {
   // The values are those of the scope around.
-  JinjaEntries entries;
+  std::vector<JinjaValue> values;
   for (const JinjaStatement& set : node.sets) {
     WEIR_ASSIGN_OR_RETURN(JinjaValue value, Evaluate(*set.expression));
-    SetEntry(&entries, set.targets[0], std::move(value));
+    values.push_back(std::move(value));
   }
-  scopes_.push_back(std::move(entries));
+  PushScope();
+  for (size_t i = 0; i < values.size(); ++i) WEIR_RETURN_IF_ERROR(Bind(node.sets[i].target, values[i]));
   WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(node.body, out));
   scopes_.pop_back();
   return flow;
@@ -183,68 +167,7 @@ Status JinjaEvaluator::ExecuteSet(const JinjaStatement& node) {
   } else {
     WEIR_ASSIGN_OR_RETURN(value, Evaluate(*node.expression));
   }
-  if (node.attribute.empty()) return Bind(node.targets, value);
-  JinjaExpression name;
-  name.kind = JinjaExpression::Kind::kName;
-  name.name = node.targets[0];
-  WEIR_ASSIGN_OR_RETURN(const JinjaValue object, EvaluateName(name));
-  if (object.name_space() == nullptr) {
-    return JinjaError(
-        fmt::format("cannot set attribute \"{}\": \"{}\" is no namespace", node.attribute, node.targets[0]));
-  }
-  SetEntry(&object.name_space()->entries, node.attribute, std::move(value));
-  return OkStatus();
-}
-
-Result<JinjaValue> JinjaEvaluator::CallMacro(const JinjaMacro& macro, const JinjaArguments& arguments) {
-  if (macro_depth_ >= JinjaBudget::kMaxDepth) {
-    return JinjaError(fmt::format("macros call each other deeper than {} levels", JinjaBudget::kMaxDepth));
-  }
-  if (arguments.positional.size() > macro.parameters.size()) {
-    return JinjaError(fmt::format("macro \"{}\" takes {} arguments, not {}", macro.name,
-                                  macro.parameters.size(), arguments.positional.size()));
-  }
-  for (const auto& [name, value] : arguments.named) {
-    bool known = false;
-    for (const auto& parameter : macro.parameters) known = known || parameter.first == name;
-    if (!known) return JinjaError(fmt::format("macro \"{}\" has no parameter \"{}\"", macro.name, name));
-  }
-  // A call block's body sees the variables around the block, and not those of the macro that calls it.
-  size_t frame_begin = scopes_.size();
-  std::vector<JinjaEntries> hidden;
-  if (macro.is_caller) {
-    const auto caller = std::find_if(callers_.rbegin(), callers_.rend(),
-                                     [&](const Caller& one) { return one.macro == &macro; });
-    if (caller == callers_.rend()) return JinjaError("\"caller\" is called outside its call block");
-    frame_begin = caller->frame_begin;
-    hidden.assign(std::make_move_iterator(scopes_.begin() + static_cast<std::ptrdiff_t>(caller->num_scopes)),
-                  std::make_move_iterator(scopes_.end()));
-    scopes_.resize(caller->num_scopes);
-  }
-  ++macro_depth_;
-  const size_t outer_frame = std::exchange(frame_begin_, frame_begin);
-  scopes_.emplace_back();
-  if (!callers_.empty() && !macro.is_caller && callers_.back().num_scopes + 1 == scopes_.size())
-    SetEntry(&scopes_.back(), "caller", JinjaValue::Of(callers_.back().macro));
-  for (size_t i = 0; i < macro.parameters.size(); ++i) {
-    const auto& [name, fallback] = macro.parameters[i];
-    const JinjaValue* given = arguments.Find(i, name);
-    JinjaValue value = JinjaValue::MakeUndefined(name);
-    if (given != nullptr) {
-      value = *given;
-    } else if (fallback != nullptr) {
-      WEIR_ASSIGN_OR_RETURN(value, Evaluate(*fallback));
-    }
-    SetEntry(&scopes_.back(), name, std::move(value));
-  }
-  Capture capture(&heap_);
-  WEIR_ASSIGN_OR_RETURN(const Flow flow, Execute(macro.body, &capture));
-  (void)flow;  // no loop of the caller reaches into a macro
-  scopes_.pop_back();
-  for (JinjaEntries& scope : hidden) scopes_.push_back(std::move(scope));
-  frame_begin_ = outer_frame;
-  --macro_depth_;
-  return heap_.NewString(capture.Take());
+  return Bind(node.target, value);
 }
 
 }  // namespace weir

@@ -75,9 +75,9 @@ int JinjaValue::depth() const {
 }
 
 std::string_view JinjaValue::kind_name() const {
-  constexpr std::string_view kNames[] = {"undefined",   "none",     "a boolean", "an integer",
-                                         "a float",     "a string", "a list",    "a dict",
-                                         "a namespace", "the loop", "a macro",   "a function"};
+  constexpr std::string_view kNames[] = {"undefined", "none",       "a boolean", "an integer",  "a float",
+                                         "a string",  "a list",     "a dict",    "a namespace", "the loop",
+                                         "a macro",   "a function", "a method"};
   return kNames[variant_.index()];
 }
 

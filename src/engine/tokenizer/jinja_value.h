@@ -21,6 +21,7 @@
 namespace weir {
 
 struct JinjaMacro;
+struct JinjaStatement;
 struct JinjaString;
 struct JinjaList;
 struct JinjaDict;
@@ -29,6 +30,23 @@ struct JinjaLoop;
 
 // Functions that exist without being defined.
 enum class JinjaFunction { kRange, kNamespace, kDict, kRaiseException, kStrftimeNow };
+
+// The variables that a macro or a recursive loop sees beside the template's: those of the scopes [frame_begin, num_scopes) of the
+// evaluator, as long as `serial` is still the number of the last of them. None when num_scopes is 0.
+struct JinjaView {
+  uint16_t frame_begin = 0;
+  uint16_t num_scopes = 0;
+  uint32_t serial = 0;
+};
+
+// A macro, or the body of a call block, with what it sees.
+struct JinjaClosure {
+  const JinjaMacro* macro = nullptr;
+  JinjaView view;
+};
+
+// A method that is read and not called: only that it exists is known.
+struct JinjaMethod {};
 
 class JinjaValue {
  public:
@@ -39,7 +57,7 @@ class JinjaValue {
   using Variant = std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const JinjaString>,
                                std::shared_ptr<const JinjaList>, std::shared_ptr<const JinjaDict>,
                                std::shared_ptr<JinjaNamespace>, std::shared_ptr<const JinjaLoop>,
-                               const JinjaMacro*, JinjaFunction>;
+                               JinjaClosure, JinjaFunction, JinjaMethod>;
 
   JinjaValue() = default;
   template <typename T>
@@ -115,6 +133,7 @@ struct JinjaList {
   JinjaCharge charge;
   int depth = 1;
   bool is_tuple = false;  // prints with parentheses; otherwise a list
+  bool is_group = false;  // a tuple of groupby, whose items are also .grouper and .list
 };
 
 using JinjaEntries = std::vector<std::pair<std::string, JinjaValue>>;
@@ -141,6 +160,9 @@ struct JinjaLoop {
   std::shared_ptr<const JinjaList> items;
   size_t index = 0;
   std::shared_ptr<std::vector<JinjaValue>> changed{};  // what loop.changed was asked last
+  const JinjaStatement* recursive = nullptr;           // the loop, if loop(...) may run it again
+  JinjaView view{};                                    // what its body sees beside its own variables
+  int depth = 0;                                       // calls of loop(...) around this one
 };
 
 // Python's ==: numbers by value, text by its bytes, containers by their items. Costs a step per item compared; false once
