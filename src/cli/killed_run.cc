@@ -73,6 +73,7 @@ Json Row(const Json& document, int stage, const std::vector<RequestRecord>& reco
   const std::vector<RequestRecord> outcomes = LastAttempts(records);
   input.records = outcomes;
   input.attempts = records;
+  if (StringAt(document, "/parameters/percentile") == "linear") input.percentile = PercentileMethod::kLinear;
   input.retries = static_cast<int>(number("retries").value_or(0));
   input.load_stage = stage;
   input.request_rate_per_s = number("request_rate_per_s");

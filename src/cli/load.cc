@@ -84,6 +84,10 @@ void AddFlags(CLI::App& app, LoadFlags* flags) {
   AddChoice<OnShed>(
       app, "--on-shed", &spec.on_shed, {{"wait", OnShed::kWait}, {"next", OnShed::kNext}},
       "wait: pause for Retry-After; next: go on (default: wait in a closed loop, next in an open one)");
+  AddChoice<PercentileMethod>(
+      app, "--percentile", &spec.percentile,
+      {{"nearest-rank", PercentileMethod::kNearestRank}, {"linear", PercentileMethod::kLinear}},
+      "nearest-rank: a value that was measured; linear: between two of them, as NumPy does");
   app.add_option("--retries", spec.retries,
                  "further attempts at a request that was shed, after its Retry-After, or never connected")
       ->check(CLI::Range(0, 100))

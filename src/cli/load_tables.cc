@@ -14,6 +14,11 @@ void PrintLatency(const Json& row, const char* label, std::string_view metric) {
              MsText(row, metric, "max"));
 }
 
+std::string MethodLabel(const Json& row) {
+  return JsonString(FindJson(row, {"e2el_ms", "method"})) == "linear" ? "ms, linear percentiles"
+                                                                      : "ms, nearest-rank";
+}
+
 void PrintErrors(const Json& row) {
   int shown = 0;
   for (const Json& error : row["errors"]) {
@@ -45,8 +50,7 @@ void PrintStage(const Json& row) {
                NumberText(FindJson(*retries, {"ok_after_retry"}), 0));
   }
   const bool open = row["mode"] == "open" || retried;
-  fmt::print("{:<38} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "ms, nearest-rank", "mean", "p50", "p95", "p99",
-             "max");
+  fmt::print("{:<38} {:>9} {:>9} {:>9} {:>9} {:>9}\n", MethodLabel(row), "mean", "p50", "p95", "p99", "max");
   if (open) {
     PrintLatency(row, "latency from intended send (E2EL-2)", "e2el_from_intended_ms");
     PrintLatency(row, "time to first token (TTFT-2)", "ttft_from_intended_ms");
@@ -86,8 +90,9 @@ void PrintStages(const Json& document) {
                MsText(row, "e2el" + from, "p95"), good ? fmt::format("{:.0f} %", *good * 100) : "-");
   }
   fmt::print(
-      "Times in ms, nearest-rank; of a rate from the intended send. good: share of all ended that kept "
-      "--slo\n");
+      "Times in {}; of a rate from the intended send. good: share of all ended that kept "
+      "--slo\n",
+      MethodLabel(document["results"].back()));
 }
 
 void PrintSearch(const Json& search) {

@@ -327,6 +327,7 @@ void LoadRun::Play(const LoadStage& stage) {
   input.timeout_s = spec_.timeout_s;
   input.ignore_eos = spec_.ignore_eos;
   input.slo = spec_.slo;
+  input.percentile = spec_.percentile;
   input.num_sent = loop.num_sent();
   input.in_flight = std::move(loop.in_flight_samples());
   input.client.loop_lag_ms = std::move(loop.loop_lag_ms());

@@ -82,6 +82,7 @@ Json LoadParameters(const LoadSpec& spec, const std::string& model) {
   json["request_rate_per_s"] = or_null(spec.request_rate);
   json["arrival"] = ArrivalProcessName(spec.arrival);
   json["burstiness"] = spec.burstiness;
+  json["percentile"] = spec.percentile == PercentileMethod::kLinear ? "linear" : "nearest_rank";
   json["retries"] = spec.retries;
   json["max_in_flight"] = spec.max_in_flight > 0 ? Json(spec.max_in_flight) : Json(nullptr);
   json["on_shed"] = spec.on_shed == OnShed::kDefault ? (spec.request_rate ? "next" : "wait")

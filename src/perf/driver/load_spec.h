@@ -18,6 +18,7 @@
 #include "perf/driver/load_stage.h"
 #include "perf/driver/progress.h"
 #include "perf/recorder/request_record.h"
+#include "perf/statistics/distribution.h"
 #include "perf/statistics/slo.h"
 #include "perf/workload/arrivals.h"
 #include "perf/workload/dataset.h"
@@ -59,6 +60,7 @@ struct LoadSpec {
   int retries = 0;  // further attempts at a request that was shed or never connected
   int warmup = 5;
   SloSpec slo;
+  PercentileMethod percentile = PercentileMethod::kNearestRank;
   double chunk_delay_ms = 0;  // a planted fault: the client takes so much longer over every chunk
   std::string control_url;    // of the server's ledgers; empty: found through /version
   std::string api_key;

@@ -11,6 +11,7 @@
 #include "perf/statistics/load_row.h"
 #include "perf/statistics/machine_checks.h"
 #include "perf/statistics/prompt_checks.h"
+#include "perf/statistics/request_metrics.h"
 
 namespace weir {
 namespace {
@@ -315,6 +316,19 @@ TEST_F(LoadChecksTest, AColdFirstRequestIsNoticed) {
   EXPECT_EQ(Check("V-11"), Verdict::kValid);
   records_[0].first_token_ms = *records_[0].first_token_ms + 90;
   EXPECT_EQ(Check("V-11"), Verdict::kInvalid);
+}
+
+TEST_F(LoadChecksTest, PercentilesAreInterpolatedWhereThatIsAskedFor) {
+  std::vector<RequestRecord> two(records_.begin(), records_.begin() + 2);
+  two[1].done_ms += 10;
+  input_.records = two;
+  const double low = std::min(Latency(two[0]), Latency(two[1])),
+               high = std::max(Latency(two[0]), Latency(two[1]));
+  EXPECT_EQ(LoadRow(input_)["e2el_ms"]["method"], "nearest_rank");
+  EXPECT_DOUBLE_EQ(LoadRow(input_)["e2el_ms"]["p50"].get<double>(), low);
+  input_.percentile = PercentileMethod::kLinear;
+  EXPECT_EQ(LoadRow(input_)["e2el_ms"]["method"], "linear");
+  EXPECT_DOUBLE_EQ(LoadRow(input_)["e2el_ms"]["p50"].get<double>(), (low + high) / 2);
 }
 
 TEST_F(LoadChecksTest, ANarrowSteadyWindowAndRetriesAreNoticed) {

@@ -26,7 +26,9 @@ Json Rate(int64_t amount, const std::optional<Window>& window) {
 }
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
-Json Distribute(std::vector<double> values) { return ToJson(Summarize(std::move(values))); }
+Json Distribute(const LoadRowInput& input, std::vector<double> values) {
+  return ToJson(Summarize(std::move(values), input.percentile));
+}
 
 Json Errors(const LoadRowInput& input, int64_t ended) {
   struct Group {
@@ -127,7 +129,7 @@ Json ScheduleLag(const LoadRowInput& input) {
   for (const RequestRecord& record : input.all_attempts()) {
     if (record.attempt == 1 && record.outcome != Outcome::kCancelled) lag.push_back(ClientQueue(record));
   }
-  return Distribute(std::move(lag));
+  return Distribute(input, std::move(lag));
 }
 
 // null in a closed loop, whose number in flight is the client's own choice.
@@ -143,7 +145,7 @@ Json BacklogJson(const LoadRowInput& input) {
 
 void AddDistributions(const LoadRowInput& input, Json* row) {
   const auto ok = [&](std::optional<double> (*formula)(const RequestRecord&)) {
-    return Distribute(Collect(input.records, Outcome::kOk, formula));
+    return Distribute(input, Collect(input.records, Outcome::kOk, formula));
   };
   std::vector<double> itl, icl, with_failed, client_queue;
   for (const RequestRecord& record : input.records) {
@@ -159,20 +161,20 @@ void AddDistributions(const LoadRowInput& input, Json* row) {
   Json& out = *row;
   out["ttft_ms"] = ok(TimeToFirstToken);
   out["ttft_from_intended_ms"] = ok(TimeToFirstTokenFromIntended);
-  out["itl_ms"] = Distribute(std::move(itl));
+  out["itl_ms"] = Distribute(input, std::move(itl));
   out["itl_max_ms"] = ok(LargestGap);
-  out["icl_ms"] = Distribute(std::move(icl));
+  out["icl_ms"] = Distribute(input, std::move(icl));
   out["tpot_ms"] = ok(TimePerOutputToken);
   out["tpot_with_first_ms"] = ok(TimePerOutputTokenWithFirst);
   out["e2el_ms"] = ok([](const RequestRecord& r) { return std::optional<double>(Latency(r)); });
   out["e2el_from_intended_ms"] =
       ok([](const RequestRecord& r) { return std::optional<double>(LatencyFromIntended(r)); });
-  out["e2el_with_failed_ms"] = Distribute(std::move(with_failed));
+  out["e2el_with_failed_ms"] = Distribute(input, std::move(with_failed));
   out["queue_ms"] = ok(ServerQueue);
-  out["client_queue_ms"] = Distribute(std::move(client_queue));
-  out["shed_response_ms"] = Distribute(Collect(input.records, Outcome::kShed, [](const RequestRecord& r) {
-    return std::optional<double>(Latency(r));
-  }));
+  out["client_queue_ms"] = Distribute(input, std::move(client_queue));
+  out["shed_response_ms"] =
+      Distribute(input, Collect(input.records, Outcome::kShed,
+                                [](const RequestRecord& r) { return std::optional<double>(Latency(r)); }));
 }
 
 }  // namespace
@@ -232,7 +234,7 @@ Json LoadRow(const LoadRowInput& input) {
   row["errors"] = Errors(input, shed + failed);
   row["chunks"] = Chunks(input);
   row["client"] = {{"cpu_ratio", input.client.cpu_ratio ? Json(*input.client.cpu_ratio) : Json(nullptr)},
-                   {"loop_lag_ms", Distribute(input.client.loop_lag_ms)},
+                   {"loop_lag_ms", Distribute(input, input.client.loop_lag_ms)},
                    {"schedule_lag_ms", ScheduleLag(input)}};
   row["server"] = input.server;
   const std::optional<Little> little =

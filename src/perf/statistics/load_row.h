@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "perf/recorder/request_record.h"
+#include "perf/statistics/distribution.h"
 #include "perf/statistics/prompt_checks.h"
 #include "perf/statistics/slo.h"
 #include "perf/statistics/validity.h"
@@ -39,6 +40,7 @@ struct LoadRowInput {
   double timeout_s = 60;
   bool ignore_eos = true;
   Slo slo;
+  PercentileMethod percentile = PercentileMethod::kNearestRank;
   int64_t num_sent = 0;
   std::vector<InFlightSample> in_flight;
   ClientHealth client;
