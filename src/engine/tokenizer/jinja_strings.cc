@@ -28,13 +28,17 @@ size_t CharacterStart(std::string_view text, size_t end) {
   return start;
 }
 
-// Unicode's property Cased: letters with a case, and what merely looks like one.
-bool IsCased(int32_t code_point) {
+enum class Cased { kNone, kUpper, kLower, kTitle };
+
+// Unicode's properties Uppercase and Lowercase: letters with a case, and what merely looks like one.
+Cased CasedOf(int32_t code_point) {
   switch (utf8proc_category(code_point)) {
     case UTF8PROC_CATEGORY_LU:
+      return Cased::kUpper;
     case UTF8PROC_CATEGORY_LL:
+      return Cased::kLower;
     case UTF8PROC_CATEGORY_LT:
-      return true;
+      return Cased::kTitle;
     default:
       break;
   }
@@ -44,7 +48,25 @@ bool IsCased(int32_t code_point) {
       {0x2071, 0x2071},   {0x207F, 0x207F},   {0x2090, 0x209C},  {0x2160, 0x217F}, {0x24B6, 0x24E9},
       {0x2C7C, 0x2C7D},   {0xA69C, 0xA69D},   {0xA770, 0xA770},  {0xA7F8, 0xA7F9}, {0xAB5C, 0xAB5F},
       {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
-  return std::any_of(std::begin(kOthers), std::end(kOthers), [&](const auto& range) {
+  const bool looks = std::any_of(std::begin(kOthers), std::end(kOthers), [&](const auto& range) {
+    return code_point >= range.first && code_point <= range.second;
+  });
+  if (!looks) return Cased::kNone;
+  const bool upper = (code_point >= 0x2160 && code_point <= 0x216F) ||
+                     (code_point >= 0x24B6 && code_point <= 0x24CF) || code_point >= 0x1F130;
+  return upper ? Cased::kUpper : Cased::kLower;
+}
+
+bool IsCased(int32_t code_point) { return CasedOf(code_point) != Cased::kNone; }
+
+// Digits that no number is written with, such as superscripts: Unicode's Numeric_Type=Digit.
+bool IsOtherDigit(int32_t code_point) {
+  constexpr std::pair<int32_t, int32_t> kRanges[] = {
+      {0xB2, 0xB3},     {0xB9, 0xB9},       {0x1369, 0x1371},   {0x19DA, 0x19DA},   {0x2070, 0x2070},
+      {0x2074, 0x2079}, {0x2080, 0x2089},   {0x2460, 0x2468},   {0x2474, 0x247C},   {0x2488, 0x2490},
+      {0x24EA, 0x24EA}, {0x24F5, 0x24FD},   {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},
+      {0x278A, 0x2792}, {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A}};
+  return std::any_of(std::begin(kRanges), std::end(kRanges), [&](const auto& range) {
     return code_point >= range.first && code_point <= range.second;
   });
 }
@@ -69,15 +91,15 @@ void AppendCased(int32_t code_point, bool upper, bool as_title, std::string* out
 
 }  // namespace
 
-Result<JinjaText> StripText(const JinjaText& text, std::string_view characters, TextSide side,
+Result<JinjaText> StripText(const JinjaText& text, std::optional<std::string_view> characters, TextSide side,
                             JinjaHeap* heap) {
   const std::string_view all = text.str();
   const auto strips = [&](size_t position, size_t bytes) {
-    if (characters.empty()) {
+    if (!characters.has_value()) {
       size_t next = position;
       return IsPythonSpace(NextCodePoint(all, &next));
     }
-    return characters.find(all.substr(position, bytes)) != std::string_view::npos;
+    return characters->find(all.substr(position, bytes)) != std::string_view::npos;
   };
   size_t begin = 0;
   size_t end = all.size();
@@ -106,6 +128,15 @@ Result<JinjaText> ChangeCase(const JinjaText& text, TextCase wanted, JinjaHeap* 
     std::string changed;
     for (const size_t end = position + run.bytes; position < end;) {
       const int32_t code_point = NextCodePoint(text.str(), &position);
+      if (wanted == TextCase::kSwap) {
+        const Cased cased = CasedOf(code_point);
+        if (cased == Cased::kUpper || cased == Cased::kLower) {
+          AppendCased(code_point, cased == Cased::kLower, false, &changed);
+        } else {
+          AppendUtf8(code_point, &changed);
+        }
+        continue;
+      }
       const bool upper = wanted == TextCase::kUpper || (wanted != TextCase::kLower && at_start);
       AppendCased(code_point, upper, wanted == TextCase::kTitle || wanted == TextCase::kCapitalize, &changed);
       at_start = (wanted == TextCase::kTitle && !IsCased(code_point)) ||
@@ -116,7 +147,7 @@ Result<JinjaText> ChangeCase(const JinjaText& text, TextCase wanted, JinjaHeap* 
   return out;
 }
 
-Result<std::vector<JinjaText>> SplitTextLines(const JinjaText& text, JinjaHeap* heap) {
+Result<std::vector<JinjaText>> SplitTextLines(const JinjaText& text, bool keep_ends, JinjaHeap* heap) {
   WEIR_RETURN_IF_ERROR(heap->SpendOnCharacters(text.size()));
   std::vector<JinjaText> lines;
   size_t begin = 0;
@@ -129,7 +160,7 @@ Result<std::vector<JinjaText>> SplitTextLines(const JinjaText& text, JinjaHeap* 
     if (!breaks) continue;
     if (code_point == '\r' && position < text.size() && text.str()[position] == '\n') ++position;
     WEIR_RETURN_IF_ERROR(heap->Spend(1 + text.runs().size() / 16));
-    lines.push_back(text.Substr(begin, end - begin));
+    lines.push_back(text.Substr(begin, (keep_ends ? position : end) - begin));
     begin = position;
   }
   if (begin < text.size()) lines.push_back(text.Substr(begin));
@@ -207,12 +238,53 @@ Result<std::vector<JinjaText>> SplitText(const JinjaText& text, std::string_view
     } else if (word == std::string_view::npos) {
       word = start;
       if (!full()) continue;
-      WEIR_ASSIGN_OR_RETURN(JinjaText last, StripText(text.Substr(word), "", TextSide::kRight, heap));
+      WEIR_ASSIGN_OR_RETURN(JinjaText last,
+                            StripText(text.Substr(word), std::nullopt, TextSide::kRight, heap));
       parts.push_back(std::move(last));
       return parts;
     }
   }
   if (word != std::string_view::npos) WEIR_RETURN_IF_ERROR(add(word, all.size()));
+  return parts;
+}
+
+Result<std::vector<JinjaText>> SplitTextFromRight(const JinjaText& text, std::string_view separator,
+                                                  int64_t count, JinjaHeap* heap) {
+  // White space leaves nothing to choose between the sides, unless the cuts are counted.
+  if (separator.empty() && count < 0) return SplitText(text, separator, count, heap);
+  std::vector<JinjaText> parts;
+  const std::string_view all = text.str();
+  uint64_t part_bytes = 0;
+  const auto add = [&](size_t begin, size_t end) -> Status {
+    WEIR_RETURN_IF_ERROR(heap->Spend(2 + text.runs().size() / 16));
+    part_bytes += sizeof(JinjaText) + (end - begin) + sizeof(JinjaText::Run);
+    WEIR_RETURN_IF_ERROR(heap->Room(part_bytes));
+    parts.push_back(text.Substr(begin, end - begin));
+    return OkStatus();
+  };
+  const auto full = [&] { return count >= 0 && std::cmp_greater_equal(parts.size(), count); };
+  WEIR_RETURN_IF_ERROR(heap->SpendOnCharacters(all.size()));
+  size_t end = all.size();
+  if (!separator.empty()) {
+    while (!full() && end >= separator.size()) {
+      const size_t at = all.rfind(separator, end - separator.size());
+      if (at == std::string_view::npos) break;
+      WEIR_RETURN_IF_ERROR(add(at + separator.size(), end));
+      end = at;
+    }
+    WEIR_RETURN_IF_ERROR(add(0, end));
+  } else {
+    const auto is_space = [&](size_t start) { return IsPythonSpace(NextCodePoint(all, &start)); };
+    while (true) {
+      while (end > 0 && is_space(CharacterStart(all, end))) end = CharacterStart(all, end);
+      if (end == 0) break;
+      size_t begin = full() ? 0 : end;
+      while (begin > 0 && !is_space(CharacterStart(all, begin))) begin = CharacterStart(all, begin);
+      WEIR_RETURN_IF_ERROR(add(begin, end));
+      end = begin;
+    }
+  }
+  std::reverse(parts.begin(), parts.end());
   return parts;
 }
 
@@ -245,6 +317,34 @@ Result<JinjaText> RepeatText(const JinjaText& text, int64_t count, JinjaHeap* he
   JinjaText out;
   for (int64_t i = 0; i < count; ++i) out.Append(text);
   return out;
+}
+
+bool IsInCase(std::string_view text, bool upper) {
+  bool found = false;
+  for (size_t position = 0; position < text.size();) {
+    const Cased cased = CasedOf(NextCodePoint(text, &position));
+    if (cased == Cased::kNone) continue;
+    if (cased != (upper ? Cased::kUpper : Cased::kLower)) return false;
+    found = true;
+  }
+  return found;
+}
+
+bool IsOfKind(std::string_view text, TextKind kind) {
+  for (size_t position = 0; position < text.size();) {
+    const int32_t code_point = NextCodePoint(text, &position);
+    const auto category = utf8proc_category(code_point);
+    const bool decimal = category == UTF8PROC_CATEGORY_ND;
+    const bool alpha = category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+    const bool numeric = category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+    const bool passes = kind == TextKind::kDecimal ? decimal
+                        : kind == TextKind::kDigit ? decimal || IsOtherDigit(code_point)
+                        : kind == TextKind::kAlpha ? alpha
+                        : kind == TextKind::kSpace ? IsPythonSpace(code_point)
+                                                   : alpha || numeric;
+    if (!passes) return false;
+  }
+  return !text.empty();
 }
 
 int64_t CountCharacters(std::string_view text) {
