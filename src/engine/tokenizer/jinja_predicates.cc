@@ -47,7 +47,9 @@ constexpr Row kRows[] = {
     {"string", [](const JinjaValue& v) { return v.text() != nullptr; }},
     {"mapping", [](const JinjaValue& v) { return v.dict() != nullptr; }},
     {"sequence",
-     [](const JinjaValue& v) { return v.text() != nullptr || v.list() != nullptr || v.dict() != nullptr; }},
+     [](const JinjaValue& v) {
+       return v.text() != nullptr || v.list() != nullptr || v.dict() != nullptr || v.is_undefined();
+     }},
     {"iterable",
      [](const JinjaValue& v) {
        return v.text() != nullptr || v.list() != nullptr || v.dict() != nullptr || v.is_undefined();
