@@ -110,6 +110,7 @@ class Formatter {
   Result<JinjaValue> Next(const Conversion& one) {
     if (one.has_name) {
       if (arguments_.dict() == nullptr) return JinjaError("a format with names needs a dict");
+      next_ = 1;  // names first and places after them do not go together
       const JinjaValue* found = FindEntry(arguments_.dict()->entries, one.name);
       if (found == nullptr)
         return JinjaError(fmt::format("the format's \"{}\" is not given", QuoteForMessage(one.name)));

@@ -56,7 +56,8 @@ constexpr Row kRows[] = {
      }},
     {"callable",
      [](const JinjaValue& v) {
-       return v.Is<JinjaClosure>() || v.Is<JinjaFunction>() || v.Is<JinjaMethod>() || v.loop() != nullptr;
+       return v.Is<JinjaClosure>() || v.Is<JinjaFunction>() || v.Is<JinjaMethod>() || v.loop() != nullptr ||
+              v.is_undefined();
      }},
 };
 

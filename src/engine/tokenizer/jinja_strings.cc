@@ -59,6 +59,42 @@ Cased CasedOf(int32_t code_point) {
 
 bool IsCased(int32_t code_point) { return CasedOf(code_point) != Cased::kNone; }
 
+// Unicode's property Case_Ignorable: what stands between letters without ending a word.
+bool IsCaseIgnorable(int32_t code_point) {
+  switch (utf8proc_category(code_point)) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
+      return true;
+    default:
+      break;
+  }
+  constexpr int32_t kMarks[] = {0x27,   0x2E,   0x3A,   0xB7,   0x387,  0x55F,  0x5F4,  0x2018, 0x2019,
+                                0x2024, 0x2027, 0xFE13, 0xFE52, 0xFE55, 0xFF07, 0xFF0E, 0xFF1A};
+  return std::find(std::begin(kMarks), std::end(kMarks), code_point) != std::end(kMarks);
+}
+
+// Whether the sigma at [start, end) is the last letter of its word, which is written differently.
+bool IsFinalSigma(std::string_view text, size_t start, size_t end) {
+  int32_t before = 0;
+  while (start > 0) {
+    start = CharacterStart(text, start);
+    size_t next = start;
+    before = NextCodePoint(text, &next);
+    if (!IsCaseIgnorable(before)) break;
+    before = 0;
+  }
+  int32_t after = 0;
+  while (end < text.size()) {
+    after = NextCodePoint(text, &end);
+    if (!IsCaseIgnorable(after)) break;
+    after = 0;
+  }
+  return IsCased(before) && !IsCased(after);
+}
+
 // Digits that no number is written with, such as superscripts: Unicode's Numeric_Type=Digit.
 bool IsOtherDigit(int32_t code_point) {
   constexpr std::pair<int32_t, int32_t> kRanges[] = {
@@ -122,12 +158,24 @@ Result<JinjaText> StripText(const JinjaText& text, std::optional<std::string_vie
 Result<JinjaText> ChangeCase(const JinjaText& text, TextCase wanted, JinjaHeap* heap) {
   WEIR_RETURN_IF_ERROR(heap->SpendOnCharacters(text.size()));
   JinjaText out;
-  bool at_start = true;  // of a word for titles, of the text for capitals
+  bool at_start = true;   // of a word for titles, of the text for capitals
+  size_t rest_begin = 0;  // behind the character that was last at a start
   size_t position = 0;
   for (const JinjaText::Run& run : text.runs()) {
     std::string changed;
     for (const size_t end = position + run.bytes; position < end;) {
+      const size_t start = position;
       const int32_t code_point = NextCodePoint(text.str(), &position);
+      if (at_start) rest_begin = position;
+      const bool lowers = wanted == TextCase::kLower || wanted == TextCase::kSwap || !at_start;
+      if (code_point == 0x3A3 && wanted != TextCase::kUpper && lowers) {
+        at_start = false;
+        // The filter "title" looks at a word's letters after the first by themselves.
+        const size_t begin = wanted == TextCase::kWordTitle ? rest_begin : 0;
+        const std::string_view seen = std::string_view(text.str()).substr(begin);
+        AppendUtf8(IsFinalSigma(seen, start - begin, position - begin) ? 0x3C2 : 0x3C3, &changed);
+        continue;
+      }
       if (wanted == TextCase::kSwap) {
         const Cased cased = CasedOf(code_point);
         if (cased == Cased::kUpper || cased == Cased::kLower) {
