@@ -18,6 +18,10 @@ enum class TextSide { kBoth, kLeft, kRight };
 // kTitle starts a word behind anything that is no letter, kWordTitle behind white space and opening brackets.
 enum class TextCase { kUpper, kLower, kTitle, kWordTitle, kCapitalize, kSwap };
 
+// What str.strip() and str.split() call white space.
+bool IsPythonSpace(int32_t code_point);
+// Where the character that ends at `end` begins.
+size_t CharacterStart(std::string_view text, size_t end);
 // Python's strip: white space without `characters`.
 Result<JinjaText> StripText(const JinjaText& text, std::optional<std::string_view> characters, TextSide side,
                             JinjaHeap* heap);
