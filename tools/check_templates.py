@@ -5,8 +5,8 @@ usage: check_templates.py --binary BINARY [--conversations N] [NAME ...]
        check_templates.py --binary BINARY --golden FILE [--write]
 
 BINARY is the target weir_render (build/*/tests/oracle/). Renders every template of tests/golden/chat_template/{templates,constructs}
-with N generated conversations (100): system, user, assistant and tool turns, calls, tool definitions, any Unicode, empty contents,
-fields that are missing. Prints the figure per template and ends with 1 on any difference. Runs in an environment with jinja2, but
+with N generated conversations (100): system, user, assistant and tool turns, calls, tool definitions, any Unicode, contents that are
+empty, none or missing. Prints the figure per template and ends with 1 on any difference. Runs in an environment with jinja2, but
 with --golden, which compares with what --write has put into that file: three conversations per template.
 """
 import argparse
@@ -65,6 +65,7 @@ class Conversations:
 
     def __init__(self, seed):
         self.random = random.Random(seed)
+        self.states = random.Random(f"states {seed}")
 
     def tools(self):
         r = self.random
@@ -112,6 +113,12 @@ class Conversations:
             r.shuffle(messages)
         if r.random() < 0.03:
             messages.append({"role": "narrator", "content": "once"})
+        for message in messages:
+            state = self.states.random()
+            if state < 0.03:
+                message["content"] = None
+            elif state < 0.05:
+                del message["content"]
         return messages
 
 

@@ -45,6 +45,9 @@ Result<std::string> Render(const Json& question, const Tokenizer& tokenizer) {
                     TextOf(message, "name"),
                     TextOf(message, "tool_call_id"),
                     {}};
+    const Json* content = FindJson(message, {"content"});
+    if (content == nullptr) one.content_kind = ContentKind::kMissing;
+    if (content != nullptr && content->is_null()) one.content_kind = ContentKind::kNone;
     if (const Json* calls = FindJson(message, {"tool_calls"})) one.tool_calls = DataOf(*calls);
     messages.push_back(std::move(one));
   }

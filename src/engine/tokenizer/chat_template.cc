@@ -54,8 +54,12 @@ Result<JinjaValue> MakeMessages(const std::vector<ChatMessage>& messages, JinjaH
     JinjaEntries entries;
     WEIR_ASSIGN_OR_RETURN(JinjaValue role, heap->NewString(JinjaText(message.role, known_role)));
     entries.emplace_back("role", std::move(role));
-    WEIR_ASSIGN_OR_RETURN(JinjaValue content, heap->NewData(message.content));
-    entries.emplace_back("content", std::move(content));
+    if (message.content_kind == ContentKind::kText) {
+      WEIR_ASSIGN_OR_RETURN(JinjaValue content, heap->NewData(message.content));
+      entries.emplace_back("content", std::move(content));
+    } else if (message.content_kind == ContentKind::kNone) {
+      entries.emplace_back("content", JinjaValue::MakeNone());
+    }
     if (!message.name.empty()) {
       WEIR_ASSIGN_OR_RETURN(JinjaValue name, heap->NewData(message.name));
       entries.emplace_back("name", std::move(name));

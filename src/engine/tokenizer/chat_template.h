@@ -23,12 +23,16 @@
 
 namespace weir {
 
+// What the template finds as a message's content: its text, none, or nothing under that name.
+enum class ContentKind { kText, kNone, kMissing };
+
 struct ChatMessage {
   std::string role;
   std::string content;
   std::string name{};          // may be empty
   std::string tool_call_id{};  // of a tool's answer; may be empty
   TemplateData tool_calls{};   // a list, or null
+  ContentKind content_kind = ContentKind::kText;
 };
 
 // A piece of rendered text: written by the template (special tokens count), or data from the client (they do

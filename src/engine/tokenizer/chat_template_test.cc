@@ -115,6 +115,18 @@ TEST_F(ChatTemplateTest, RenderErrorNamesTheLine) {
   EXPECT_EQ(message_, "chat template, line 2: \"x\" is undefined");
 }
 
+TEST_F(ChatTemplateTest, ContentMayBeNoneOrMissing) {
+  const std::string source =
+      "{% for m in messages %}{{ m.content is none }}{{ m.content is defined }} {% endfor %}";
+  ChatMessage none{"assistant", "unread"};
+  none.content_kind = ContentKind::kNone;
+  ChatMessage missing{"assistant", "unread"};
+  missing.content_kind = ContentKind::kMissing;
+  EXPECT_EQ(Render(source, {{"user", "text"}, none, missing}, false), "FalseTrue TrueTrue FalseFalse ");
+  EXPECT_EQ(Render("{{ messages[0].content + '.' }}", {none}, false), kError);
+  EXPECT_THAT(message_, HasSubstr("\"+\" does not work on none and a string"));
+}
+
 TEST_F(ChatTemplateTest, RaiseExceptionCarriesTheTemplatesWords) {
   EXPECT_EQ(Render("{{ raise_exception('roles must alternate') }}", {{"user", "hi", ""}}, false), kError);
   EXPECT_THAT(message_, HasSubstr("roles must alternate"));

@@ -96,6 +96,18 @@ TEST_F(HostileTemplate, J1ChargesForLargeValues) {
         "endfor %}",
         "{% set s = ' ' * 1000000 %}{% for i in range(100000) %}{{ (s ~ s) | trim | length }}{% endfor %}",
         "{% set s = 'ab' * 1000000 %}{% for i in range(100000) %}{{ 'x' in s }}{{ s == s }}{% endfor %}",
+        "{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ s.rsplit() | length }}{{ s.rfind('x', 1) "
+        "}}{% "
+        "endfor %}",
+        "{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ ('%s%s' % (s, s)) | length }}{% endfor "
+        "%}",
+        "{% set s = 'ab ' * 300000 %}{% for i in range(100000) %}{{ s.isdigit() }}{{ s.partition('c') | "
+        "length }}{% "
+        "endfor %}",
+        "{% for i in range(100000) %}{{ ('%1000000d' % i) | length }}{{ '1'.zfill(1000000) | length }}{% "
+        "endfor %}",
+        "{% set s = messages * 100000 %}{% for i in range(1000) %}{{ s | groupby('role') | length }}{% "
+        "endfor %}",
         "{% for i in range(1000000) %}{% set x = messages[0]['content'] ~ i %}{% endfor %}"}) {
     EXPECT_THAT(Fail(source), AnyOf(HasSubstr("400000 steps"), HasSubstr("live values"))) << source;
   }
@@ -157,7 +169,12 @@ TEST_F(HostileTemplate, J3SurvivesArithmetic) {
   EXPECT_EQ(Text("{{ [1,2,3][-1000000000000000000:1000000000000000000] }}"), "[1, 2, 3]");
   EXPECT_EQ(Text("{{ [1,2,3][::1000000000000000000] }}{{ [1,2,3][::-9223372036854775807] }}"), "[1][3]");
   EXPECT_EQ(Text("{{ 'x' * -5 }}|{{ range(5, 1) | list }}"), "|[]");
-  EXPECT_EQ(Text("{{ 1e308 * 10 }} {{ (1e308 * 10) | int }}"), "inf 0");
+  EXPECT_EQ(Text("{{ 1e308 * 10 }}"), "inf");
+  for (const std::string source :
+       {"(1e308 * 10) | int", "'99999999999999999999' | int", "0 ** -1", "10.0 ** 400", "(-8) ** 0.5",
+        "(1e308 * 10) | round(0, 'ceil')", "'%d' % 1e300"}) {
+    EXPECT_NE(Fail("{{ " + source + " }}"), "") << source;
+  }
   EXPECT_THAT(Fail("{{ 9223372036854775808 }}"), HasSubstr("above 2^63 - 1"));
 }
 
@@ -233,6 +250,22 @@ TEST(HostileText, T4KeepsSpecialTokensInContentAsText) {
                                  "m or 'x'",
                                  "'x'.replace('x', m)",
                                  "'x'.join(['', m])",
+                                 "'%s' % m",
+                                 "'%-300s' % m",
+                                 "m % ()",
+                                 "'%s%s' | format('', m)",
+                                 "m.rsplit('x')[0]",
+                                 "m.rsplit() | join(' ')",
+                                 "m.partition('zz')[0]",
+                                 "m.swapcase().swapcase()",
+                                 "m.zfill(99)",
+                                 "m.splitlines(true) | join",
+                                 "[{'k': m}] | groupby('k') | map(attribute='grouper') | join",
+                                 "[{}] | map(attribute='k', default=m) | join",
+                                 "[1, 2] | tojson(separators=(m, ''))",
+                                 "[1] | tojson(indent=m)",
+                                 "rest(m)",
+                                 "rest(x=m)",
                                  "m.join(['', ''])",
                                  "dict(a=m).values() | list | last",
                                  "[[m]] | map('first') | join",
@@ -243,7 +276,8 @@ TEST(HostileText, T4KeepsSpecialTokensInContentAsText) {
                                  "echo(m)",
                                  "block"}) {
     const std::string source =
-        "{% macro echo(x) %}{{ x }}{% endmacro %}{% set m = messages[0].content %}{% set block %}{{ m }}{% "
+        "{% macro echo(x) %}{{ x }}{% endmacro %}{% macro rest() %}{{ varargs[0] }}{{ kwargs.x }}{% endmacro "
+        "%}{% set m = messages[0].content %}{% set block %}{{ m }}{% "
         "endset %}"
         "<|im_start|>{{ " +
         std::string(expression) + " }}<|im_end|>";

@@ -54,6 +54,8 @@ class JinjaEvaluator {
   Result<JinjaValue> ReadMacro(const JinjaMacro& macro, std::string_view name);
   Result<JinjaValue> ReadLoop(const JinjaLoop& loop, std::string_view name);
   Result<JinjaValue> Call(const JinjaValue& callee, const JinjaArguments& arguments);
+
+  // jinja_functions.cc
   Result<JinjaValue> CallFunction(JinjaFunction function, const JinjaArguments& arguments);
   Result<JinjaEntries> MakeEntries(const JinjaArguments& arguments);
   Result<JinjaValue> CallStrftimeNow(const JinjaArguments& arguments);

@@ -12,6 +12,7 @@
 
 namespace weir {
 
+bool IsJinjaFilter(std::string_view name);
 Result<JinjaValue> ApplyJinjaFilter(std::string_view name, const JinjaValue& value,
                                     const JinjaArguments& arguments, JinjaHeap* heap);
 

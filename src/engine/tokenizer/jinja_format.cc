@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 #include "base/utf8.h"
 
@@ -56,7 +59,7 @@ bool IsPrintable(int32_t code_point) {
 
 class Writer {
  public:
-  Writer(JinjaHeap* heap, int indent, bool ascii) : heap_(*heap), indent_(indent), ascii_(ascii) {}
+  Writer(JinjaHeap* heap, const JinjaJsonStyle& style) : heap_(*heap), style_(style) {}
 
   Status Repr(const JinjaValue& value) {
     WEIR_RETURN_IF_ERROR(CheckSize());
@@ -93,23 +96,36 @@ class Writer {
 
   Status Json(const JinjaValue& value, int level) {
     WEIR_RETURN_IF_ERROR(CheckSize());
+    if (const double* number = value.Get<double>(); number != nullptr && !std::isfinite(*number)) {
+      out_.Append(std::isnan(*number) ? "NaN" : *number > 0 ? "Infinity" : "-Infinity", true);
+      return OkStatus();
+    }
     if (AppendScalar(value, kJsonWords, &out_)) return OkStatus();
     if (const JinjaText* text = value.text()) {
       WEIR_RETURN_IF_ERROR(heap_.SpendOnCharacters(text->size()));
       JsonString(*text);
     } else if (const auto* items = value.list()) {
       for (size_t i = 0; i < items->size(); ++i) {
-        Separate(i == 0 ? "[" : ",", i == 0, level + 1);
+        Separate("[", i == 0, level + 1);
         WEIR_RETURN_IF_ERROR(Json((*items)[i], level + 1));
       }
       Close("[", "]", items->empty(), level);
     } else if (const JinjaDict* dict = value.dict()) {
       const JinjaEntries& entries = dict->entries;
+      std::vector<size_t> order;
+      if (style_.sort_keys) {
+        WEIR_RETURN_IF_ERROR(heap_.Spend(entries.size()));
+        order.resize(entries.size());
+        std::iota(order.begin(), order.end(), size_t{0});
+        std::sort(order.begin(), order.end(),
+                  [&](size_t a, size_t b) { return entries[a].first < entries[b].first; });
+      }
       for (size_t i = 0; i < entries.size(); ++i) {
-        Separate(i == 0 ? "{" : ",", i == 0, level + 1);
-        JsonString(JinjaText(entries[i].first, false));
-        out_.Append(": ", true);
-        WEIR_RETURN_IF_ERROR(Json(entries[i].second, level + 1));
+        const auto& [key, entry] = entries[order.empty() ? i : order[i]];
+        Separate("{", i == 0, level + 1);
+        JsonString(JinjaText(key, false));
+        out_.Append(style_.key);
+        WEIR_RETURN_IF_ERROR(Json(entry, level + 1));
       }
       Close("{", "}", entries.empty(), level);
     } else {
@@ -127,20 +143,26 @@ class Writer {
     return heap_.Room(out_.footprint());
   }
 
-  void Separate(std::string_view mark, bool first, int level) {
-    out_.Append(mark, true);
-    if (indent_ >= 0) {
-      out_.Append("\n" + std::string(static_cast<size_t>(indent_ * level), ' '), true);
-    } else if (!first) {
-      out_.Append(" ", true);
+  void Separate(std::string_view open, bool first, int level) {
+    if (first) {
+      out_.Append(open, true);
+    } else {
+      out_.Append(style_.item);
     }
+    NewLine(level);
+  }
+
+  void NewLine(int level) {
+    if (!style_.margin.has_value()) return;
+    out_.Append("\n", true);
+    for (int i = 0; i < level; ++i) out_.Append(*style_.margin);
   }
 
   void Close(std::string_view open, std::string_view close, bool empty, int level) {
     if (empty) {
       out_.Append(open, true);
-    } else if (indent_ >= 0) {
-      out_.Append("\n" + std::string(static_cast<size_t>(indent_ * level), ' '), true);
+    } else {
+      NewLine(level);
     }
     out_.Append(close, true);
   }
@@ -190,9 +212,9 @@ class Writer {
             code_point < 0x80 ? kSpecial.find(static_cast<char>(code_point)) : std::string_view::npos;
         if (at != std::string_view::npos) {
           out_.Append(std::string("\\") + kLetters[at], run.from_template);
-        } else if (code_point < 0x20 || (ascii_ && code_point >= 0x7F && code_point < 0x10000)) {
+        } else if (code_point < 0x20 || (style_.ascii && code_point >= 0x7F && code_point < 0x10000)) {
           out_.Append(fmt::format("\\u{:04x}", code_point), run.from_template);
-        } else if (ascii_ && code_point >= 0x10000) {
+        } else if (style_.ascii && code_point >= 0x10000) {
           const int32_t rest = code_point - 0x10000;
           out_.Append(fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF)),
                       run.from_template);
@@ -205,8 +227,7 @@ class Writer {
   }
 
   JinjaHeap& heap_;
-  int indent_;
-  bool ascii_;
+  const JinjaJsonStyle& style_;
   JinjaText out_;
 };
 
@@ -223,13 +244,18 @@ std::string JinjaFloatText(double value) {
 Result<JinjaText> JinjaToText(const JinjaValue& value, JinjaHeap* heap) {
   if (value.is_undefined()) return JinjaText();  // by itself; inside a list it has a name
   if (const JinjaText* text = value.text()) return *text;
-  Writer writer(heap, -1, false);
+  return JinjaRepr(value, heap);
+}
+
+Result<JinjaText> JinjaRepr(const JinjaValue& value, JinjaHeap* heap) {
+  const JinjaJsonStyle style;
+  Writer writer(heap, style);
   WEIR_RETURN_IF_ERROR(writer.Repr(value));
   return writer.Take();
 }
 
-Result<JinjaText> JinjaToJson(const JinjaValue& value, int indent, bool ascii, JinjaHeap* heap) {
-  Writer writer(heap, indent, ascii);
+Result<JinjaText> JinjaToJson(const JinjaValue& value, const JinjaJsonStyle& style, JinjaHeap* heap) {
+  Writer writer(heap, style);
   WEIR_RETURN_IF_ERROR(writer.Json(value, 0));
   return writer.Take();
 }

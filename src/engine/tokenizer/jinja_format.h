@@ -4,6 +4,7 @@
 // Threads   any
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,18 @@ namespace weir {
 
 // str(value). Text keeps its marks; whatever a number or a container prints counts as data.
 Result<JinjaText> JinjaToText(const JinjaValue& value, JinjaHeap* heap);
-// json.dumps(value, ensure_ascii=ascii, indent=indent); no indentation below 0. Strings keep their marks.
-Result<JinjaText> JinjaToJson(const JinjaValue& value, int indent, bool ascii, JinjaHeap* heap);
+// repr(value)
+Result<JinjaText> JinjaRepr(const JinjaValue& value, JinjaHeap* heap);
+
+struct JinjaJsonStyle {
+  bool ascii = false;
+  bool sort_keys = false;
+  std::optional<JinjaText> margin{};  // of each level; without it all is one line
+  JinjaText item = JinjaText(", ", true);
+  JinjaText key = JinjaText(": ", true);
+};
+// json.dumps(value, ...). Strings keep their marks.
+Result<JinjaText> JinjaToJson(const JinjaValue& value, const JinjaJsonStyle& style, JinjaHeap* heap);
 std::string JinjaFloatText(double value);
 
 }  // namespace weir

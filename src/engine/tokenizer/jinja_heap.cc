@@ -50,6 +50,18 @@ Result<JinjaValue> JinjaHeap::NewList(std::vector<JinjaValue> items, bool is_tup
   return JinjaValue::Of(std::shared_ptr<const JinjaList>(std::move(list)));
 }
 
+Result<JinjaValue> JinjaHeap::NewGroup(JinjaValue name, JinjaValue list) {
+  std::vector<JinjaValue> items;
+  items.push_back(std::move(name));
+  items.push_back(std::move(list));
+  WEIR_RETURN_IF_ERROR(Room(sizeof(JinjaList) + kObjectOverhead + items.size() * sizeof(JinjaValue)));
+  auto group = std::make_shared<JinjaList>(std::move(items), &budget_);
+  group->is_tuple = true;
+  group->is_group = true;
+  WEIR_RETURN_IF_ERROR(CheckDepth(group->depth));
+  return JinjaValue::Of(std::shared_ptr<const JinjaList>(std::move(group)));
+}
+
 Result<JinjaValue> JinjaHeap::NewDict(JinjaEntries entries) {
   WEIR_RETURN_IF_ERROR(Room(sizeof(JinjaDict) + kObjectOverhead + EntryBytes(entries)));
   WEIR_RETURN_IF_ERROR(Spend(entries.size() / 16));

@@ -33,6 +33,8 @@ class JinjaHeap {
   // Text that may hold what a client wrote.
   Result<JinjaValue> NewData(std::string text) { return NewString(JinjaText(std::move(text), false)); }
   Result<JinjaValue> NewList(std::vector<JinjaValue> items, bool is_tuple = false);
+  // The tuple (name, list), whose items are also .grouper and .list.
+  Result<JinjaValue> NewGroup(JinjaValue name, JinjaValue list);
   Result<JinjaValue> NewDict(JinjaEntries entries);
   Result<JinjaValue> NewNamespace(JinjaEntries entries);
   JinjaBudget* budget() { return &budget_; }

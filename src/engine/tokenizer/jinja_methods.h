@@ -1,7 +1,8 @@
 // The methods that values have: all there are.
 //
-// Text: strip lstrip rstrip startswith endswith split upper lower title capitalize replace find count join removeprefix
-// removesuffix splitlines. Dict: items keys values get.
+// Text: strip lstrip rstrip startswith endswith split rsplit splitlines partition rpartition join upper lower title capitalize
+// swapcase replace find rfind index rindex count removeprefix removesuffix zfill isdigit isdecimal isalpha isalnum isspace isupper
+// islower. Dict: items keys values get.
 //
 // Errors    INVALID_ARGUMENT, reason "template_error": "unknown attribute", wrong arguments
 // Threads   any
@@ -17,5 +18,7 @@ namespace weir {
 
 Result<JinjaValue> CallJinjaMethod(const JinjaValue& object, std::string_view name,
                                    const JinjaArguments& arguments, JinjaHeap* heap);
+// object.name where it is no entry: a method of Python's, whether weir has it or not, or undefined with the name `label`.
+Result<JinjaValue> JinjaMember(const JinjaValue& object, std::string_view name, std::string_view label);
 
 }  // namespace weir

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "engine/tokenizer/jinja_format.h"
+#include "engine/tokenizer/jinja_methods.h"
+#include "engine/tokenizer/jinja_percent.h"
 
 namespace weir {
 namespace {
@@ -21,6 +23,7 @@ Status Overflow(std::string_view operation) {
 }
 
 Result<JinjaValue> IntegerPower(int64_t base, int64_t exponent) {
+  if (exponent < 0 && base == 0) return JinjaError("\"**\" has no finite result");
   if (exponent < 0) return JinjaValue::Of(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
   int64_t result = 1;
   while (exponent > 0) {
@@ -57,7 +60,12 @@ Result<JinjaValue> FloatBinary(std::string_view operation, double a, double b) {
   if (operation == "+") result = a + b;
   if (operation == "-") result = a - b;
   if (operation == "*") result = a * b;
-  if (operation == "**") result = std::pow(a, b);
+  if (operation == "**") {
+    result = std::pow(a, b);
+    // 0 to a negative power, a root of a negative number, and too large a number, none of which Python gives as a float.
+    if (!std::isfinite(result) && std::isfinite(a) && std::isfinite(b))
+      return JinjaError("\"**\" has no finite result");
+  }
   if (operation == "/" || operation == "//" || operation == "%") {
     if (b == 0) return JinjaError(fmt::format("\"{}\" by zero", operation));
     if (operation == "/") result = a / b;
@@ -110,11 +118,12 @@ Result<JinjaValue> JinjaBinary(std::string_view operation, const JinjaValue& a, 
   double a_float = 0;
   double b_float = 0;
   if (a.AsDouble(&a_float) && b.AsDouble(&b_float)) return FloatBinary(operation, a_float, b_float);
-  if (operation == "+" && a.list() != nullptr && b.list() != nullptr) {
+  if (operation == "%" && a.text() != nullptr) return JinjaPercent(*a.text(), b, heap);
+  if (operation == "+" && a.list() != nullptr && b.list() != nullptr && a.is_tuple() == b.is_tuple()) {
     WEIR_RETURN_IF_ERROR(heap->Room((a.list()->size() + b.list()->size()) * sizeof(JinjaValue)));
     std::vector<JinjaValue> items = *a.list();
     items.insert(items.end(), b.list()->begin(), b.list()->end());
-    return heap->NewList(std::move(items));
+    return heap->NewList(std::move(items), a.is_tuple());
   }
   if (operation == "*" && a.text() != nullptr && b.AsInt(&b_int)) {
     WEIR_ASSIGN_OR_RETURN(JinjaText text, RepeatText(*a.text(), b_int, heap));
@@ -158,6 +167,7 @@ Result<bool> JinjaCompare(std::string_view operation, const JinjaValue& a, const
       return b.text()->str().find(a.text()->str()) != std::string::npos;
     }
     if (b.dict() != nullptr) {
+      if (a.dict() != nullptr || (a.list() != nullptr && !a.is_tuple())) return WrongKinds(operation, a, b);
       return a.text() != nullptr && FindEntry(b.dict()->entries, a.text()->str()) != nullptr;
     }
     if (b.list() != nullptr) {
@@ -201,8 +211,10 @@ Result<JinjaValue> JinjaSubscript(const JinjaValue& value, const JinjaValue& ind
                                                                 : nullptr;
   if (entries != nullptr) {
     const JinjaValue* found = index.text() == nullptr ? nullptr : FindEntry(*entries, index.text()->str());
-    return found == nullptr ? JinjaValue::MakeUndefined(name) : *found;
+    if (found != nullptr) return *found;
   }
+  if (index.text() != nullptr) return JinjaMember(value, index.text()->str(), name);
+  if (entries != nullptr) return JinjaValue::MakeUndefined(name);
   int64_t at = 0;
   if (!index.AsInt(&at) || (value.list() == nullptr && value.text() == nullptr)) {
     return JinjaValue::MakeUndefined(name);

@@ -12,6 +12,7 @@
 
 namespace weir {
 
+bool IsJinjaTest(std::string_view name);
 Result<bool> ApplyJinjaTest(std::string_view name, const JinjaValue& value, const JinjaArguments& arguments,
                             JinjaHeap* heap);
 

@@ -17,17 +17,11 @@ namespace weir {
 namespace {
 
 // What an item is compared by: itself or an attribute, text without regard to case unless it is wanted.
-Result<JinjaValue> KeyOf(JinjaValue item, const JinjaValue* attribute, bool case_sensitive, JinjaHeap* heap) {
+Result<JinjaValue> KeyOf(JinjaValue item, const JinjaValue* attribute, const JinjaValue* fallback,
+                         bool case_sensitive, JinjaHeap* heap) {
   WEIR_RETURN_IF_ERROR(heap->Spend(1));
   if (attribute != nullptr && !attribute->is_none()) {
-    int64_t index = 0;
-    if (attribute->text() != nullptr) {
-      WEIR_ASSIGN_OR_RETURN(item, JinjaAttribute(std::move(item), attribute->text()->str(), heap));
-    } else if (attribute->AsInt(&index)) {
-      WEIR_ASSIGN_OR_RETURN(item, JinjaSubscript(item, *attribute, "an attribute", heap));
-    } else {
-      return JinjaError("attribute= needs a name or a number");
-    }
+    WEIR_ASSIGN_OR_RETURN(item, JinjaAttribute(std::move(item), *attribute, fallback, heap));
   }
   if (case_sensitive || item.text() == nullptr) return item;
   WEIR_ASSIGN_OR_RETURN(JinjaText lower, ChangeCase(*item.text(), TextCase::kLower, heap));
@@ -42,12 +36,12 @@ struct Keyed {
 };
 
 Result<Keyed> KeyAll(const JinjaValue& value, const JinjaValue* attribute, bool case_sensitive,
-                     JinjaHeap* heap) {
+                     JinjaHeap* heap, const JinjaValue* fallback = nullptr) {
   Keyed keyed;
   WEIR_ASSIGN_OR_RETURN(keyed.items, JinjaItems(value, heap));
   WEIR_RETURN_IF_ERROR(heap->Room(keyed.items->items.size() * sizeof(JinjaValue)));
   for (const JinjaValue& item : keyed.items->items) {
-    WEIR_ASSIGN_OR_RETURN(JinjaValue key, KeyOf(item, attribute, case_sensitive, heap));
+    WEIR_ASSIGN_OR_RETURN(JinjaValue key, KeyOf(item, attribute, fallback, case_sensitive, heap));
     keyed.keys.push_back(std::move(key));
   }
   return keyed;
@@ -85,17 +79,29 @@ Result<JinjaValue> Extreme(const JinjaValue& value, const JinjaArguments& argume
 
 }  // namespace
 
-Result<JinjaValue> JinjaAttribute(JinjaValue item, std::string_view path, JinjaHeap* heap) {
+Result<JinjaValue> JinjaAttribute(JinjaValue item, const JinjaValue& attribute, const JinjaValue* fallback,
+                                  JinjaHeap* heap) {
+  const auto read = [&](const JinjaValue& key) -> Status {
+    WEIR_ASSIGN_OR_RETURN(item, JinjaSubscript(item, key, "an attribute", heap));
+    if (item.is_undefined() && fallback != nullptr && !fallback->is_none()) item = *fallback;
+    return OkStatus();
+  };
+  if (attribute.text() == nullptr) {
+    if (!attribute.Is<int64_t>()) return JinjaError("an attribute needs a name or a number");
+    WEIR_RETURN_IF_ERROR(read(attribute));
+    return item;
+  }
+  std::string_view path = attribute.text()->str();
   while (true) {
     const size_t dot = path.find('.');
     const std::string_view part = path.substr(0, dot);
     int64_t index = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), index);
     JinjaValue key = JinjaValue::Of(index);
-    if (error != std::errc() || end != part.data() + part.size()) {
+    if (error != std::errc() || end != part.data() + part.size() || part[0] == '-') {
       WEIR_ASSIGN_OR_RETURN(key, heap->NewData(std::string(part)));
     }
-    WEIR_ASSIGN_OR_RETURN(item, JinjaSubscript(item, key, "an attribute", heap));
+    WEIR_RETURN_IF_ERROR(read(key));
     if (dot == std::string_view::npos) return item;
     path = path.substr(dot + 1);
   }
@@ -120,7 +126,7 @@ Result<JinjaValue> JinjaDictSort(const JinjaValue& value, const JinjaArguments& 
   std::vector<JinjaValue> pairs, keys;
   for (const auto& [name, entry] : value.dict()->entries) {
     WEIR_ASSIGN_OR_RETURN(JinjaValue key, heap->NewData(name));
-    WEIR_ASSIGN_OR_RETURN(JinjaValue compared, KeyOf(by_value ? entry : key, nullptr,
+    WEIR_ASSIGN_OR_RETURN(JinjaValue compared, KeyOf(by_value ? entry : key, nullptr, nullptr,
                                                      IsSet(arguments.Find(0, "case_sensitive")), heap));
     keys.push_back(std::move(compared));
     WEIR_ASSIGN_OR_RETURN(JinjaValue pair, heap->NewList({std::move(key), entry}, true));
@@ -147,6 +153,34 @@ Result<JinjaValue> JinjaUnique(const JinjaValue& value, const JinjaArguments& ar
     kept.push_back(keyed.items->items[i]);
   }
   return heap->NewList(std::move(kept));
+}
+
+// Pairs of what the items of a group have in common, as the first of them spells it, and the list of them.
+Result<JinjaValue> JinjaGroupBy(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap) {
+  const JinjaValue* attribute = arguments.Find(0, "attribute");
+  const JinjaValue* fallback = arguments.Find(1, "default");
+  if (attribute == nullptr) return JinjaError("groupby needs an attribute's name");
+  WEIR_ASSIGN_OR_RETURN(const Keyed keyed,
+                        KeyAll(value, attribute, IsSet(arguments.Find(2, "case_sensitive")), heap, fallback));
+  WEIR_ASSIGN_OR_RETURN(const auto order, OrderOf(keyed.keys, false, heap));
+  std::vector<JinjaValue> groups;
+  for (size_t begin = 0; begin < order.size();) {
+    std::vector<JinjaValue> members;
+    size_t end = begin;
+    for (;
+         end < order.size() && JinjaEquals(keyed.keys[order[end]], keyed.keys[order[begin]], heap->budget());
+         ++end) {
+      members.push_back(keyed.items->items[order[end]]);
+    }
+    WEIR_RETURN_IF_ERROR(heap->Spend(1));
+    if (end == begin) return JinjaError("groupby found a value that does not equal itself");
+    WEIR_ASSIGN_OR_RETURN(JinjaValue name, KeyOf(members[0], attribute, fallback, true, heap));
+    WEIR_ASSIGN_OR_RETURN(JinjaValue list, heap->NewList(std::move(members)));
+    WEIR_ASSIGN_OR_RETURN(JinjaValue group, heap->NewGroup(std::move(name), std::move(list)));
+    groups.push_back(std::move(group));
+    begin = end;
+  }
+  return heap->NewList(std::move(groups));
 }
 
 Result<JinjaValue> JinjaMin(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap) {

@@ -1,4 +1,4 @@
-// The filters that order items or pick among them: sort, dictsort, unique, min, max, sum, batch.
+// The filters that order items or pick among them: sort, dictsort, groupby, unique, min, max, sum, batch.
 //
 // Errors    INVALID_ARGUMENT, reason "template_error": items that have no order, a budget spent
 // Threads   one rendering, one thread
@@ -15,8 +15,9 @@ namespace weir {
 using JinjaFilter = Result<JinjaValue> (*)(const JinjaValue& value, const JinjaArguments& arguments,
                                            JinjaHeap* heap);
 
-// item.attribute, where the attribute may be "a.b" or a number.
-Result<JinjaValue> JinjaAttribute(JinjaValue item, std::string_view path, JinjaHeap* heap);
+// item.attribute, where the attribute may be "a.b" or a number. `fallback` replaces what is undefined; null leaves it.
+Result<JinjaValue> JinjaAttribute(JinjaValue item, const JinjaValue& attribute, const JinjaValue* fallback,
+                                  JinjaHeap* heap);
 
 Result<JinjaValue> JinjaSort(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap);
 Result<JinjaValue> JinjaDictSort(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap);
@@ -24,6 +25,7 @@ Result<JinjaValue> JinjaUnique(const JinjaValue& value, const JinjaArguments& ar
 Result<JinjaValue> JinjaMin(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap);
 Result<JinjaValue> JinjaMax(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap);
 Result<JinjaValue> JinjaSum(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap);
+Result<JinjaValue> JinjaGroupBy(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap);
 Result<JinjaValue> JinjaBatch(const JinjaValue& value, const JinjaArguments& arguments, JinjaHeap* heap);
 
 }  // namespace weir

@@ -11,30 +11,22 @@
 namespace weir {
 namespace {
 
-// What str.strip() and str.split() call white space.
-bool IsPythonSpace(int32_t code_point) {
-  return (code_point >= 0x1C && code_point <= 0x1F) || ClassOf(code_point) == CharClass::kSpace;
-}
-
 bool StartsWord(int32_t code_point) {
   return code_point == '-' || code_point == '(' || code_point == '{' || code_point == '[' ||
          code_point == '<' || IsPythonSpace(code_point);
 }
 
-// Where the character that ends at `end` begins.
-size_t CharacterStart(std::string_view text, size_t end) {
-  size_t start = end - 1;
-  while (start > 0 && (static_cast<uint8_t>(text[start]) & 0xC0) == 0x80) --start;
-  return start;
-}
+enum class Cased { kNone, kUpper, kLower, kTitle };
 
-// Unicode's property Cased: letters with a case, and what merely looks like one.
-bool IsCased(int32_t code_point) {
+// Unicode's properties Uppercase and Lowercase: letters with a case, and what merely looks like one.
+Cased CasedOf(int32_t code_point) {
   switch (utf8proc_category(code_point)) {
     case UTF8PROC_CATEGORY_LU:
+      return Cased::kUpper;
     case UTF8PROC_CATEGORY_LL:
+      return Cased::kLower;
     case UTF8PROC_CATEGORY_LT:
-      return true;
+      return Cased::kTitle;
     default:
       break;
   }
@@ -44,7 +36,61 @@ bool IsCased(int32_t code_point) {
       {0x2071, 0x2071},   {0x207F, 0x207F},   {0x2090, 0x209C},  {0x2160, 0x217F}, {0x24B6, 0x24E9},
       {0x2C7C, 0x2C7D},   {0xA69C, 0xA69D},   {0xA770, 0xA770},  {0xA7F8, 0xA7F9}, {0xAB5C, 0xAB5F},
       {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
-  return std::any_of(std::begin(kOthers), std::end(kOthers), [&](const auto& range) {
+  const bool looks = std::any_of(std::begin(kOthers), std::end(kOthers), [&](const auto& range) {
+    return code_point >= range.first && code_point <= range.second;
+  });
+  if (!looks) return Cased::kNone;
+  const bool upper = (code_point >= 0x2160 && code_point <= 0x216F) ||
+                     (code_point >= 0x24B6 && code_point <= 0x24CF) || code_point >= 0x1F130;
+  return upper ? Cased::kUpper : Cased::kLower;
+}
+
+bool IsCased(int32_t code_point) { return CasedOf(code_point) != Cased::kNone; }
+
+// Unicode's property Case_Ignorable: what stands between letters without ending a word.
+bool IsCaseIgnorable(int32_t code_point) {
+  switch (utf8proc_category(code_point)) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
+      return true;
+    default:
+      break;
+  }
+  constexpr int32_t kMarks[] = {0x27,   0x2E,   0x3A,   0xB7,   0x387,  0x55F,  0x5F4,  0x2018, 0x2019,
+                                0x2024, 0x2027, 0xFE13, 0xFE52, 0xFE55, 0xFF07, 0xFF0E, 0xFF1A};
+  return std::find(std::begin(kMarks), std::end(kMarks), code_point) != std::end(kMarks);
+}
+
+// Whether the sigma at [start, end) is the last letter of its word, which is written differently.
+bool IsFinalSigma(std::string_view text, size_t start, size_t end) {
+  int32_t before = 0;
+  while (start > 0) {
+    start = CharacterStart(text, start);
+    size_t next = start;
+    before = NextCodePoint(text, &next);
+    if (!IsCaseIgnorable(before)) break;
+    before = 0;
+  }
+  int32_t after = 0;
+  while (end < text.size()) {
+    after = NextCodePoint(text, &end);
+    if (!IsCaseIgnorable(after)) break;
+    after = 0;
+  }
+  return IsCased(before) && !IsCased(after);
+}
+
+// Digits that no number is written with, such as superscripts: Unicode's Numeric_Type=Digit.
+bool IsOtherDigit(int32_t code_point) {
+  constexpr std::pair<int32_t, int32_t> kRanges[] = {
+      {0xB2, 0xB3},     {0xB9, 0xB9},       {0x1369, 0x1371},   {0x19DA, 0x19DA},   {0x2070, 0x2070},
+      {0x2074, 0x2079}, {0x2080, 0x2089},   {0x2460, 0x2468},   {0x2474, 0x247C},   {0x2488, 0x2490},
+      {0x24EA, 0x24EA}, {0x24F5, 0x24FD},   {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},
+      {0x278A, 0x2792}, {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A}};
+  return std::any_of(std::begin(kRanges), std::end(kRanges), [&](const auto& range) {
     return code_point >= range.first && code_point <= range.second;
   });
 }
@@ -69,15 +115,25 @@ void AppendCased(int32_t code_point, bool upper, bool as_title, std::string* out
 
 }  // namespace
 
-Result<JinjaText> StripText(const JinjaText& text, std::string_view characters, TextSide side,
+bool IsPythonSpace(int32_t code_point) {
+  return (code_point >= 0x1C && code_point <= 0x1F) || ClassOf(code_point) == CharClass::kSpace;
+}
+
+size_t CharacterStart(std::string_view text, size_t end) {
+  size_t start = end - 1;
+  while (start > 0 && (static_cast<uint8_t>(text[start]) & 0xC0) == 0x80) --start;
+  return start;
+}
+
+Result<JinjaText> StripText(const JinjaText& text, std::optional<std::string_view> characters, TextSide side,
                             JinjaHeap* heap) {
   const std::string_view all = text.str();
   const auto strips = [&](size_t position, size_t bytes) {
-    if (characters.empty()) {
+    if (!characters.has_value()) {
       size_t next = position;
       return IsPythonSpace(NextCodePoint(all, &next));
     }
-    return characters.find(all.substr(position, bytes)) != std::string_view::npos;
+    return characters->find(all.substr(position, bytes)) != std::string_view::npos;
   };
   size_t begin = 0;
   size_t end = all.size();
@@ -100,12 +156,33 @@ Result<JinjaText> StripText(const JinjaText& text, std::string_view characters, 
 Result<JinjaText> ChangeCase(const JinjaText& text, TextCase wanted, JinjaHeap* heap) {
   WEIR_RETURN_IF_ERROR(heap->SpendOnCharacters(text.size()));
   JinjaText out;
-  bool at_start = true;  // of a word for titles, of the text for capitals
+  bool at_start = true;   // of a word for titles, of the text for capitals
+  size_t rest_begin = 0;  // behind the character that was last at a start
   size_t position = 0;
   for (const JinjaText::Run& run : text.runs()) {
     std::string changed;
     for (const size_t end = position + run.bytes; position < end;) {
+      const size_t start = position;
       const int32_t code_point = NextCodePoint(text.str(), &position);
+      if (at_start) rest_begin = position;
+      const bool lowers = wanted == TextCase::kLower || wanted == TextCase::kSwap || !at_start;
+      if (code_point == 0x3A3 && wanted != TextCase::kUpper && lowers) {
+        at_start = false;
+        // The filter "title" looks at a word's letters after the first by themselves.
+        const size_t begin = wanted == TextCase::kWordTitle ? rest_begin : 0;
+        const std::string_view seen = std::string_view(text.str()).substr(begin);
+        AppendUtf8(IsFinalSigma(seen, start - begin, position - begin) ? 0x3C2 : 0x3C3, &changed);
+        continue;
+      }
+      if (wanted == TextCase::kSwap) {
+        const Cased cased = CasedOf(code_point);
+        if (cased == Cased::kUpper || cased == Cased::kLower) {
+          AppendCased(code_point, cased == Cased::kLower, false, &changed);
+        } else {
+          AppendUtf8(code_point, &changed);
+        }
+        continue;
+      }
       const bool upper = wanted == TextCase::kUpper || (wanted != TextCase::kLower && at_start);
       AppendCased(code_point, upper, wanted == TextCase::kTitle || wanted == TextCase::kCapitalize, &changed);
       at_start = (wanted == TextCase::kTitle && !IsCased(code_point)) ||
@@ -114,26 +191,6 @@ Result<JinjaText> ChangeCase(const JinjaText& text, TextCase wanted, JinjaHeap* 
     out.Append(changed, run.from_template);
   }
   return out;
-}
-
-Result<std::vector<JinjaText>> SplitTextLines(const JinjaText& text, JinjaHeap* heap) {
-  WEIR_RETURN_IF_ERROR(heap->SpendOnCharacters(text.size()));
-  std::vector<JinjaText> lines;
-  size_t begin = 0;
-  for (size_t position = 0; position < text.size();) {
-    const size_t end = position;
-    const int32_t code_point = NextCodePoint(text.str(), &position);
-    const bool breaks = (code_point >= 0x0A && code_point <= 0x0D) ||
-                        (code_point >= 0x1C && code_point <= 0x1E) || code_point == 0x85 ||
-                        code_point == 0x2028 || code_point == 0x2029;
-    if (!breaks) continue;
-    if (code_point == '\r' && position < text.size() && text.str()[position] == '\n') ++position;
-    WEIR_RETURN_IF_ERROR(heap->Spend(1 + text.runs().size() / 16));
-    lines.push_back(text.Substr(begin, end - begin));
-    begin = position;
-  }
-  if (begin < text.size()) lines.push_back(text.Substr(begin));
-  return lines;
 }
 
 Result<JinjaText> ReplaceText(const JinjaText& text, std::string_view from, const JinjaText& to,
@@ -171,51 +228,6 @@ Result<JinjaText> ReplaceText(const JinjaText& text, std::string_view from, cons
   return out;
 }
 
-Result<std::vector<JinjaText>> SplitText(const JinjaText& text, std::string_view separator, int64_t count,
-                                         JinjaHeap* heap) {
-  std::vector<JinjaText> parts;
-  const std::string_view all = text.str();
-  // Each part looks through the runs before it, and costs an object.
-  const uint64_t part_steps = 2 + text.runs().size() / 16;
-  uint64_t part_bytes = 0;
-  const auto add = [&](size_t begin, size_t end) -> Status {
-    WEIR_RETURN_IF_ERROR(heap->Spend(part_steps));
-    part_bytes += sizeof(JinjaText) + (end - begin) + sizeof(JinjaText::Run);
-    WEIR_RETURN_IF_ERROR(heap->Room(part_bytes));
-    parts.push_back(text.Substr(begin, end - begin));
-    return OkStatus();
-  };
-  const auto full = [&] { return count >= 0 && std::cmp_greater_equal(parts.size(), count); };
-  WEIR_RETURN_IF_ERROR(separator.empty() ? heap->SpendOnCharacters(all.size())
-                                         : heap->SpendOnBytes(all.size()));
-  if (!separator.empty()) {
-    size_t begin = 0;
-    for (size_t at = all.find(separator); at != std::string_view::npos && !full();
-         at = all.find(separator, begin)) {
-      WEIR_RETURN_IF_ERROR(add(begin, at));
-      begin = at + separator.size();
-    }
-    WEIR_RETURN_IF_ERROR(add(begin, all.size()));
-    return parts;
-  }
-  size_t word = std::string_view::npos;
-  for (size_t position = 0; position < all.size();) {
-    const size_t start = position;
-    if (IsPythonSpace(NextCodePoint(all, &position))) {
-      if (word != std::string_view::npos) WEIR_RETURN_IF_ERROR(add(word, start));
-      word = std::string_view::npos;
-    } else if (word == std::string_view::npos) {
-      word = start;
-      if (!full()) continue;
-      WEIR_ASSIGN_OR_RETURN(JinjaText last, StripText(text.Substr(word), "", TextSide::kRight, heap));
-      parts.push_back(std::move(last));
-      return parts;
-    }
-  }
-  if (word != std::string_view::npos) WEIR_RETURN_IF_ERROR(add(word, all.size()));
-  return parts;
-}
-
 Result<JinjaText> JoinText(const std::vector<JinjaText>& parts, const JinjaText& separator, JinjaHeap* heap) {
   uint64_t bytes = parts.size() * separator.footprint();
   for (const JinjaText& part : parts) bytes += part.footprint();
@@ -245,6 +257,34 @@ Result<JinjaText> RepeatText(const JinjaText& text, int64_t count, JinjaHeap* he
   JinjaText out;
   for (int64_t i = 0; i < count; ++i) out.Append(text);
   return out;
+}
+
+bool IsInCase(std::string_view text, bool upper) {
+  bool found = false;
+  for (size_t position = 0; position < text.size();) {
+    const Cased cased = CasedOf(NextCodePoint(text, &position));
+    if (cased == Cased::kNone) continue;
+    if (cased != (upper ? Cased::kUpper : Cased::kLower)) return false;
+    found = true;
+  }
+  return found;
+}
+
+bool IsOfKind(std::string_view text, TextKind kind) {
+  for (size_t position = 0; position < text.size();) {
+    const int32_t code_point = NextCodePoint(text, &position);
+    const auto category = utf8proc_category(code_point);
+    const bool decimal = category == UTF8PROC_CATEGORY_ND;
+    const bool alpha = category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+    const bool numeric = category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+    const bool passes = kind == TextKind::kDecimal ? decimal
+                        : kind == TextKind::kDigit ? decimal || IsOtherDigit(code_point)
+                        : kind == TextKind::kAlpha ? alpha
+                        : kind == TextKind::kSpace ? IsPythonSpace(code_point)
+                                                   : alpha || numeric;
+    if (!passes) return false;
+  }
+  return !text.empty();
 }
 
 int64_t CountCharacters(std::string_view text) {
