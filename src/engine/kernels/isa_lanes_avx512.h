@@ -64,19 +64,6 @@ static inline float MaxLanes(Lanes a) {
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
-// The largest of 8 lanes of each of 8 registers.
-static inline __m256 MaximaOfEight(const __m256 (&v)[8]) {
-  __m256 pairs[4];  // registers i and i + 4 in turn
-  for (int i = 0; i < 4; ++i)
-    pairs[i] = _mm256_max_ps(_mm256_unpacklo_ps(v[i], v[i + 4]), _mm256_unpackhi_ps(v[i], v[i + 4]));
-  __m256 fours[2];  // i, i + 2, i + 4, i + 6
-  for (int i = 0; i < 2; ++i)
-    fours[i] =
-        _mm256_max_ps(_mm256_unpacklo_ps(pairs[i], pairs[i + 2]), _mm256_unpackhi_ps(pairs[i], pairs[i + 2]));
-  const __m256 low = _mm256_unpacklo_ps(fours[0], fours[1]);
-  const __m256 high = _mm256_unpackhi_ps(fours[0], fours[1]);
-  return _mm256_max_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
-}
 static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
   __m256 halves[8];
   for (int i = 0; i < 8; ++i)

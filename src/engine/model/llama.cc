@@ -195,7 +195,7 @@ void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float*
                          n,
                          residual_tiles,
                          rows == nullptr ? num_prompt_rows_ : 0};
-  std::fill_n(scratch_.thresholds.begin(), num_rows, threshold);
+  if (residual_tiles != nullptr) std::fill_n(scratch_.thresholds.begin(), num_rows, threshold);
   // Rows that go into a tile together are quantized together.
   const int group =
       std::clamp((num_rows + pool_->num_threads() - 1) / pool_->num_threads(), 1, int{kMaxTileRows});

@@ -7,6 +7,8 @@ namespace weir {
 namespace {
 
 // The order matters: blank lines keep it.
+#include "engine/kernels/isa_maxima.h"
+
 #include "engine/kernels/isa_lanes_avx2.h"
 
 #include "engine/kernels/isa_exp.h"
