@@ -147,6 +147,10 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
                "listen beyond this machine although no key is asked for");
   app.add_option("--unknown-params", texts->unknown_params,
                  "fields of a request that this server does not know: ignore, or reject with 400");
+  app.add_option("--ledger-ring", server.ledger_ring,
+                 "closed requests whose ledgers are kept for /ledger and /debug/requests")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
   app.add_option("--drain-delay", texts->drain_delay,
                  "after SIGTERM, how long to go on serving while /ready says no");
   app.add_option("--drain-timeout", texts->drain, "how long running requests may take after SIGTERM");

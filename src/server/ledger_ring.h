@@ -19,7 +19,9 @@ class LedgerRing {
  public:
   static constexpr size_t kCapacity = 65536;
 
-  explicit LedgerRing(size_t capacity = kCapacity) : capacity_(capacity) {}
+  // All the room at once: a vector that grows moves everything it holds, while requests wait for the lock. The pages are
+  // taken as they are filled.
+  explicit LedgerRing(size_t capacity = kCapacity) : capacity_(capacity) { records_.reserve(capacity); }
 
   // Numbers the record and returns the number.
   uint64_t Add(ClosedRequest request);

@@ -169,7 +169,7 @@ HttpResponse ManyLedgers(const std::string& query, const ServerContext& context)
   HttpResponse response;
   response.content_type = "application/x-ndjson";
   response.headers.push_back({"X-Weir-Boot-Id", BootId()});
-  const uint64_t limit = QueryNumber(query, "limit", LedgerRing::kCapacity);
+  const uint64_t limit = QueryNumber(query, "limit", context.options.ledger_ring);
   for (const ClosedRequest& request : context.ring.After(QueryNumber(query, "since", 0), limit)) {
     response.body += DumpJson(ToJson(request));
     response.body += '\n';

@@ -46,12 +46,14 @@ struct ServerOptions {
   Duration max_request_time = std::chrono::seconds(600);
   Duration sse_keep_alive = std::chrono::seconds(10);
   bool server_timing = true;
+  size_t ledger_ring = LedgerRing::kCapacity;  // closed requests that are remembered
 };
 
 struct ServerContext {
   explicit ServerContext(ServerOptions server_options)
       : options(std::move(server_options)),
         metrics(options.model_name, options.adapter_names),
+        ring(options.ledger_ring),
         keys_(options.keys) {}
 
   const ServerOptions options;
