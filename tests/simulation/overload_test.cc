@@ -245,6 +245,28 @@ TEST_F(OverloadTest, OV9OneLongPromptHoldsUpNobodysStream) {
   EXPECT_TRUE(met_the_prompt) << "the prompt must have shared steps with the streams";
 }
 
+// Where the smallest piece alone takes more than the objective, and less than twice as long.
+TEST_F(OverloadTest, OV9HoldsWhereTheMachineIsTooSlowForTheObjective) {
+  OverloadRun::Machine machine;
+  machine.sweep_s = 0.055;
+  machine.token_s = 0.002;
+  OverloadRun run(machine, 1);
+  const OverloadClient reader{
+      .shortest_prompt = 64, .longest_prompt = 64, .shortest_output = 600, .longest_output = 600};
+  for (int i = 0; i < 8; ++i) run.AddOne(0.5 * i, reader);
+  run.AddOne(6.0, {.shortest_prompt = 4000, .longest_prompt = 4000});
+  run.Run();
+  EXPECT_EQ(run.wrong(), "");
+  for (const OverloadOutcome& outcome : run.outcomes()) {
+    ASSERT_TRUE(outcome.admitted());
+    if (outcome.num_prompt > 1000) {
+      EXPECT_GE(outcome.ttft_s, 0);
+    } else {
+      EXPECT_LE(Percentile(outcome.gaps_s, 0.99), 2 * ToSeconds(machine.itl_objective));
+    }
+  }
+}
+
 TEST_F(OverloadTest, AHigherClassWaitsLessUnderLoadAndNoClassStarves) {
   OverloadRun run({}, 3);
   for (const RequestClass service_class :

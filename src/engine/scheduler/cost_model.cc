@@ -15,6 +15,11 @@ constexpr double kAccident = 8.0;
 constexpr int kMaxRefused = 16;
 // A machine can be made slower by others, never faster: so far below its prediction, what was learnt was the accident.
 constexpr double kMistaken = 4.0;
+// A step later than this was held up by something else, most likely once: it counts as this late, or a single one would make
+// all others of its size look a fifth slower. So many one after another are how steps are now.
+constexpr double kLate = 2.0;
+constexpr int kMaxLate = 4;
+constexpr int64_t kNumToTrust = 4;  // fewer steps than these cannot tell what is late
 // Below this relative spread of token counts a slope would be noise.
 constexpr double kMinSpread = 0.05;
 
@@ -84,7 +89,9 @@ Duration CostModel::PredictPrefill(int num_tokens, int max_chunk) const {
 
 Duration CostModel::StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective) const {
   const Duration shortest = Predict(num_decodes + kSmallestPiece, kv_tokens_read);
-  return shortest > itl_objective ? 3 * shortest : std::max(itl_objective, shortest + shortest / 2);
+  if (shortest > 2 * itl_objective) return 3 * shortest;
+  // Half as long again, but not where that would take away from the room for what no prediction knows.
+  return std::max({itl_objective, shortest, std::min(shortest, itl_objective) * 3 / 2});
 }
 
 double CostModel::PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens,
@@ -132,7 +139,7 @@ double CostModel::DecodePrice(int num_decodes, int max_chunk) const {
 bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual, StepKind kind) {
   if (num_tokens <= 0 || actual <= Duration::zero()) return true;
   Range& range = ranges_[static_cast<size_t>(kind)][RangeOf(num_tokens)];
-  const double seconds = ToSeconds(actual);
+  double seconds = ToSeconds(actual);
   const double kv = static_cast<double>(kv_tokens_read);
   const auto predicted = [&] { return At(range, num_tokens) + kv_cost_ * kv; };
   if (range.num_observed > 0 && seconds > kAccident * predicted()) {
@@ -140,6 +147,9 @@ bool CostModel::Observe(int num_tokens, int64_t kv_tokens_read, Duration actual,
     range = Range{};
   }
   if (range.num_observed > 0 && kMistaken * seconds < predicted()) range = Range{};
+  const bool is_late = range.num_observed >= kNumToTrust && seconds > kLate * predicted();
+  range.num_late = is_late ? range.num_late + 1 : 0;
+  if (is_late && range.num_late < kMaxLate) seconds = kLate * predicted();
   range.kind = kind;
   range.num_refused = 0;
   Learn(range, num_tokens, kv, seconds);

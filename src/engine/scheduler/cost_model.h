@@ -22,9 +22,10 @@ class CostModel {
   Duration Predict(int num_tokens, int64_t kv_tokens_read, StepKind kind = StepKind::kWithPrompts) const;
   // A prompt of `num_tokens` alone, in chunks of at most `max_chunk`.
   Duration PredictPrefill(int num_tokens, int max_chunk) const;
-  // How long a step with prompts may take beside these decodes: the objective, with room for half a shortest such step more,
-  // because small pieces of prompts are the dearest per token. An objective that even the shortest breaks is void: three
-  // times as long as that one then, or slots would stay empty for want of prompts.
+  // How long a step with prompts may take beside these decodes: the objective, or half as long again as the shortest such
+  // step, because small pieces of prompts are the dearest per token. What is promised is that a stream's p99 stays within twice
+  // the objective. Where even the shortest step breaks that, the objective is void: three times as long as that one then, or
+  // slots would stay empty for want of prompts.
   Duration StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective) const;
   // Prompt tokens per second that steps within their budget get through beside `num_decodes` sequences that read
   // `kv_tokens_read`; 0 while nothing is known. From the model, not from counting: short prompts would make any count low.
@@ -39,7 +40,7 @@ class CostModel {
   double SlotSeconds(double prompt_tokens, double output_tokens, int num_seqs, int max_tokens,
                      Duration itl_objective) const;
   // False: more than 8 times its prediction, so it was an accident (a page fault, another process) and is not
-  // learnt.
+  // learnt. More than twice counts as twice, until several are so.
   bool Observe(int num_tokens, int64_t kv_tokens_read, Duration actual,
                StepKind kind = StepKind::kWithPrompts);
 
@@ -58,6 +59,7 @@ class CostModel {
     StepKind kind = StepKind::kWithPrompts;
     int64_t num_observed = 0;
     int num_refused = 0;  // one after another
+    int num_late = 0;     // the same
     double tokens = 0;    // means
     double kv = 0;
     double seconds = 0;
