@@ -26,6 +26,7 @@ bool Engine::Step() {
   s.EndEvicted(started);
   s.scheduler->Schedule(started, &s.plan);
   if (s.plan.empty()) return s.FinishIdleStep(started);
+  if (s.pages != nullptr) s.pages->NoteUsed(s.pool->end_of_given());
   s.ChargeQueues(started);
   s.PublishStep(started);
   s.BuildBatch();
@@ -53,6 +54,7 @@ bool Engine::Step() {
 void Engine::Start() {
   State& s = *state_;
   CHECK(!s.thread.joinable());
+  s.pages = std::make_unique<PagesAhead>(&s.kv);
   s.thread = std::thread([this, &s] {
     while (!s.stop.load(std::memory_order_acquire)) {
       // Read before the step: what comes during it changes the number, and the wait returns at once.

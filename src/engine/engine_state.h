@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "engine/gguf/model_file.h"
 #include "engine/kvcache/kv_storage.h"
+#include "engine/kvcache/pages_ahead.h"
 #include "engine/outbox.h"
 #include "engine/reservation_counters.h"
 #include "engine/scheduler/mean_lengths.h"
@@ -53,6 +54,7 @@ struct Engine::State {
 
   // Engine thread only.
   KvStorage kv;
+  std::unique_ptr<PagesAhead> pages;  // null: the engine has no thread
   std::unique_ptr<BlockPool> pool;
   std::unique_ptr<PrefixCache> prefix_cache;  // null: off. Parts of it are for any thread
   CostModel cost;

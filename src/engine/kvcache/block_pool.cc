@@ -29,6 +29,7 @@ BlockId BlockPool::Allocate() {
     if (sink_ != nullptr) sink_->OnEvict(block);
   }
   references_[block] = 1;
+  end_of_given_ = std::max(end_of_given_, block + 1);
   peak_used_ = std::max(peak_used_, num_used());
   return block;
 }

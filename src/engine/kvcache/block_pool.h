@@ -39,6 +39,8 @@ class BlockPool {
   int num_free() const { return static_cast<int>(free_.size()) + num_idle_; }
   int num_used() const { return num_blocks() - num_free(); }
   int peak_used() const { return peak_used_; }
+  // All blocks that were ever given out are below this number.
+  int end_of_given() const { return end_of_given_; }
   int num_references(BlockId block) const { return references_[block]; }
 
   bool CanAllocate(int count) const { return count <= num_free(); }
@@ -72,6 +74,7 @@ class BlockPool {
   std::vector<Links> idle_;
   int num_idle_ = 0;
   int peak_used_ = 0;
+  int end_of_given_ = 0;
   EvictionSink* sink_ = nullptr;
 };
 
