@@ -13,6 +13,7 @@ Points, each printed with its figures; exit code 1 when one fails:
   goodput      at 1, 2, 5 and 10 x capacity: >= 95 % of the peak, measured anew in every round (at 1 x: of what was offered);
                p99 TTFT of the admitted <= 2 s; medians of --repeats rounds
   rejections   at 10 x: p99 <= 10 ms from the last byte sent to the last received; every 429 has Retry-After; no 503
+  metrics      at 10 x: /metrics of the control listener, ten times a second: p99 <= 10 ms, none above 50 ms, 128 KiB at most
                prediction: median error <= 20 %, p90 <= 50 %, of those with TTFT >= 50 ms, at 1 and 2 x
   retries      10 s at 5 x, then nothing new: >= 90 % of those who wait exactly their retry-after-ms are admitted then
   fairness     two keys that offer 0.6 and 6 x: Jain index over what they were served >= 0.95
@@ -150,6 +151,32 @@ def random_body(rng, model, prompt=(64, 256), output=(32, 96)):
     }
 
 
+class Scraper:
+    """Reads /metrics of the control listener ten times a second, in a process of its own: this one is busy."""
+
+    SCRIPT = """
+import http.client, sys, time
+took, size = [], 0
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=30)
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    start = time.monotonic()
+    connection.request("GET", "/metrics")
+    size = max(size, len(connection.getresponse().read()))
+    took.append(time.monotonic() - start)
+    time.sleep(0.1)
+print(size, *took)
+"""
+
+    def __init__(self, control_port, seconds):
+        self.process = subprocess.Popen([sys.executable, "-c", self.SCRIPT, str(control_port), str(seconds)],
+                                        stdout=subprocess.PIPE, text=True)
+
+    def result(self):
+        size, *took = self.process.communicate(timeout=60)[0].split()
+        return int(size), [float(one) for one in took]
+
+
 def stolen():
     """Seconds of CPU that the host gave to others, and seconds of all CPUs."""
     with open("/proc/stat", encoding="ascii") as file:
@@ -257,12 +284,15 @@ async def sweep(client, model, args):
 
 async def overload(client, model, args, capacity, rate_of_peak, points):
     """Rounds, so that a machine that becomes faster or slower does so for the peak as well: what is compared lies a minute apart."""
-    rounds = []
+    rounds, scrapes, size = [], [], 0
     for number in range(args.repeats):
         levels = {"peak": await measure(client, model, rate_of_peak, args.seconds, 6000 + number, "peak")}
         for factor in (1, 2, 5, 10):
+            scraper = Scraper(args.control_port, args.seconds) if factor == 10 else None
             levels[factor] = await measure(client, model, factor * capacity, args.seconds, 7000 + 10 * factor + number, f"{factor} x")
         rounds.append(levels)
+        size, took = scraper.result()
+        scrapes += took
     for factor in (1, 2, 5, 10):
         levels = [levels[factor] for levels in rounds]
         # Nobody can be served who does not ask: at its capacity, which lies below the peak, what was offered is the most there is.
@@ -282,6 +312,9 @@ async def overload(client, model, args, capacity, rate_of_peak, points):
         if factor == 10:
             refusal = percentile([level.p99_refusal for level in levels], 0.5)
             points.check(f"10 x: p99 of a refusal {1e3 * refusal:.2f} ms, at most 10 ms", refusal <= 0.010)
+            slow, slowest = percentile(scrapes, 0.99), max(scrapes)
+            points.check(f"10 x: p99 of {len(scrapes)} scrapes of /metrics {1e3 * slow:.2f} ms, slowest {1e3 * slowest:.2f} ms, {size} bytes; "
+                         "at most 10 ms, 50 ms and 131,072 bytes", slow <= 0.010 and slowest <= 0.050 and size <= 131072)
         everybody = [answer for level in levels for answer in level.answers]
         points.check(f"{factor} x: every 429 has Retry-After",
                      all(a.has_retry_after for a in everybody if a.status == 429))
@@ -411,8 +444,8 @@ def main():
     parser.add_argument("--server-flag", action="append", default=[], help="one more flag of the server; may be repeated")
     args = parser.parse_args()
     model = args.model or subprocess.check_output([ROOT / "tools/get_model.sh"], text=True).split()[-1]
-    port = free_port()
-    command = [args.weir, "serve", "--model", model, "--port", str(port), "--control-port", "off",
+    port, args.control_port = free_port(), free_port()
+    command = [args.weir, "serve", "--model", model, "--port", str(port), "--control-port", str(args.control_port),
                "--served-model-name", "m", "--ttft-objective", "1500ms", "--log-level", "warning", *args.server_flag]
     keys = tempfile.NamedTemporaryFile("w", suffix=".toml")
     if args.only == "fairness":
