@@ -76,9 +76,12 @@ Findings ApplyRules(const ReportInput& input, const Json& facts) {
   }
   if (f.before != nullptr) {
     LoadRules(f, *f.before, "load_before", rules);
-    TimeoutRule(*f.before, rules);
+    LedgerRules(*f.before, "load_before", rules);
   }
-  if (f.after != nullptr && f.after != f.before) LoadRules(f, *f.after, "load_after", rules);
+  if (f.after != nullptr && f.after != f.before) {
+    LoadRules(f, *f.after, "load_after", rules);
+    LedgerRules(*f.after, "load_after", rules);
+  }
   CauseRules(f, rules);
   RecommendationRules(input, f, rules);
   NoChangeRule(f, rules);

@@ -9,6 +9,7 @@
 #include "perf/report/attribution.h"
 #include "perf/report/number_format.h"
 #include "perf/report/rule_book.h"
+#include "perf/statistics/departed_work.h"
 
 namespace weir {
 namespace {
@@ -26,7 +27,8 @@ void Recommend(Rules& rules, const char* rule, const char* priority, const std::
       {"metric", metric}, {"from", NumberOrNull(from)}, {"to", NumberOrNull(expected)}, {"formula", formula}};
   if (remeasured) {
     // Confirmed: the measured gain reaches 80 % of the expected one.
-    const bool confirmed = from && expected && (*remeasured - *from) >= 0.8 * (*expected - *from);
+    const bool confirmed =
+        from && expected && *expected != *from && (*remeasured - *from) / (*expected - *from) >= 0.8;
     finding["remeasured"] = {
         {"metric", metric},  {"from", NumberOrNull(from)},
         {"to", *remeasured}, {"ci95", nullptr},
@@ -79,12 +81,19 @@ void RecommendationRules(const ReportInput& input, const Facts& f, Rules& rules)
             "accepted is served in time.",
             rules.FromStep(*f.before, {"/counts/failed"}), "success_ratio", f.Before("/success_ratio"), 1.0,
             "SUC-1 of the repaired server", measured("E", "/success_ratio"), "E");
-  if (const LadderStep* step = FindStep(input.steps, "C")) {
-    Recommend(rules, "REC-06", "P1", "Stop work when the client leaves (--on-disconnect cancel).",
-              rules.FromStep(*step, {"/counts"}), "success_ratio", f.Before("/success_ratio"), std::nullopt,
-              "depends on phase", measured("C", "/success_ratio"), "C");
+  if (rules.Has("OBS-15")) {
+    const double wasted = WorkForDeparted(f.before->records).ratio();
+    const LadderStep* step = FindStep(input.steps, "C");
+    Recommend(
+        rules, "REC-06", "P1",
+        fmt::format(
+            "Stop work when the client leaves (--on-disconnect cancel): {} of the engine's time comes free.",
+            FormatPercent(std::round(wasted * 1000) / 1000)),
+        rules.FromStep(*f.before, {"/counts"}), "departed_work_ratio", wasted, 0.0,
+        "tokens computed after their client left, over all",
+        step == nullptr ? std::nullopt : std::optional(WorkForDeparted(step->records).ratio()), "C");
   } else {
-    rules.Silent("REC-06", "step C was not run");
+    rules.Silent("REC-06", "no work for clients that had left is known of");
   }
 }
 

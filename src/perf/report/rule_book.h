@@ -82,8 +82,8 @@ class Rules {
 void BenchmarkRules(const Facts& facts, Rules& rules);
 // `section`: "load_before" or "load_after".
 void LoadRules(const Facts& facts, const LadderStep& step, const char* section, Rules& rules);
-// Timeouts that the server's own ledgers place.
-void TimeoutRule(const LadderStep& step, Rules& rules);
+// Those that read the server's own account of each request.
+void LedgerRules(const LadderStep& step, const char* section, Rules& rules);
 void RecommendationRules(const ReportInput& input, const Facts& facts, Rules& rules);
 // What the waterfall of the step `which` ("before", "after") asks for; `causes` are its bars.
 void CauseRecommendations(const std::string& which, const Json& causes, const Facts& facts, Rules& rules);

@@ -122,7 +122,7 @@ ReportSection Recommendations(const Json& report) {
   std::vector<Row> rows;
   for (const Json& finding : report["findings"]) {
     if (StringAt(finding, "/kind") != "recommendation") continue;
-    const bool ratio = StringAt(finding, "/expected/metric") == "success_ratio";
+    const bool ratio = StringAt(finding, "/expected/metric").value_or("").ends_with("_ratio");
     const auto format = [&](const std::string& pointer) {
       const auto value = NumberAt(finding, pointer);
       if (!value) return std::string("–");
