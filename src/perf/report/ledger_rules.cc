@@ -87,16 +87,21 @@ void LongGapsRule(const LadderStep& step, const char* section, Rules& rules) {
                   FormatPercent(std::round(gaps->prefill_ratio * 100) / 100),
                   FormatMilliseconds(gaps->mean_ms), FormatMilliseconds(gaps->p50_ms)),
       evidence);
-  if (gaps->prefill_token_ms <= 0) return;
-  const double bound_ms = kLongTail * gaps->p50_ms;
-  const double tokens = std::floor((bound_ms - gaps->p50_ms) / gaps->prefill_token_ms);
-  rules.Add("REC-08", "recommendation", "recommendations",
-            fmt::format(
-                "Let a step hold at most {} prompt tokens beside its decodes, so that it stays within {} "
-                "(--itl-objective {}ms, or --max-num-batched-tokens): prompts take longer, gaps are shorter.",
-                FormatNumber(std::max(1.0, tokens)), FormatMilliseconds(bound_ms),
-                static_cast<int64_t>(std::ceil(bound_ms))),
-            evidence);
+  // Gaps within what the operator asked for need no remedy.
+  const auto bound_ms = NumberAt(step.document, "/server_version/itl_objective_ms");
+  if (!bound_ms || *bound_ms <= gaps->p50_ms || gaps->prefill_token_ms <= 0) {
+    rules.Silent("REC-08", "the server's objective for gaps, or what a prompt token costs it, is not known");
+    return;
+  }
+  if (gaps->mean_ms <= *bound_ms) return;
+  const double tokens = std::floor((*bound_ms - gaps->p50_ms) / gaps->prefill_token_ms);
+  rules.Add(
+      "REC-08", "recommendation", "recommendations",
+      fmt::format(
+          "Let a step hold at most {} prompt tokens beside its decodes (--max-num-batched-tokens), so that "
+          "it keeps the objective of {} (--itl-objective).",
+          FormatNumber(std::max(1.0, tokens)), FormatMilliseconds(bound_ms)),
+      evidence);
   rules.last()["priority"] = "P2";
 }
 
