@@ -9,6 +9,7 @@
 #include "perf/report/evidence.h"
 #include "perf/report/number_format.h"
 #include "perf/report/rule_book.h"
+#include "perf/report/trials.h"
 
 namespace weir {
 namespace {
@@ -85,6 +86,7 @@ Findings ApplyRules(const ReportInput& input, const Json& facts) {
   CauseRules(f, rules);
   RecommendationRules(input, f, rules);
   NoChangeRule(f, rules);
+  AddTrials(input.trials, &out.list);
   return out;
 }
 

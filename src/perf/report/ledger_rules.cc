@@ -103,6 +103,8 @@ void LongGapsRule(const LadderStep& step, const char* section, Rules& rules) {
           FormatNumber(std::max(1.0, tokens)), FormatMilliseconds(bound_ms)),
       evidence);
   rules.last()["priority"] = "P2";
+  rules.LastCanBeTried({{"server_flags", {"--max-num-batched-tokens", FormatNumber(std::max(1.0, tokens))}}},
+                       "itl_p99_ms", NumberAt(step.document, "/results/0/itl_ms/p99"));
 }
 
 }  // namespace

@@ -91,6 +91,8 @@ void SharedPromptRule(const LadderStep& step, Rules& rules) {
             Json::array({Evidence(step.file, "/dataset/expected_cache_ratio", step.document),
                          Evidence(step.file, "/results/0/server/prefix_hit_ratio", step.document)}));
   rules.last()["priority"] = "P1";
+  rules.LastCanBeTried({{"server_flags", {"--prefix-cache", "on"}}}, "output_tps",
+                       NumberAt(step.document, "/results/0/output_tps"));
 }
 
 }  // namespace

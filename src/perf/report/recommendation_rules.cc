@@ -102,12 +102,17 @@ void CauseRecommendations(const std::string& which, const Json& causes, const Fa
     const char* rule;
     std::vector<std::string> causes;
     const char* text;
+    std::vector<std::string> server_flags = {};  // that follow it
   };
   static const std::vector<Advice> kAdvice = {
       {"REC-07",
        {"queue_kv", "preemption"},
-       "Give the KV cache more room: raise --memory-utilization or use --kv-cache-dtype int8"},
-      {"REC-08", {"queue_budget"}, "Let a step hold more tokens: raise --max-num-batched-tokens"},
+       "Give the KV cache more room: raise --memory-utilization or use --kv-cache-dtype int8",
+       {"--memory-utilization", "0.95"}},
+      {"REC-08",
+       {"queue_budget"},
+       "Let a step hold more tokens: raise --max-num-batched-tokens",
+       {"--max-num-batched-tokens", "2048"}},
       {"REC-09",
        {"HTTP and JSON", "template and tokenise", "detokenise", "socket write"},
        "Reduce what surrounds the engine, above all"},
@@ -138,6 +143,10 @@ void CauseRecommendations(const std::string& which, const Json& causes, const Fa
                           FormatPercent(std::round(share * 1000) / 1000), which),
               std::move(evidence));
     rules.last()["priority"] = "P1";
+    if (!advice.server_flags.empty()) {
+      rules.LastCanBeTried({{"server_flags", advice.server_flags}}, "output_tps",
+                           which == "before" ? facts.Before("/output_tps") : facts.After("/output_tps"));
+    }
   }
 }
 

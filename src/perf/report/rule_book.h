@@ -46,10 +46,17 @@ class Rules {
                           {"text", text},
                           {"evidence", std::move(evidence)},
                           {"expected", nullptr},
-                          {"remeasured", nullptr}});
+                          {"remeasured", nullptr},
+                          {"trial", nullptr}});
   }
   void Silent(const char* rule, const char* why) { out_->silent.push_back({{"rule", rule}, {"why", why}}); }
   Json& last() { return out_->list.back(); }
+  // What `weir run --try` does about the last recommendation, and which figure of what it does is held against `from`.
+  void LastCanBeTried(Json trial, const char* metric, std::optional<double> from) {
+    last()["trial"] = std::move(trial);
+    last()["expected"] = {
+        {"metric", metric}, {"from", NumberOrNull(from)}, {"to", nullptr}, {"formula", "not predicted"}};
+  }
   bool Has(std::string_view rule) const {
     return std::any_of(out_->list.begin(), out_->list.end(),
                        [&](const Json& finding) { return finding["rule"] == rule; });
