@@ -3,7 +3,7 @@
 #
 #   tools/setup.sh [--tests]
 #
-# --tests   also what ./test needs: GoogleTest, clang-format, a browser, and a Python environment with the packages of
+# --tests   also what ./test needs: GoogleTest, clang-format, the fuzzer, and a Python environment with the packages of
 #           tools/requirements.txt. Packages are listed in tools/packages.txt.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

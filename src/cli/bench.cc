@@ -29,6 +29,7 @@ struct BenchFlags {
   ModelFlags model;
   std::string output = "benchmark_results.json";
   std::string format = "weir";
+  std::string prompts = "builtin";
   std::vector<std::string> batch_sizes = {"1", "2", "4", "8"};
   bool quick = false;
   bool allow_invalid = false;
@@ -46,6 +47,13 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
       ->capture_default_str();
   app.add_option("--num-prompts", spec.num_prompts, "measured prompts per row and repeat")
       ->capture_default_str();
+  app.add_option("--prompts", flags->prompts,
+                 "builtin, jsonl:FILE, sharegpt:FILE, random:... or prefix:..., as --dataset of 'weir load'")
+      ->capture_default_str();
+  app.add_option("--prompt-tokens", spec.prompt_tokens,
+                 "random token ids instead, exactly so many (default: the natural length)");
+  AddChoice<bool>(app, "--prefix-cache", &spec.prefix_cache, {{"off", false}, {"on", true}},
+                  "on: prompts that begin alike are computed once");
   app.add_option("--max-tokens", spec.max_tokens, "output tokens of each, forced")->capture_default_str();
   app.add_option("--max-model-len", spec.max_model_len,
                  fmt::format("context limit; 0: the model's own, at most {}", kUsualModelLen))
@@ -116,6 +124,9 @@ int RunBench(const std::vector<std::string>& arguments) {
   spec.up_to_max = sizes->up_to_max;
   // Before minutes of work, not after them.
   if (Status writable = CheckWritable(flags.output); !writable.ok()) return Fail("bench", writable);
+  Result<DatasetSpec> dataset = ParseDataset(flags.prompts, "--prompts");
+  if (!dataset) return Fail("bench", dataset.error());
+  spec.dataset = std::move(*dataset);
   Result<ModelChoice> model = flags.model.Choose();
   if (!model) return Fail("bench", model.error());
   spec.model_path = model->path;

@@ -65,6 +65,11 @@ Result<ReportInput> ReadReportInput(const std::vector<std::string>& files) {
     input.sources.push_back(
         {{"file", std::filesystem::path(path).filename().string()}, {"sha256", hash}, {"kind", kind}});
     const bool in_turns = FindJson(document, {"turns"}) != nullptr;
+    if (StringAt(document, "/ladder/step").value_or("").starts_with("REC-")) {
+      WEIR_ASSIGN_OR_RETURN(LadderStep trial, ReadStep(path, std::move(document)));
+      input.trials.push_back(std::move(trial));
+      continue;
+    }
     if (kind == "benchmark" && in_turns) {
       WEIR_ASSIGN_OR_RETURN(input.turns.benchmark_records, ReadRecordsBeside(path, document));
       input.turns.benchmark = std::move(document);

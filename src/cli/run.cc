@@ -68,6 +68,8 @@ int RunStudyCommand(const std::vector<std::string>& arguments) {
       ->check(CLI::Range(2, 100000))
       ->capture_default_str();
   app.add_flag("--quick", spec.quick, "the smallest sample that still shows the gap and its closing");
+  app.add_flag("--try", spec.try_advice,
+               "follow what the report recommends and the study did not measure, and measure again");
   app.add_flag("--strict", strict, "exit 1 when a verdict is INVALID");
   const Result<bool> parsed = ParseFlags(app, arguments);
   if (!parsed) return Fail("run", parsed.error());

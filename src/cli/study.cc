@@ -1,6 +1,7 @@
 #include "cli/study.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
@@ -15,6 +16,7 @@
 #include "perf/driver/load_spec.h"
 #include "perf/report/evidence.h"
 #include "perf/report/report.h"
+#include "perf/report/trials.h"
 
 namespace weir {
 namespace {
@@ -51,6 +53,10 @@ class Study {
       // An interruption while a server starts is the user's wish, not a failure of the study.
       if (!status.ok() && !stopped()) return status;
     }
+    if (spec_.try_advice && !stopped()) {
+      const Status status = Trials();
+      if (!status.ok() && !stopped()) return status;
+    }
     return Report();
   }
 
@@ -69,7 +75,7 @@ class Study {
     return OkStatus();
   }
 
-  Status Benchmark() {
+  BenchSpec BenchmarkSpec() const {
     BenchSpec bench;
     bench.model_path = spec_.model_path;
     // The study's batch sizes, and 5 beside them: the number in flight of the load test, which GAP-2 compares with.
@@ -80,6 +86,11 @@ class Study {
     bench.kv_dtype = spec_.kv_dtype;
     bench.command = spec_.command;
     bench.stop = spec_.stop;
+    return bench;
+  }
+
+  Status Benchmark() {
+    const BenchSpec bench = BenchmarkSpec();
     WEIR_ASSIGN_OR_RETURN(benchmark_,
                           RunRecordedBenchmark(bench, Path("benchmark_results.json.requests.jsonl"),
                                                Progress("direct benchmark")));
@@ -123,6 +134,7 @@ class Study {
       if (stopped()) return OkStatus();
       WEIR_RETURN_IF_ERROR(Step(step, kConcurrency).status());
       if (step.id != "E" || stopped()) continue;
+      repaired_flags_ = step.server_flags;
       // They need the weights twice. Where memory has no room for that, the report compares steps instead.
       if (const Status turns = InTurns(step); !turns.ok())
         Progress(kTurnsPhase)(1, fmt::format("left out: {}", turns.message()));
@@ -133,8 +145,9 @@ class Study {
   std::vector<std::string> ServerFlags(const LadderPlanStep& step) const {
     std::vector<std::string> flags = step.server_flags;
     // The steps differ in the switches they name and in nothing else.
-    flags.insert(flags.end(),
-                 {"--kv-cache-dtype", std::string(KvDtypeName(spec_.kv_dtype)), "--prefix-cache", "off"});
+    flags.insert(flags.end(), {"--kv-cache-dtype", std::string(KvDtypeName(spec_.kv_dtype))});
+    if (std::find(flags.begin(), flags.end(), "--prefix-cache") == flags.end())
+      flags.insert(flags.end(), {"--prefix-cache", "off"});
     return flags;
   }
 
@@ -194,6 +207,40 @@ class Study {
     return Save(load_file, served);
   }
 
+  // What the report would advise, done to the repaired server or to the engine.
+  Status Trials() {
+    Result<ReportInput> input = ReadReportInput(outcome_.files);
+    if (!input) return std::move(input).error();
+    WEIR_ASSIGN_OR_RETURN(const Json report, BuildReport(*input));
+    for (const TrialPlan& trial : PlanTrials(report)) {
+      if (stopped()) return OkStatus();
+      if (trial.batch_size > 0) {
+        WEIR_RETURN_IF_ERROR(LargerBatch(trial));
+        continue;
+      }
+      LadderPlanStep step;
+      step.id = trial.rule;
+      step.title = fmt::format("trying {}", fmt::join(trial.server_flags, " "));
+      step.server_flags = repaired_flags_;
+      step.server_flags.insert(step.server_flags.end(), trial.server_flags.begin(), trial.server_flags.end());
+      step.timeout_s = 60;
+      step.requests = spec_.quick ? kQuickRequests : kRequests;
+      WEIR_RETURN_IF_ERROR(Step(step, kConcurrency).status());
+    }
+    return OkStatus();
+  }
+
+  Status LargerBatch(const TrialPlan& trial) {
+    BenchSpec bench = BenchmarkSpec();
+    bench.batch_sizes = {trial.batch_size};
+    const std::string file = "benchmark_" + trial.rule + ".json";
+    WEIR_ASSIGN_OR_RETURN(Json document,
+                          RunRecordedBenchmark(bench, Path(file + ".requests.jsonl"),
+                                               Progress(fmt::format("trying batch {}", trial.batch_size))));
+    document["ladder"] = {{"step", trial.rule}, {"title", fmt::format("trying batch {}", trial.batch_size)}};
+    return Save(file, document);
+  }
+
   // One server process per step: work for departed clients may still occupy the last one.
   Result<Json> Step(const LadderPlanStep& step, int concurrency) {
     const std::string phase = fmt::format("step {}, {}", step.id, step.title);
@@ -241,6 +288,7 @@ class Study {
   const StudySpec& spec_;
   StudyOutcome outcome_;
   Json benchmark_;
+  std::vector<std::string> repaired_flags_;
   int prompt_offset_ = 0;
 };
 

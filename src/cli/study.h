@@ -22,8 +22,9 @@ struct StudySpec {
   std::string model_path;
   std::string folder = "study";
   KvDtype kv_dtype = KvDtype::kF16;
-  int max_tokens = 100;  // output tokens of every request
-  bool quick = false;    // the smallest sample that still shows it
+  int max_tokens = 100;     // output tokens of every request
+  bool quick = false;       // the smallest sample that still shows it
+  bool try_advice = false;  // follow what the report recommends, and measure again
   std::vector<std::string> command;
   const std::atomic<bool>* stop = nullptr;  // never null
   std::function<void(std::string_view phase, double fraction, std::string_view what)> on_progress;

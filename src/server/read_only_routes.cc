@@ -97,6 +97,7 @@ HttpResponse VersionInfo(const ServerContext& context, const Caller& caller) {
     body["max_num_seqs"] = chosen.max_num_seqs;
     body["max_num_batched_tokens"] = chosen.max_num_batched_tokens;
     body["max_num_queued_reqs"] = chosen.max_num_queued_reqs;
+    body["itl_objective_ms"] = ToMilliseconds(chosen.itl_objective);
     body["max_model_len"] = engine->max_model_len();
     body["kv_cache_dtype"] = KvDtypeName(chosen.kv_dtype);
     body["kv_blocks"] = {{"total", engine->num_kv_blocks()}, {"free", engine->num_free_kv_blocks()}};

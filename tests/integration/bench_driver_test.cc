@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -129,6 +130,56 @@ TEST_F(BenchDriverTest, KeepsTheBatchFullAndCountsOnlyMeasuredPrompts) {
     // With a full tail nobody computes in a smaller batch than asked for.
     EXPECT_NEAR(*batch, record.id.starts_with("b3") ? 3 : 1, 0.35) << record.id;
   }
+}
+
+TEST_F(BenchDriverTest, PromptsOfAnExactNumberOfTokensAreAllDifferent) {
+  BenchSpec spec = Spec();
+  spec.batch_sizes = {2};
+  spec.prompt_tokens = 33;
+  spec.prefix_cache = true;
+  int64_t seen = 0;
+  spec.on_record = [&](const RequestRecord& record) {
+    ++seen;
+    EXPECT_EQ(record.prompt_tokens, 33);
+  };
+  const Result<Json> document = RunBenchmark(spec, {});
+  ASSERT_TRUE(document.has_value()) << document.error().message();
+  EXPECT_EQ(seen, 10);
+  EXPECT_EQ((*document)["results"][0]["input_tokens"], 330);
+  EXPECT_EQ((*document)["results"][0]["cached_tokens"], 0);
+  EXPECT_EQ((*document)["parameters"]["prompt_tokens"], 33);
+
+  spec.prompt_tokens = 505;
+  const Result<Json> too_long = RunBenchmark(spec, {});
+  ASSERT_FALSE(too_long.has_value());
+  EXPECT_NE(too_long.error().message().find("expected at most 504"), std::string::npos)
+      << too_long.error().message();
+}
+
+TEST_F(BenchDriverTest, PromptsOfAFileAreMeasuredAndCachedOnlyWhereAsked) {
+  const std::string path = testing::TempDir() + "bench_prompts.jsonl";
+  std::ofstream(path)
+      << R"({"prompt": "the same words in every line of this file, and more than sixteen of them so that a block is full: a"})"
+      << "\n"
+      << R"({"messages": [{"role": "user", "content": "the same words in every line of this file, and more than sixteen of them so that a block is full: b"}]})"
+      << "\n";
+  BenchSpec spec = Spec();
+  spec.batch_sizes = {1};
+  spec.dataset.kind = DatasetSpec::Kind::kJsonl;
+  spec.dataset.path = path;
+  spec.dataset.text = "jsonl:" + path;
+  const Result<Json> without = RunBenchmark(spec, {});
+  ASSERT_TRUE(without.has_value()) << without.error().message();
+  EXPECT_EQ((*without)["results"][0]["num_ok"], 10);
+  EXPECT_EQ((*without)["results"][0]["cached_tokens"], 0);
+  EXPECT_EQ((*without)["parameters"]["prompts"], spec.dataset.text);
+  EXPECT_EQ((*without)["parameters"]["prefix_cache"], "off");
+
+  spec.prefix_cache = true;
+  const Result<Json> with = RunBenchmark(spec, {});
+  ASSERT_TRUE(with.has_value()) << with.error().message();
+  EXPECT_EQ((*with)["parameters"]["prefix_cache"], "on");
+  EXPECT_GT((*with)["results"][0]["cached_tokens"], (*with)["results"][0]["input_tokens"].get<int64_t>() / 2);
 }
 
 TEST_F(BenchDriverTest, StaticGroupsStartTogether) {

@@ -6,6 +6,7 @@
 
 #include "perf/driver/bench_engine.h"
 #include "perf/driver/bench_matrix.h"
+#include "perf/driver/bench_prompts.h"
 #include "perf/driver/bench_repeat.h"
 #include "perf/driver/bench_spec.h"
 #include "perf/recorder/machine_activity.h"
@@ -37,6 +38,8 @@ Status CheckSpec(const BenchSpec& spec) {
     return positive("--gen-len", spec.gen_len);
   }
   WEIR_RETURN_IF_ERROR(positive("--num-prompts", spec.num_prompts));
+  if (spec.prompt_tokens < 0)
+    return InvalidArgument(fmt::format("--prompt-tokens is {}, expected at least 1", spec.prompt_tokens));
   return positive("--max-tokens", spec.max_tokens);
 }
 
@@ -54,7 +57,9 @@ Json Parameters(const BenchSpec& spec, const BenchEngine& bench, const EngineOpt
     json["batching"] = spec.batching == Batching::kStatic ? "static" : "continuous";
     json["tail"] = spec.tail == Tail::kFill ? "fill" : "drain";
     json["warmup"] = spec.warmup;
-    json["prompts"] = spec.synthetic.has_value() ? "random token ids" : "builtin";
+    json["prompts"] =
+        spec.synthetic.has_value() || spec.prompt_tokens > 0 ? "random token ids" : spec.dataset.text;
+    json["prompt_tokens"] = spec.prompt_tokens > 0 ? Json(spec.prompt_tokens) : Json(nullptr);
     json["temperature"] = spec.temperature;
   }
   json["max_model_len"] = options.max_model_len;
@@ -63,7 +68,7 @@ Json Parameters(const BenchSpec& spec, const BenchEngine& bench, const EngineOpt
   json["memory_utilization"] = spec.memory_utilization;
   json["kv_cache_dtype"] = KvDtypeName(options.kv_dtype);
   json["repeats"] = spec.repeats;
-  json["prefix_cache"] = "off";
+  json["prefix_cache"] = spec.prefix_cache ? "on" : "off";
   json["seed"] = spec.seed;
   json["profile"] = spec.profile;
   json["threads"] = bench.threads();
@@ -73,11 +78,11 @@ Json Parameters(const BenchSpec& spec, const BenchEngine& bench, const EngineOpt
 // Warms up at full batch with prompts that are never measured, then measures one repeat of one row.
 class Study {
  public:
-  Study(const BenchSpec& spec, BenchEngine* bench, const ProgressFunction& progress)
+  Study(const BenchSpec& spec, BenchPrompts prompts, BenchEngine* bench, const ProgressFunction& progress)
       : spec_(spec),
         bench_(*bench),
         progress_(progress),
-        prompts_(spec.seed),
+        prompts_(std::move(prompts)),
         next_prompt_(spec.prompt_offset),
         steps_(&bench->engine(), spec.profile),
         runs_(spec.batch_sizes.size()) {}
@@ -116,6 +121,9 @@ class Study {
       input.runs = runs_[i];
       input.limit = bench_.limit();
       input.memory = bench_.Memory();
+      if (spec_.prefix_cache)
+        input.expected_cache = {.template_tokens = std::nullopt,
+                                .dataset_ratio = prompts_.expected_cache_ratio()};
       input.segment_names = steps_.segment_names();
       rows.push_back(BenchRow(input));
       CheckBenchRow(input, rows.back(), validity);
@@ -136,8 +144,8 @@ class Study {
     plan.num_prompts = std::max(spec_.warmup, batch_size);
     plan.max_tokens = std::min(spec_.max_tokens, 32);
     plan.id_prefix = fmt::format("warmup-b{}", batch_size);
-    plan.measured = [](int64_t i) { return BuiltinPrompts::Warmup(i); };
-    plan.filler = [&](int64_t i) { return BuiltinPrompts::Warmup(plan.num_prompts + i); };
+    plan.measured = [this](int64_t i) { return prompts_.Warmup(i); };
+    plan.filler = [&](int64_t i) { return prompts_.Warmup(plan.num_prompts + i); };
     return RunRepeat(quiet, plan, &bench_, &steps_).status();
   }
 
@@ -160,7 +168,7 @@ class Study {
   const BenchSpec& spec_;
   BenchEngine& bench_;
   const ProgressFunction& progress_;
-  BuiltinPrompts prompts_;
+  BenchPrompts prompts_;
   int64_t next_prompt_;
   StepLog steps_;
   std::vector<std::vector<BenchRun>> runs_;
@@ -206,7 +214,8 @@ Result<Json> RunBenchmark(const BenchSpec& asked, const ProgressFunction& show) 
     probe(1, &environment.probed_after);
     matrix = run.Rows(&validity);
   } else {
-    Study study(spec, bench.get(), progress);
+    WEIR_ASSIGN_OR_RETURN(BenchPrompts prompts, BenchPrompts::Create(spec, *bench));
+    Study study(spec, std::move(prompts), bench.get(), progress);
     WEIR_RETURN_IF_ERROR(study.Run());
     probe(1, &environment.probed_after);
     results = study.Rows(&validity);

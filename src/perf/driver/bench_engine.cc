@@ -1,5 +1,6 @@
 #include "perf/driver/bench_engine.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,7 +42,25 @@ int MatrixLength(const BenchSpec& spec) {
   return prompt + spec.gen_len + std::min(prefill_steps, 4096) + 32;
 }
 
+// The built-in prompts are short: a chat template and a sentence or two.
 constexpr int kStudyPromptTokens = 48;
+
+// A conversation of a prompt file, with texts only.
+Result<std::vector<ChatMessage>> ReadMessages(const Prompt& prompt) {
+  WEIR_ASSIGN_OR_RETURN(const Json list, ParseJson(prompt.messages));
+  std::vector<ChatMessage> messages;
+  for (const Json& entry : list) {
+    const auto role = JsonString(FindJson(entry, {"role"})),
+               content = JsonString(FindJson(entry, {"content"}));
+    if (!role || !content) {
+      return InvalidArgument(
+          fmt::format("--prompts: {}: a message needs \"role\" and \"content\", both text, found {}",
+                      prompt.id, DumpJson(entry)));
+    }
+    messages.push_back({*role, *content, ""});
+  }
+  return messages;
+}
 
 double PeakFor(DType dtype, const MachineLimits& limits) {
   switch (dtype) {
@@ -79,7 +98,8 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
   options.most_model_len = kUsualModelLen;
   options.memory_utilization = spec.memory_utilization;
   options.bounded_queue = false;  // the driver decides what is in flight
-  options.prefix_cache = false;   // every prompt is computed, also one that another repeat has sent
+  options.prefix_cache =
+      spec.prefix_cache;  // off: every prompt is computed, also one that another repeat has sent
   options.kv_dtype = spec.kv_dtype;
   options.isa = spec.isa;
   if (spec.mode == BenchMode::kMatrix) {
@@ -101,33 +121,39 @@ Result<std::unique_ptr<BenchEngine>> BenchEngine::Create(const BenchSpec& spec) 
     bench->batch_plan_ = std::move(plan);
   }
   const ModelCost& cost = bench->engine_->model().cost();
-  // Prompts of the study are short: a chat template and a sentence or two.
+  const int prompt_tokens = spec.prompt_tokens > 0 ? spec.prompt_tokens : kStudyPromptTokens;
   const int64_t context =
-      spec.mode == BenchMode::kMatrix ? options.max_model_len : spec.max_tokens + kStudyPromptTokens;
+      spec.mode == BenchMode::kMatrix ? options.max_model_len : spec.max_tokens + prompt_tokens;
   bench->step_bytes_ = cost.weight_bytes + int64_t{options.max_num_seqs} * context * cost.kv_bytes_per_token;
   bench->synthetic_ = spec.synthetic.has_value();
-  if (bench->synthetic_) bench->ordinary_ids_ = OrdinaryTokenIds(bench->engine_->tokenizer());
+  if (bench->synthetic_ || spec.prompt_tokens > 0) {
+    bench->prompt_tokens_ = prompt_tokens;
+    bench->ordinary_ids_ = OrdinaryTokenIds(bench->engine_->tokenizer());
+    if (bench->ordinary_ids_.empty())
+      return DataLoss("the model's vocabulary holds no ordinary token to make prompts of");
+  }
   return bench;
 }
 
 int BenchEngine::threads() const { return engine_->model().num_threads(); }
 
-Result<std::vector<int32_t>> BenchEngine::Encode(const std::string& text) const {
-  if (synthetic_) return RandomPromptFor(text);
-  if (const ChatTemplate* chat = engine_->chat_template()) {
-    return chat->RenderAndEncode({{"user", text, ""}}, true);
+Result<std::vector<int32_t>> BenchEngine::Encode(const Prompt& prompt) const {
+  // Drawn by the text, which itself means nothing to a synthetic vocabulary.
+  if (prompt_tokens_ > 0) {
+    uint64_t seed = 0;
+    for (const char c : prompt.text) seed = seed * 31 + static_cast<unsigned char>(c);
+    Rng rng(seed);
+    return RandomPrompt(ordinary_ids_, prompt_tokens_, &rng);
   }
+  std::vector<ChatMessage> messages = {{"user", prompt.text, ""}};
+  if (!prompt.messages.empty()) {
+    WEIR_ASSIGN_OR_RETURN(messages, ReadMessages(prompt));
+  }
+  if (const ChatTemplate* chat = engine_->chat_template()) return chat->RenderAndEncode(messages, true);
   const Tokenizer& tokenizer = engine_->tokenizer();
+  std::string text;
+  for (const ChatMessage& message : messages) text += (text.empty() ? "" : "\n") + message.content;
   return tokenizer.Encode(text, SpecialTokens::kAsText, tokenizer.add_bos_by_default());
-}
-
-// Text means nothing to a synthetic vocabulary: ids drawn by the text, as many as an ordinary tokenizer and template make
-// of the built-in prompts.
-Result<std::vector<int32_t>> BenchEngine::RandomPromptFor(const std::string& text) const {
-  uint64_t seed = 0;
-  for (const char c : text) seed = seed * 31 + static_cast<unsigned char>(c);
-  Rng rng(seed);
-  return RandomPrompt(ordinary_ids_, kStudyPromptTokens, &rng);
 }
 
 MachineLimits BenchEngine::Probe() {

@@ -16,6 +16,7 @@
 #include "perf/driver/engine_target.h"
 #include "perf/recorder/environment.h"
 #include "perf/statistics/physical_limit.h"
+#include "perf/workload/prompts.h"
 
 namespace weir {
 
@@ -24,11 +25,13 @@ class BenchEngine {
   static Result<std::unique_ptr<BenchEngine>> Create(const BenchSpec& spec);
 
   Engine& engine() { return *engine_; }
+  const Engine& engine() const { return *engine_; }
   EngineTarget& target() { return target_; }
   int threads() const;
 
-  // Chat prompt as the server would encode it; without a template, the text alone; for synthetic weights, random ids.
-  Result<std::vector<int32_t>> Encode(const std::string& text) const;
+  // Chat prompt as the server would encode it; without a template, the text alone; for synthetic weights and where the spec
+  // asks for a number of tokens, random ids.
+  Result<std::vector<int32_t>> Encode(const Prompt& prompt) const;
   // Runs the probe of the machine's limits; keeps the better values for limit().
   MachineLimits Probe();
   LimitInput limit() const;
@@ -41,11 +44,10 @@ class BenchEngine {
  private:
   explicit BenchEngine(std::unique_ptr<Engine> engine) : engine_(std::move(engine)), target_(engine_.get()) {}
 
-  Result<std::vector<int32_t>> RandomPromptFor(const std::string& text) const;
-
   std::unique_ptr<Engine> engine_;
   bool synthetic_ = false;
-  std::vector<int32_t> ordinary_ids_;  // of synthetic weights only
+  int prompt_tokens_ = 0;              // of random prompts; 0: prompts are text
+  std::vector<int32_t> ordinary_ids_;  // what random prompts consist of
   EngineTarget target_;
   std::optional<BatchPlan> batch_plan_;
   int64_t step_bytes_ = 0;  // what the largest step of the benchmark reads

@@ -71,7 +71,7 @@ class Repeat {
   bool stopped() const { return spec_.stop != nullptr && spec_.stop->load(std::memory_order_relaxed); }
 
   Result<Encoded> EncodeOne(const Prompt& prompt) {
-    WEIR_ASSIGN_OR_RETURN(std::vector<int32_t> ids, bench_.Encode(prompt.text));
+    WEIR_ASSIGN_OR_RETURN(std::vector<int32_t> ids, bench_.Encode(prompt));
     return Encoded{prompt.id, std::move(ids)};
   }
 

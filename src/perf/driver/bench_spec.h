@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "perf/driver/progress.h"
 #include "perf/recorder/request_record.h"
+#include "perf/workload/dataset.h"
 
 namespace weir {
 
@@ -39,8 +40,11 @@ struct BenchSpec {
   std::vector<int> batch_sizes = {1, 2, 4, 8};
   bool up_to_max = false;  // and 16, 32, 64 ... as far as memory goes
   int num_prompts = 15;    // measured prompts per row and repeat
-  int max_tokens = 100;    // output tokens of each, forced
-  int max_model_len = 0;   // 0: the model's own, at most kUsualModelLen
+  DatasetSpec dataset;     // what they are; the built-in list
+  int prompt_tokens = 0;  // random token ids instead, that many, without the chat template; 0: natural length
+  bool prefix_cache = false;  // on where it is the subject
+  int max_tokens = 100;       // output tokens of each, forced
+  int max_model_len = 0;      // 0: the model's own, at most kUsualModelLen
   double memory_utilization = 0.9;
   Batching batching = Batching::kContinuous;
   Tail tail = Tail::kFill;

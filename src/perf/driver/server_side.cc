@@ -34,6 +34,7 @@ Json ClockOf(const Json& ledger, TimePoint run_start) {
   Json out = {{"same_boot", *boot == LocalBootId()}, {"started_ms", started_ms}};
   for (const auto& [name, mark] : {std::pair{"parsed_ms", "parsed"},
                                    {"tokenized_ms", "tokenized"},
+                                   {"scheduled_ms", "scheduled"},
                                    {"first_token_ms", "first_token"},
                                    {"last_token_ms", "last_token"},
                                    {"written_ms", "written"}}) {
@@ -198,7 +199,8 @@ int ServerSide::JoinLedgers(TimePoint run_start, std::vector<RequestRecord>* rec
     const auto ledger = ledgers.find(record.id);
     if (ledger == ledgers.end()) continue;
     Json server = Json::object();
-    for (const char* key : {"ledger_ms", "num_steps", "batch_mean", "predicted_ttft_ms"}) {
+    for (const char* key : {"ledger_ms", "num_steps", "batch_mean", "predicted_ttft_ms", "prompt_tokens",
+                            "cached_tokens", "output_tokens"}) {
       const Json* value = FindJson(ledger->second, {key});
       server[key] = value != nullptr ? *value : Json(nullptr);
     }

@@ -54,7 +54,8 @@ struct RequestRecord {
   std::string finish_reason;
   std::optional<bool> slo_met;
   std::string output_hash;  // of the output's token ids; empty: they are not known
-  Json server;              // ledger_ms{} num_steps batch_mean predicted_ttft_ms clock{}, or null
+  // ledger_ms{} num_steps batch_mean predicted_ttft_ms prompt_tokens cached_tokens output_tokens clock{}, or null
+  Json server;
 };
 
 // What `output_hash` holds.

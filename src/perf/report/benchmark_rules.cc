@@ -43,6 +43,7 @@ void DoublingRules(const Facts& f, double largest, Rules& rules) {
               rules.FromBench({half + "/output_tps_steady", f.largest + "/output_tps_steady",
                                f.largest + "/memory/kv_peak_bytes", f.largest + "/memory/kv_pool_bytes"}));
     rules.last()["priority"] = "P1";
+    rules.LastCanBeTried({{"batch_size", 2 * largest}}, "output_tps", many);
   }
 }
 

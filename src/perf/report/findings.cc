@@ -9,6 +9,7 @@
 #include "perf/report/evidence.h"
 #include "perf/report/number_format.h"
 #include "perf/report/rule_book.h"
+#include "perf/report/trials.h"
 
 namespace weir {
 namespace {
@@ -76,12 +77,16 @@ Findings ApplyRules(const ReportInput& input, const Json& facts) {
   }
   if (f.before != nullptr) {
     LoadRules(f, *f.before, "load_before", rules);
-    TimeoutRule(*f.before, rules);
+    LedgerRules(*f.before, "load_before", rules);
   }
-  if (f.after != nullptr && f.after != f.before) LoadRules(f, *f.after, "load_after", rules);
+  if (f.after != nullptr && f.after != f.before) {
+    LoadRules(f, *f.after, "load_after", rules);
+    LedgerRules(*f.after, "load_after", rules);
+  }
   CauseRules(f, rules);
   RecommendationRules(input, f, rules);
   NoChangeRule(f, rules);
+  AddTrials(input.trials, &out.list);
   return out;
 }
 

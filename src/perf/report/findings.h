@@ -13,7 +13,8 @@
 namespace weir {
 
 struct Findings {
-  Json list = Json::array();    // {rule, kind, section, priority, text, evidence[], expected, remeasured}
+  Json list =
+      Json::array();  // {rule, kind, section, priority, text, evidence[], expected, remeasured, trial}
   Json silent = Json::array();  // {rule, why}
 };
 

@@ -103,5 +103,98 @@ TEST(FindingsTest, APrefixCacheIsAdvisedWherePromptsBeginAlikeAndNoneWasKnown) {
   EXPECT_EQ(with(0.1, 0.0), "");
 }
 
+// Two clients that left after 100 ms, and one that stayed; the server has computed `late_ms` for each since.
+LadderStep StepWithDepartures(const std::string& id, double late_ms) {
+  LadderStep step;
+  step.id = id;
+  step.document = {{"kind", "load_test"},
+                   {"results", {{{"counts", {{"sent", 3}, {"ok", 1}, {"failed", 2}}}}}}};
+  for (const Outcome outcome : {Outcome::kOk, Outcome::kFailed, Outcome::kFailed}) {
+    RequestRecord record;
+    record.outcome = outcome;
+    record.done_ms = 100;
+    const double last = outcome == Outcome::kOk ? 100 : 100 + late_ms;
+    record.server = {{"ledger_ms", Json::object()},
+                     {"prompt_tokens", 0},
+                     {"output_tokens", 40},
+                     {"clock",
+                      {{"same_boot", true},
+                       {"scheduled_ms", 0},
+                       {"first_token_ms", 0},
+                       {"last_token_ms", last},
+                       {"closed_ms", last}}}};
+    step.records.push_back(record);
+  }
+  return step;
+}
+
+TEST(FindingsTest, WorkForClientsThatLeftIsToldAndItsEndRemeasured) {
+  ReportInput input;
+  input.steps = {StepWithDepartures("A", 300), StepWithDepartures("C", 0)};
+  const Findings findings = ApplyRules(input, Json::object());
+  EXPECT_EQ(Said(findings, "OBS-15"), "50 % of the engine's tokens were computed for clients that had left.");
+  EXPECT_NE(Said(findings, "REC-06").find("50 % of the engine's time"), std::string::npos);
+  for (const Json& finding : findings.list) {
+    if (finding["rule"] == "REC-06") {
+      EXPECT_EQ(finding["remeasured"]["verdict"], "confirmed");
+    }
+  }
+  input.steps = {StepWithDepartures("A", 300), StepWithDepartures("C", 200)};
+  for (const Json& finding : ApplyRules(input, Json::object()).list) {
+    if (finding["rule"] == "REC-06") {
+      EXPECT_EQ(finding["remeasured"]["verdict"], "weaker");
+    }
+  }
+  input.steps = {StepWithDepartures("A", 2)};
+  const Findings little = ApplyRules(input, Json::object());
+  EXPECT_EQ(Said(little, "OBS-15"), "");
+  EXPECT_EQ(Said(little, "REC-06"), "");
+}
+
+TEST(FindingsTest, LongGapsThatOthersPromptsMakeAskForSmallerPieces) {
+  LadderStep step;
+  step.document = {{"kind", "load_test"},
+                   {"server_version", {{"itl_objective_ms", 50.0}}},
+                   {"results", {{{"counts", {{"sent", 2}, {"ok", 2}}}}}}};
+  const auto request = [](double began, double first, std::vector<double> times) {
+    RequestRecord record;
+    record.outcome = Outcome::kOk;
+    record.token_times_ms = std::move(times);
+    record.server = {{"ledger_ms", {{"prefill", first - began}}},
+                     {"prompt_tokens", 100},
+                     {"output_tokens", 100},
+                     {"clock",
+                      {{"same_boot", true},
+                       {"scheduled_ms", began},
+                       {"first_token_ms", first},
+                       {"last_token_ms", 1100},
+                       {"closed_ms", 1100}}}};
+    return record;
+  };
+  std::vector<double> times = {20};
+  for (int i = 0; i < 40; ++i) times.push_back(times.back() + (i == 20 ? 100 : 10));
+  step.records = {request(0, 20, times), request(times[20] + 5, times[21], {times[21]})};
+  ReportInput input;
+  input.steps = {step};
+  const Findings findings = ApplyRules(input, Json::object());
+  EXPECT_EQ(Said(findings, "OBS-17"),
+            "Long gaps come from others' prompts: 100 % of the longest 1 % hold some, 100 ms on average, the "
+            "median "
+            "gap has 10 ms.");
+  // (20 + 95) ms of prefill for 200 tokens; 40 ms are left beside the median gap.
+  EXPECT_EQ(Said(findings, "REC-08"),
+            "Let a step hold at most 69 prompt tokens beside its decodes (--max-num-batched-tokens), so that "
+            "it keeps the "
+            "objective of 50 ms (--itl-objective).");
+  // Long, but no longer than asked for.
+  input.steps[0].document["server_version"]["itl_objective_ms"] = 100.0;
+  const Findings within = ApplyRules(input, Json::object());
+  EXPECT_NE(Said(within, "OBS-17"), "");
+  EXPECT_EQ(Said(within, "REC-08"), "");
+  // The same gap with nobody's prompt in it.
+  input.steps[0].records.pop_back();
+  EXPECT_EQ(Said(ApplyRules(input, Json::object()), "OBS-17"), "");
+}
+
 }  // namespace
 }  // namespace weir

@@ -91,6 +91,8 @@ void SharedPromptRule(const LadderStep& step, Rules& rules) {
             Json::array({Evidence(step.file, "/dataset/expected_cache_ratio", step.document),
                          Evidence(step.file, "/results/0/server/prefix_hit_ratio", step.document)}));
   rules.last()["priority"] = "P1";
+  rules.LastCanBeTried({{"server_flags", {"--prefix-cache", "on"}}}, "output_tps",
+                       NumberAt(step.document, "/results/0/output_tps"));
 }
 
 }  // namespace
@@ -158,39 +160,6 @@ void LoadRules(const Facts& f, const LadderStep& step, const char* section, Rule
                           FormatNumber(*shed), FormatNumber(*sent),
                           FormatMilliseconds(value("/shed_response_ms/p99"))),
               rules.FromStep(step, {"/counts/shed", "/shed_response_ms/p99"}));
-  }
-}
-
-// Timeouts that the server's own ledgers place: was the request waiting or running when its client gave up?
-void TimeoutRule(const LadderStep& step, Rules& rules) {
-  int timeouts = 0, placed = 0, queued = 0;
-  for (const RequestRecord& record : step.records) {
-    if (record.outcome != Outcome::kFailed || !record.error || record.error->error_class != "timeout")
-      continue;
-    ++timeouts;
-    const Json* ledger = FindJson(record.server, {"ledger_ms"});
-    if (ledger == nullptr) continue;
-    ++placed;
-    const double timeout_ms = record.done_ms - record.sent_ms;
-    double waited = 0;
-    for (const auto& [stage, ms] : ledger->items()) {
-      if (stage.starts_with("queue_")) waited += JsonNumber(&ms).value_or(0);
-    }
-    if (waited >= timeout_ms) ++queued;
-  }
-  if (timeouts == 0) return;
-  if (placed < timeouts) {
-    rules.Silent("OBS-13", "the server's ledgers of some timed-out requests are missing");
-    return;
-  }
-  if (queued >= 0.8 * timeouts) {
-    rules.Add(
-        "OBS-13", "observation", "load",
-        fmt::format("Requests time out while waiting, not while running: {} of {} were still queued when "
-                    "their client left.",
-                    queued, timeouts),
-        Json::array({Json{
-            {"file", step.file}, {"pointer", "requests: server.ledger_ms.queue_*"}, {"value", queued}}}));
   }
 }
 

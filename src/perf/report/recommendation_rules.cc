@@ -9,6 +9,7 @@
 #include "perf/report/attribution.h"
 #include "perf/report/number_format.h"
 #include "perf/report/rule_book.h"
+#include "perf/statistics/departed_work.h"
 
 namespace weir {
 namespace {
@@ -26,7 +27,8 @@ void Recommend(Rules& rules, const char* rule, const char* priority, const std::
       {"metric", metric}, {"from", NumberOrNull(from)}, {"to", NumberOrNull(expected)}, {"formula", formula}};
   if (remeasured) {
     // Confirmed: the measured gain reaches 80 % of the expected one.
-    const bool confirmed = from && expected && (*remeasured - *from) >= 0.8 * (*expected - *from);
+    const bool confirmed =
+        from && expected && *expected != *from && (*remeasured - *from) / (*expected - *from) >= 0.8;
     finding["remeasured"] = {
         {"metric", metric},  {"from", NumberOrNull(from)},
         {"to", *remeasured}, {"ci95", nullptr},
@@ -79,12 +81,19 @@ void RecommendationRules(const ReportInput& input, const Facts& f, Rules& rules)
             "accepted is served in time.",
             rules.FromStep(*f.before, {"/counts/failed"}), "success_ratio", f.Before("/success_ratio"), 1.0,
             "SUC-1 of the repaired server", measured("E", "/success_ratio"), "E");
-  if (const LadderStep* step = FindStep(input.steps, "C")) {
-    Recommend(rules, "REC-06", "P1", "Stop work when the client leaves (--on-disconnect cancel).",
-              rules.FromStep(*step, {"/counts"}), "success_ratio", f.Before("/success_ratio"), std::nullopt,
-              "depends on phase", measured("C", "/success_ratio"), "C");
+  if (rules.Has("OBS-15")) {
+    const double wasted = WorkForDeparted(f.before->records).ratio();
+    const LadderStep* step = FindStep(input.steps, "C");
+    Recommend(
+        rules, "REC-06", "P1",
+        fmt::format(
+            "Stop work when the client leaves (--on-disconnect cancel): {} of the engine's time comes free.",
+            FormatPercent(std::round(wasted * 1000) / 1000)),
+        rules.FromStep(*f.before, {"/counts"}), "departed_work_ratio", wasted, 0.0,
+        "tokens computed after their client left, over all",
+        step == nullptr ? std::nullopt : std::optional(WorkForDeparted(step->records).ratio()), "C");
   } else {
-    rules.Silent("REC-06", "step C was not run");
+    rules.Silent("REC-06", "no work for clients that had left is known of");
   }
 }
 
@@ -93,12 +102,17 @@ void CauseRecommendations(const std::string& which, const Json& causes, const Fa
     const char* rule;
     std::vector<std::string> causes;
     const char* text;
+    std::vector<std::string> server_flags = {};  // that follow it
   };
   static const std::vector<Advice> kAdvice = {
       {"REC-07",
        {"queue_kv", "preemption"},
-       "Give the KV cache more room: raise --memory-utilization or use --kv-cache-dtype int8"},
-      {"REC-08", {"queue_budget"}, "Let a step hold more tokens: raise --max-num-batched-tokens"},
+       "Give the KV cache more room: raise --memory-utilization or use --kv-cache-dtype int8",
+       {"--memory-utilization", "0.95"}},
+      {"REC-08",
+       {"queue_budget"},
+       "Let a step hold more tokens: raise --max-num-batched-tokens",
+       {"--max-num-batched-tokens", "2048"}},
       {"REC-09",
        {"HTTP and JSON", "template and tokenise", "detokenise", "socket write"},
        "Reduce what surrounds the engine, above all"},
@@ -129,6 +143,10 @@ void CauseRecommendations(const std::string& which, const Json& causes, const Fa
                           FormatPercent(std::round(share * 1000) / 1000), which),
               std::move(evidence));
     rules.last()["priority"] = "P1";
+    if (!advice.server_flags.empty()) {
+      rules.LastCanBeTried({{"server_flags", advice.server_flags}}, "output_tps",
+                           which == "before" ? facts.Before("/output_tps") : facts.After("/output_tps"));
+    }
   }
 }
 

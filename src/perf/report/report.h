@@ -40,6 +40,8 @@ struct ReportInput {
   Json benchmark;  // null when there is none
   std::vector<RequestRecord> benchmark_records = {};
   std::vector<LadderStep> steps;  // in ladder order; the last normal-mode step stands for "the API"
+  // Recommendations that were followed: `id` is their rule, the document a load test or a benchmark.
+  std::vector<LadderStep> trials = {};
   Turns turns = {};
   Json sources = Json::array();  // {file, sha256, kind}
   std::vector<std::string> command;

@@ -46,10 +46,17 @@ class Rules {
                           {"text", text},
                           {"evidence", std::move(evidence)},
                           {"expected", nullptr},
-                          {"remeasured", nullptr}});
+                          {"remeasured", nullptr},
+                          {"trial", nullptr}});
   }
   void Silent(const char* rule, const char* why) { out_->silent.push_back({{"rule", rule}, {"why", why}}); }
   Json& last() { return out_->list.back(); }
+  // What `weir run --try` does about the last recommendation, and which figure of what it does is held against `from`.
+  void LastCanBeTried(Json trial, const char* metric, std::optional<double> from) {
+    last()["trial"] = std::move(trial);
+    last()["expected"] = {
+        {"metric", metric}, {"from", NumberOrNull(from)}, {"to", nullptr}, {"formula", "not predicted"}};
+  }
   bool Has(std::string_view rule) const {
     return std::any_of(out_->list.begin(), out_->list.end(),
                        [&](const Json& finding) { return finding["rule"] == rule; });
@@ -82,8 +89,8 @@ class Rules {
 void BenchmarkRules(const Facts& facts, Rules& rules);
 // `section`: "load_before" or "load_after".
 void LoadRules(const Facts& facts, const LadderStep& step, const char* section, Rules& rules);
-// Timeouts that the server's own ledgers place.
-void TimeoutRule(const LadderStep& step, Rules& rules);
+// Those that read the server's own account of each request.
+void LedgerRules(const LadderStep& step, const char* section, Rules& rules);
 void RecommendationRules(const ReportInput& input, const Facts& facts, Rules& rules);
 // What the waterfall of the step `which` ("before", "after") asks for; `causes` are its bars.
 void CauseRecommendations(const std::string& which, const Json& causes, const Facts& facts, Rules& rules);

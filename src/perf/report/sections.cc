@@ -122,11 +122,13 @@ ReportSection Recommendations(const Json& report) {
   std::vector<Row> rows;
   for (const Json& finding : report["findings"]) {
     if (StringAt(finding, "/kind") != "recommendation") continue;
-    const bool ratio = StringAt(finding, "/expected/metric") == "success_ratio";
+    const std::string metric = StringAt(finding, "/expected/metric").value_or("");
     const auto format = [&](const std::string& pointer) {
       const auto value = NumberAt(finding, pointer);
       if (!value) return std::string("–");
-      return ratio ? FormatPercent(std::round(*value * 1000) / 1000) : FormatNumber(value) + " tok/s";
+      if (metric.ends_with("_ms")) return FormatMilliseconds(value);
+      return metric.ends_with("_ratio") ? FormatPercent(std::round(*value * 1000) / 1000)
+                                        : FormatNumber(value) + " tok/s";
     };
     rows.push_back({StringAt(finding, "/priority").value_or("–"), Text(finding, "/text"),
                     format("/expected/from") + " → " + format("/expected/to"), format("/remeasured/to"),

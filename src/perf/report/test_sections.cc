@@ -148,7 +148,6 @@ ReportSection LoadTestSection(const Json& report) {
         report, *before,
         "Before, the study's server (one request at a time, an unbounded queue, work for departed clients)",
         "load_before", "over_time_A", &out);
-    AddFindings(report, "load", "observation", &out);
     AddRootCauses(report, FileOf(report, "A"), &out);
   }
   if (after != nullptr) {

@@ -173,7 +173,7 @@ std::optional<double> HeadlineOutputTps(const BenchRun& run, bool is_static) {
 
 Json BenchRow(const BenchRowInput& input) {
   std::vector<RequestRecord> all;
-  int64_t num_filler = 0, num_ok = 0, input_tokens = 0;
+  int64_t num_filler = 0, num_ok = 0, input_tokens = 0, cached_tokens = 0;
   for (const BenchRun& run : input.runs) {
     all.insert(all.end(), run.measured.begin(), run.measured.end());
     num_filler += static_cast<int64_t>(run.fillers.size());
@@ -181,6 +181,7 @@ Json BenchRow(const BenchRowInput& input) {
   for (const RequestRecord& record : all) {
     num_ok += record.outcome == Outcome::kOk;
     input_tokens += record.prompt_tokens;
+    cached_tokens += record.cached_tokens.value_or(0);
   }
   Json runs = Json::array();
   const PerRun per_run = CollectRuns(input, &runs);
@@ -195,6 +196,7 @@ Json BenchRow(const BenchRowInput& input) {
   row["wall_s"] = per_run.wall_s;
   row["window_s"] = per_run.window_s > 0 ? Json(per_run.window_s) : Json(nullptr);
   row["input_tokens"] = input_tokens;
+  row["cached_tokens"] = cached_tokens;
   row["output_tokens"] = OkTokens(all);
   row["output_tps"] = MeanOrNull(per_run.whole);
   row["output_tps_steady"] = MeanOrNull(per_run.headline);
@@ -260,7 +262,7 @@ void CheckBenchRow(const BenchRowInput& input, const Json& row, Validity* validi
   }
   AddProfilingCheck(row["step"], batch, validity);
   for (const BenchRun& run : input.runs) all.insert(all.end(), run.measured.begin(), run.measured.end());
-  CheckPrompts(all, {.template_tokens = 0, .dataset_ratio = 0}, batch, validity);
+  CheckPrompts(all, input.expected_cache, batch, validity);
   if (failed > 0) {
     validity->AddAbove("V-17", "latency", static_cast<double>(failed), 0, std::nullopt,
                        batch + fmt::format("{} requests failed", failed));

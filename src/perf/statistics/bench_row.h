@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "perf/recorder/request_record.h"
 #include "perf/statistics/physical_limit.h"
+#include "perf/statistics/prompt_checks.h"
 #include "perf/statistics/step_breakdown.h"
 #include "perf/statistics/validity.h"
 #include "perf/statistics/window.h"
@@ -38,7 +39,9 @@ struct BenchRowInput {
   int threads = 1;
   std::span<const BenchRun> runs;
   LimitInput limit;
-  Json memory;                                      // memory{} of the row
+  Json memory;  // memory{} of the row
+  ExpectedCache expected_cache{.template_tokens =
+                                   0};              // no hit at all, unless the prefix cache is the subject
   std::span<const std::string_view> segment_names;  // of the steps' segments; empty: not profiled
 };
 

@@ -15,8 +15,8 @@ constexpr const char* kForms =
     "prefix:groups=N,shared=N,own=N[,out=LENGTH] or trace:FILE";
 constexpr int kMostMade = 5000;  // prompts made to a length; a longer run starts over
 
-Status Wrong(std::string_view text, const std::string& why) {
-  return InvalidArgument(fmt::format("--dataset '{}': {}; expected {}", text, why, kForms));
+Status Wrong(std::string_view flag, std::string_view text, const std::string& why) {
+  return InvalidArgument(fmt::format("{} '{}': {}; expected {}", flag, text, why, kForms));
 }
 
 // Calls `take` with every name and value of "a=1,b=2".
@@ -100,7 +100,7 @@ Result<Dataset> Made(const DatasetRequest& request) {
 
 }  // namespace
 
-Result<DatasetSpec> ParseDataset(std::string_view text) {
+Result<DatasetSpec> ParseDataset(std::string_view text, std::string_view flag) {
   DatasetSpec out;
   out.text = std::string(text);
   if (text == "builtin") return out;
@@ -111,14 +111,14 @@ Result<DatasetSpec> ParseDataset(std::string_view text) {
                                     {"jsonl", DatasetSpec::Kind::kJsonl},
                                     {"trace", DatasetSpec::Kind::kTrace}}) {
     if (name != known) continue;
-    if (rest.empty()) return Wrong(text, "the file is missing");
+    if (rest.empty()) return Wrong(flag, text, "the file is missing");
     out.kind = kind;
     out.path = std::string(rest);
     return out;
   }
-  if (name != "random" && name != "prefix") return Wrong(text, "unknown");
+  if (name != "random" && name != "prefix") return Wrong(flag, text, "unknown");
   out.kind = name == "random" ? DatasetSpec::Kind::kRandom : DatasetSpec::Kind::kPrefix;
-  if (const Status parsed = ParseMade(rest, &out); !parsed.ok()) return Wrong(text, parsed.message());
+  if (const Status parsed = ParseMade(rest, &out); !parsed.ok()) return Wrong(flag, text, parsed.message());
   return out;
 }
 

@@ -29,8 +29,8 @@ struct DatasetSpec {
 };
 
 // builtin · sharegpt:FILE · jsonl:FILE · random:in=LENGTH[,out=LENGTH] · prefix:groups=N,shared=N,own=N[,out=LENGTH] ·
-// trace:FILE
-Result<DatasetSpec> ParseDataset(std::string_view text);
+// trace:FILE. `flag` is what errors name.
+Result<DatasetSpec> ParseDataset(std::string_view text, std::string_view flag = "--dataset");
 
 struct Dataset {
   std::string name;
