@@ -82,6 +82,8 @@ RenderedTools RenderTools(const ChatRequest& request, bool template_knows_tools)
     if (template_knows_tools) {
       one.tool_call_id = message.tool_call_id;
       if (!message.tool_calls.empty()) one.tool_calls = ToTemplateData(CallsAsData(message.tool_calls));
+      if (message.null_content) one.content_kind = ContentKind::kNone;
+      if (message.no_content) one.content_kind = ContentKind::kMissing;
     } else if (!message.tool_calls.empty()) {
       one.content += (one.content.empty() ? "" : "\n") + CallsInWords(message.tool_calls);
     } else if (message.role == "tool") {

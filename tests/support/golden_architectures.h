@@ -26,6 +26,11 @@ inline std::string GoldenArchitecture(const std::string& name) {
   return std::string(WEIR_SOURCE_DIR "/tests/golden/architectures/") + name;
 }
 
+inline std::vector<std::string> GoldenArchitectures() {
+  return {"llama", "llama_llama3",  "llama_linear", "llama_yarn", "mistral", "qwen2",   "qwen3",
+          "phi3",  "phi3_longrope", "gemma2",       "gemma3",     "smollm3", "qwen3moe"};
+}
+
 struct ExpectedLogits {
   std::vector<int32_t> tokens;
   int vocab_size = 0;

@@ -222,12 +222,16 @@ std::span<const std::byte> ModelFile::Rows(const TensorInfo& tensor, uint64_t fi
   return tensor.data.subspan(first * tensor.row_bytes(), (last - first) * tensor.row_bytes());
 }
 
+std::span<const std::byte> ModelFile::Mapped(const TensorInfo& tensor, uint64_t first, uint64_t last) const {
+  return in_file() ? Rows(tensor, first, last, nullptr) : state_->rows->Mapped(tensor, first, last);
+}
+
 void ModelFile::ReadAhead(const TensorInfo& tensor, uint64_t first_row, uint64_t last_row) const {
-  if (in_file()) MappedFile::ReadAhead(Rows(tensor, first_row, last_row, nullptr));
+  MappedFile::ReadAhead(Mapped(tensor, first_row, last_row));
 }
 
 void ModelFile::DropPages(const TensorInfo& tensor, uint64_t first_row, uint64_t last_row) const {
-  if (in_file()) MappedFile::DropPages(Rows(tensor, first_row, last_row, nullptr));
+  MappedFile::DropPages(Mapped(tensor, first_row, last_row));
 }
 
 }  // namespace weir

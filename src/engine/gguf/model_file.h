@@ -71,6 +71,11 @@ class TensorRows {
   // Rows [first, last) as a file would have them; points into this object or into `buffer`.
   virtual std::span<const std::byte> Rows(const TensorInfo& tensor, uint64_t first, uint64_t last,
                                           std::vector<std::byte>* buffer) const = 0;
+  // The bytes of a mapped file that Rows() makes them of, where these lie in one piece; else nothing.
+  virtual std::span<const std::byte> Mapped(const TensorInfo& /*tensor*/, uint64_t /*first*/,
+                                            uint64_t /*last*/) const {
+    return {};
+  }
   // As ModelFile::CheckUnchanged().
   virtual Status CheckUnchanged() const { return OkStatus(); }
 };
@@ -121,13 +126,14 @@ class ModelFile {
   // possibly in `buffer`.
   std::span<const std::byte> Rows(const TensorInfo& tensor, uint64_t first, uint64_t last,
                                   std::vector<std::byte>* buffer) const;
-  // Hints for bytes that Rows() gave or will give, no-ops for an assembled model: that they are wanted soon, and
-  // that they will not be read again (after repacking).
+  // Hints for bytes of a file that Rows() gave or will give: that they are wanted soon, and that they will not be
+  // read again (after repacking).
   void ReadAhead(const TensorInfo& tensor, uint64_t first_row, uint64_t last_row) const;
   void DropPages(const TensorInfo& tensor, uint64_t first_row, uint64_t last_row) const;
 
  private:
   struct State;
+  std::span<const std::byte> Mapped(const TensorInfo& tensor, uint64_t first, uint64_t last) const;
   explicit ModelFile(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

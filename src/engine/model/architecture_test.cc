@@ -73,10 +73,7 @@ TEST_P(ArchitectureTest, QuantizedWeightsAndCachesComputeTheSameModel) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, ArchitectureTest,
-                         testing::Values("llama", "llama_llama3", "llama_linear", "llama_yarn", "mistral",
-                                         "qwen2", "qwen3", "phi3", "phi3_longrope", "gemma2", "gemma3",
-                                         "smollm3", "qwen3moe"),
+INSTANTIATE_TEST_SUITE_P(Golden, ArchitectureTest, testing::ValuesIn(GoldenArchitectures()),
                          [](const auto& name) { return name.param; });
 
 TEST(ArchitectureRegistryTest, NamesAreFoundOnceAndUnknownOnesAreRefusedWithTheList) {

@@ -27,6 +27,7 @@ class CheckpointRows final : public TensorRows {
 
   std::span<const std::byte> Rows(const TensorInfo& tensor, uint64_t first, uint64_t last,
                                   std::vector<std::byte>* buffer) const override;
+  std::span<const std::byte> Mapped(const TensorInfo& tensor, uint64_t first, uint64_t last) const override;
   Status CheckUnchanged() const override { return checkpoint_.CheckUnchanged(); }
   const Checkpoint& checkpoint() const { return checkpoint_; }
 
@@ -35,6 +36,10 @@ class CheckpointRows final : public TensorRows {
     std::vector<std::span<const std::byte>> parts;  // of as many rows each
     DType dtype;
     float added;
+    bool mapped;
+
+    // Rows [first, last), which lie in one part.
+    std::span<const std::byte> Rows(const TensorInfo& tensor, uint64_t first, uint64_t last) const;
   };
 
   // Rows that lie in one part.

@@ -111,6 +111,9 @@ class RowsInFile final : public TensorRows {
     return file_->bytes().subspan(kHeaderBytes + layout_.starts.at(tensor.name) + first * tensor.row_bytes(),
                                   (last - first) * tensor.row_bytes());
   }
+  std::span<const std::byte> Mapped(const TensorInfo& tensor, uint64_t first, uint64_t last) const override {
+    return Rows(tensor, first, last, nullptr);
+  }
   Status CheckUnchanged() const override { return file_->CheckUnchanged(); }
 
  private:
@@ -200,6 +203,7 @@ bool WriteRows(int file, std::span<const TensorInfo> tensors, const Layout& layo
     const auto bytes = rows.Rows(*unit.tensor, unit.first, unit.last, &buffer);
     const uint64_t at = layout.starts.at(unit.tensor->name) + unit.first * unit.tensor->row_bytes();
     if (!WriteAt(file, bytes, kHeaderBytes + at)) good.store(false);
+    MappedFile::DropPages(rows.Mapped(*unit.tensor, unit.first, unit.last));
   });
   return good.load();
 }

@@ -2,8 +2,6 @@
 
 #include <utf8proc.h>
 
-#include <array>
-
 namespace weir {
 namespace {
 
@@ -14,7 +12,9 @@ bool IsWhiteSpace(int32_t code_point) {
          code_point == 0x3000;
 }
 
-CharClass Classify(int32_t code_point) {
+}  // namespace
+
+CharClass ClassBeyondAscii(int32_t code_point) {
   switch (utf8proc_category(code_point)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -29,19 +29,6 @@ CharClass Classify(int32_t code_point) {
     default:
       return IsWhiteSpace(code_point) ? CharClass::kSpace : CharClass::kOther;
   }
-}
-
-std::array<CharClass, 128> MakeAsciiClasses() {
-  std::array<CharClass, 128> classes{};
-  for (int32_t i = 0; i < 128; ++i) classes[i] = Classify(i);
-  return classes;
-}
-
-}  // namespace
-
-CharClass ClassOf(int32_t code_point) {
-  static const std::array<CharClass, 128> kAscii = MakeAsciiClasses();
-  return code_point >= 0 && code_point < 128 ? kAscii[code_point] : Classify(code_point);
 }
 
 LetterCase CaseOf(int32_t code_point) {
@@ -66,15 +53,11 @@ LetterCase CaseOf(int32_t code_point) {
   }
 }
 
-Character CharacterAt(std::string_view text, size_t position) {
-  if (position >= text.size()) return Character{};
+Character CharacterBeyondAscii(std::string_view text, size_t position) {
   const auto byte = [&](size_t i) -> int32_t { return static_cast<uint8_t>(text[position + i]); };
   Character out;
   const int32_t first = byte(0);
-  if (first < 0x80) {
-    out.code_point = first;
-    out.bytes = 1;
-  } else if (first < 0xE0) {
+  if (first < 0xE0) {
     out.code_point = ((first & 0x1F) << 6) | (byte(1) & 0x3F);
     out.bytes = 2;
   } else if (first < 0xF0) {

@@ -64,20 +64,20 @@ class RankBucket {
 class LongMerge {
  public:
   LongMerge(const MergeTable& table, std::vector<int32_t>* tokens)
-      : table_(table), tokens_(*tokens), previous_(tokens->size()), next_(tokens->size()) {
+      : table_(table), tokens_(*tokens), recent_(kRecentPairs) {
     const auto size = static_cast<int32_t>(tokens_.size());
+    nodes_.reserve(tokens_.size());
     for (int32_t i = 0; i < size; ++i) {
-      previous_[i] = i - 1;
-      next_[i] = i + 1 < size ? i + 1 : -1;
+      nodes_.push_back({tokens_[i], i - 1, i + 1 < size ? i + 1 : kNobody, kNoMerge});
+      if (i > 0) Offer(i - 1);
     }
-    for (int32_t i = 0; i + 1 < size; ++i) Offer(i);
   }
 
   void Run() {
     while (!ranks_.empty()) {
       const int32_t rank = ranks_.top();
       ranks_.pop();
-      RankBucket& bucket = BucketOf(rank);
+      RankBucket& bucket = buckets_[*bucket_of_.Find(static_cast<uint32_t>(rank))];
       while (!bucket.empty()) {
         Apply(bucket.Take(), rank);
         // A merge may open an earlier one, which then goes first.
@@ -86,62 +86,118 @@ class LongMerge {
           break;
         }
       }
+      OfferNeighbours();
     }
     size_t kept = 0;
-    for (int32_t i = 0; i != -1; i = next_[i]) tokens_[kept++] = tokens_[i];
+    for (int32_t i = 0; i != kNobody; i = nodes_[i].next) tokens_[kept++] = nodes_[i].token;
     tokens_.resize(kept);
   }
 
  private:
-  static constexpr int32_t kGone = -1;
+  static constexpr int32_t kNobody = -1;   // before the first and behind the last
+  static constexpr int32_t kNoMerge = -1;  // of a node with what follows it
+  static constexpr size_t kRecentPairs = 1024;
+
+  struct Node {
+    int32_t token;
+    int32_t previous;
+    int32_t next;
+    int32_t merge;  // number among merges_ of the one with what follows; of a node that is gone, none
+  };
+  // One that this text has asked for.
+  struct OpenMerge {
+    int32_t rank;
+    int32_t result;
+    uint32_t bucket;
+  };
+  struct RecentPair {
+    int32_t left = kNobody;
+    int32_t right = kNobody;
+    int32_t merge = kNoMerge;
+  };
 
   void Offer(int32_t place) {
-    if (place == -1 || next_[place] == -1) return;
-    const MergeTable::Merge* merge = table_.Find(tokens_[place], tokens_[next_[place]]);
-    if (merge == nullptr) return;
-    RankBucket& bucket = BucketOf(merge->rank);
+    if (place == kNobody) return;
+    Node& node = nodes_[place];
+    node.merge = node.next == kNobody ? kNoMerge : MergeOf(node.token, nodes_[node.next].token);
+    if (node.merge == kNoMerge) return;
+    const OpenMerge& merge = merges_[node.merge];
+    RankBucket& bucket = buckets_[merge.bucket];
     // A bucket that holds something has its rank queued already, except the one being emptied, which goes on
     // anyway.
-    if (bucket.empty()) ranks_.push(merge->rank);
+    if (bucket.empty()) ranks_.push(merge.rank);
     bucket.Put(place);
   }
 
-  // Runs ask for one rank many times.
-  RankBucket& BucketOf(int32_t rank) {
-    if (last_ == nullptr || last_rank_ != rank) {
-      const uint32_t* known = bucket_of_.Find(static_cast<uint32_t>(rank));
-      if (known == nullptr) {
-        bucket_of_.Put(static_cast<uint32_t>(rank), static_cast<uint32_t>(buckets_.size()));
-        last_ = &buckets_.emplace_back();
-      } else {
-        last_ = &buckets_[*known];
-      }
-      last_rank_ = rank;
-    }
-    return *last_;
+  // A text asks for few pairs many times, and the table of all is larger than a cache.
+  int32_t MergeOf(int32_t left, int32_t right) {
+    const uint32_t hash =
+        static_cast<uint32_t>(left) * 0x9e3779b1u ^ static_cast<uint32_t>(right) * 0x85ebca6bu;
+    RecentPair& recent = recent_[hash >> 22];
+    static_assert(kRecentPairs == size_t{1} << (32 - 22));
+    if (recent.left != left || recent.right != right) recent = {left, right, FindMerge(left, right)};
+    return recent.merge;
+  }
+
+  int32_t FindMerge(int32_t left, int32_t right) {
+    const MergeTable::Merge* merge = table_.Find(left, right);
+    if (merge == nullptr) return kNoMerge;
+    const uint64_t key =
+        static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+    if (const int32_t* known = merge_of_.Find(key)) return *known;
+    const auto number = static_cast<int32_t>(merges_.size());
+    merge_of_.Put(key, number);
+    merges_.push_back({merge->rank, merge->result, BucketOf(merge->rank)});
+    return number;
+  }
+
+  // Several merges may have one rank.
+  uint32_t BucketOf(int32_t rank) {
+    if (const uint32_t* known = bucket_of_.Find(static_cast<uint32_t>(rank))) return *known;
+    const auto number = static_cast<uint32_t>(buckets_.size());
+    bucket_of_.Put(static_cast<uint32_t>(rank), number);
+    buckets_.emplace_back();
+    return number;
   }
 
   void Apply(int32_t place, int32_t rank) {
-    const int32_t right = next_[place];
-    if (tokens_[place] == kGone || right == -1) return;
-    const MergeTable::Merge* merge = table_.Find(tokens_[place], tokens_[right]);
-    if (merge == nullptr || merge->rank != rank) return;  // a neighbour has merged since
-    tokens_[place] = merge->result;
-    tokens_[right] = kGone;
-    next_[place] = next_[right];
-    if (next_[right] != -1) previous_[next_[right]] = place;
-    Offer(previous_[place]);
-    Offer(place);
+    Node& node = nodes_[place];
+    if (node.merge == kNoMerge || merges_[node.merge].rank != rank) return;  // a neighbour has merged since
+    Node& right = nodes_[node.next];
+    node.token = merges_[node.merge].result;
+    node.next = right.next;
+    right.merge = kNoMerge;
+    if (node.next != kNobody) nodes_[node.next].previous = place;
+    if (table_.EarliestUse(node.token) <= rank) {
+      Offer(node.previous);
+      Offer(place);
+      return;
+    }
+    // What it opens comes later: its neighbours may be others by then, and pairs with those are never asked for.
+    node.merge = kNoMerge;
+    if (node.previous != kNobody) nodes_[node.previous].merge = kNoMerge;
+    merged_.push_back(place);
+  }
+
+  void OfferNeighbours() {
+    int32_t last = kNobody;
+    for (const int32_t place : merged_) {
+      if (nodes_[place].previous != last) Offer(nodes_[place].previous);
+      Offer(place);
+      last = place;
+    }
+    merged_.clear();
   }
 
   const MergeTable& table_;
   std::vector<int32_t>& tokens_;
-  std::vector<int32_t> previous_;
-  std::vector<int32_t> next_;
+  std::vector<Node> nodes_;
+  std::vector<int32_t> merged_;  // places whose merges nobody asked for yet, in order
+  std::vector<RecentPair> recent_;
+  FlatMap<int32_t> merge_of_;
+  std::vector<OpenMerge> merges_;
   FlatMap<uint32_t> bucket_of_;
   std::deque<RankBucket> buckets_;  // which never move
-  RankBucket* last_ = nullptr;
-  int32_t last_rank_ = -1;
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ranks_;
 };
 

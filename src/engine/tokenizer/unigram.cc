@@ -49,17 +49,17 @@ void Unigram::Segment(std::string_view text, std::vector<Cut>* cuts) const {
   for (size_t begin = 0; begin < characters.size(); ++begin) {
     const double score = best[begin].score;
     uint32_t node = PieceTrie::kRoot;
+    bool has_piece = false;  // of this character alone
     for (size_t end = begin; end < characters.size();) {
       node = trie_.Next(node, characters[end]);
       if (node == PieceTrie::kNowhere) break;
       ++end;
       if (trie_.value(node) < 0) continue;
+      has_piece = has_piece || end == begin + 1;
       const Piece& piece = pieces_[static_cast<size_t>(trie_.value(node))];
       best[end].Offer(score + piece.score, static_cast<uint32_t>(end - begin), piece.id);
     }
-    const uint32_t alone = trie_.Next(PieceTrie::kRoot, characters[begin]);
-    if (alone == PieceTrie::kNowhere || trie_.value(alone) < 0)
-      best[begin + 1].Offer(score + unknown_score, 1, -1);
+    if (!has_piece) best[begin + 1].Offer(score + unknown_score, 1, -1);
   }
   size_t end_byte = text.size();
   for (size_t end = characters.size(); end > 0; end -= best[end].length) {

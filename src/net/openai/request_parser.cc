@@ -208,6 +208,9 @@ Result<WireMessage> ReadMessage(const Json& message, const std::string& where) {
   }
   if (content == nullptr || content->is_null()) {
     if (!may_be_null) return MissingField(where + ".content");
+    // An answer without text or calls is an empty text.
+    out.null_content = content != nullptr && !out.tool_calls.empty();
+    out.no_content = content == nullptr && !out.tool_calls.empty();
   } else {
     WEIR_ASSIGN_OR_RETURN(out.content, ReadContent(*content, where + ".content"));
   }

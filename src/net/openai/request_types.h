@@ -56,10 +56,13 @@ struct OutputConstraint {
 
 struct WireMessage {
   std::string role;
-  std::string content;  // text parts joined
+  std::string content;  // text parts joined; empty when there is none
   std::string name;
   std::vector<WireToolCall> tool_calls;  // of an assistant
   std::string tool_call_id;              // that a tool answers
+  // What calls tools may come without content, said so or left out; a template can tell these apart.
+  bool null_content = false;
+  bool no_content = false;
 };
 
 struct WireTool {
