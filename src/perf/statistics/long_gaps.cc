@@ -23,11 +23,14 @@ struct Prefill {
   size_t record;
 };
 
-// How much of the gap is covered by prefills of others; they overlap each other where prompts share a step.
-double PrefillOfOthers(const Gap& gap, std::span<const Prefill> by_begin) {
+// How much of the gap is covered by prefills of others, none of which takes more than `longest_ms`; they overlap each other
+// where prompts share a step.
+double PrefillOfOthers(const Gap& gap, std::span<const Prefill> by_begin, double longest_ms) {
   double covered = 0, until = gap.began_ms;
-  for (const Prefill& prefill : by_begin) {
-    if (prefill.began_ms >= gap.ended_ms) break;
+  auto next = std::lower_bound(by_begin.begin(), by_begin.end(), gap.began_ms - longest_ms,
+                               [](const Prefill& prefill, double at_ms) { return prefill.began_ms < at_ms; });
+  for (; next != by_begin.end() && next->began_ms < gap.ended_ms; ++next) {
+    const Prefill& prefill = *next;
     if (prefill.record == gap.record) continue;
     const double from = std::max(prefill.began_ms, until), to = std::min(prefill.ended_ms, gap.ended_ms);
     if (to <= from) continue;
@@ -42,11 +45,12 @@ double PrefillOfOthers(const Gap& gap, std::span<const Prefill> by_begin) {
 std::optional<LongGaps> FindLongGaps(std::span<const RequestRecord> records) {
   std::vector<Gap> gaps;
   std::vector<Prefill> prefills;
-  double prefill_ms = 0, prefill_tokens = 0;
+  double prefill_ms = 0, prefill_tokens = 0, longest_prefill_ms = 0;
   for (size_t i = 0; i < records.size(); ++i) {
     const std::optional<ServerStamps> stamps = StampsOf(records[i]);
     if (stamps) {
       prefills.push_back({stamps->prefill_began_ms, stamps->first_token_ms, i});
+      longest_prefill_ms = std::max(longest_prefill_ms, stamps->first_token_ms - stamps->prefill_began_ms);
       prefill_ms += JsonNumber(FindJson(records[i].server, {"ledger_ms", "prefill"})).value_or(0);
       prefill_tokens += stamps->prompt_tokens;
     }
@@ -72,7 +76,7 @@ std::optional<LongGaps> FindLongGaps(std::span<const RequestRecord> records) {
   for (const Gap& gap : std::span(gaps).last(num_longest)) {
     found.mean_ms += gap.ms() / static_cast<double>(num_longest);
     const double beyond = gap.ms() - found.p50_ms;
-    if (beyond > 0 && PrefillOfOthers(gap, prefills) >= beyond / 2) ++with_prefill;
+    if (beyond > 0 && PrefillOfOthers(gap, prefills, longest_prefill_ms) >= beyond / 2) ++with_prefill;
   }
   found.prefill_ratio = static_cast<double>(with_prefill) / static_cast<double>(num_longest);
   return found;
