@@ -6,17 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 namespace weir {
-namespace {
-
-// What Linux reads ahead of a disk unless it is told otherwise.
-constexpr uintptr_t kReadAheadBytes = 128 << 10;
-
-}  // namespace
 
 Result<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& path) {
   std::unique_ptr<MappedFile> file(new MappedFile());
@@ -67,9 +60,7 @@ void MappedFile::ReadAhead(std::span<const std::byte> part) {
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t start = reinterpret_cast<uintptr_t>(part.data()) & ~(page - 1);
   const uintptr_t end = reinterpret_cast<uintptr_t>(part.data() + part.size());
-  // The kernel starts no more than one read-ahead for a call, and says nothing about the rest.
-  for (uintptr_t at = start; at < end; at += kReadAheadBytes)
-    madvise(reinterpret_cast<void*>(at), std::min(kReadAheadBytes, end - at), MADV_WILLNEED);
+  if (start < end) madvise(reinterpret_cast<void*>(start), end - start, MADV_WILLNEED);
 }
 
 void MappedFile::DropPages(std::span<const std::byte> part) {
