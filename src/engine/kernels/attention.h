@@ -12,7 +12,7 @@ inline int64_t AttentionStateFloats(int64_t head_dim) { return (head_dim + 15) /
 
 // Whether prompts are attended to by kernels of their own.
 inline bool HasPromptAttention(const KernelTable& kernels, int64_t head_dim) {
-  return kernels.prompts != nullptr && head_dim % 32 == 0;
+  return kernels.prompt_attention != nullptr && head_dim % 32 == 0;
 }
 
 // Scratch of one call, of either kind.

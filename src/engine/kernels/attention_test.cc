@@ -91,7 +91,7 @@ class PagedCache {
     args.window = tile.window;
     args.soft_cap = tile.soft_cap;
     if (tile.is_prompt) {
-      kernels.prompts->attention(&args);
+      kernels.prompt_attention(&args);
       return out;
     }
     if (tile.chunks_per_part == 0) {
@@ -331,7 +331,8 @@ TEST_P(PromptAttentionTest, ARowHasTheSameBitsInEveryTile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Paths, PromptAttentionTest,
-                         testing::Combine(testing::Values("amx"), testing::Values(kKvF16, kKvInt8)),
+                         testing::Combine(testing::Values("avx512bf16", "amx"),
+                                          testing::Values(kKvF16, kKvInt8)),
                          [](const auto& param) {
                            return std::get<0>(param.param) +
                                   (std::get<1>(param.param) == kKvInt8 ? "_int8" : "_fp16");

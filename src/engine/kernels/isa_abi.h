@@ -101,9 +101,11 @@ struct IsaAttention {
   int32_t last_chunk;                // one past
   float* partials;  // null: all chunks, into out. Else the states of all chunks, for merge_attention
   float* scratch;   // AttentionScratchFloats(), on 64 bytes
-  int32_t window;   // keys that a row sees, its own included; 0: all before it. Not with PromptKernels
-  float soft_cap;   // of scores; 0: none. Not with PromptKernels
+  int32_t window;   // keys that a row sees, its own included; 0: all before it. Not with prompt_attention
+  float soft_cap;   // of scores; 0: none. Not with prompt_attention
 };
+
+using AttentionKernel = void (*)(const IsaAttention* args);
 
 // Products of rows that were a request's prompt, where the CPU multiplies bf16 faster than int8: other bits than those of
 // KernelTable::matmul, and closer ones. A row never changes sides, so they are a matter of the request alone.
@@ -115,8 +117,6 @@ struct PromptKernels {
   // 32 columns of SiLU(gate) * up, rows of `stride` floats, into bf16 rows; `tiles`: where the first tile has these columns.
   void (*silu_multiply)(const float* gate, const float* up, int64_t stride, int32_t rows,
                         unsigned char* tiles, int64_t tile_bytes);
-  // All chunks, with bf16 queries, keys, values and weights; head_dim a multiple of 32, no partials.
-  void (*attention)(const IsaAttention* args);
   // As the probes of KernelTable: the products' own instruction.
   int64_t (*probe)(int64_t rounds, float* sink);
 };
@@ -143,14 +143,17 @@ struct KernelTable {
   void (*to_half)(const float* x, int32_t n, uint16_t* out);
   // One head's codes and their scale. Writes n rounded up to 16 codes.
   float (*quantize_head)(const float* x, int32_t n, signed char* codes);
-  void (*attention)(const IsaAttention* args);
+  AttentionKernel attention;
   // Merges args->partials into args->out, once all chunks are there.
   void (*merge_attention)(const IsaAttention* args);
   // Machine probes: multiply-accumulates done, or a checksum of the bytes read.
   int64_t (*probe_int8)(int64_t rounds, int32_t* sink);
   int64_t (*probe_fp32)(int64_t rounds, float* sink);
   uint64_t (*probe_read)(const unsigned char* data, int64_t bytes);
-  const PromptKernels* prompts;  // null: prompts are computed like everything else
+  const PromptKernels* prompts;  // null: prompts are multiplied like everything else
+  // Null, or for a prompt's rows: all chunks, with bf16 queries, keys, values and weights, which is faster and has bits of its
+  // own; head_dim a multiple of 32, no partials.
+  AttentionKernel prompt_attention;
   // What some architectures need and llama does not.
   void (*add)(const float* x, int32_t n, float* sum);
   void (*gelu_multiply)(const float* gate, const float* up, int32_t n, float* out);  // its tanh form

@@ -6,8 +6,6 @@
 
 enum { kStripRows = 16, kVectorBytes = 64 };
 
-__m512i LoadVector(const unsigned char* p) { return _mm512_loadu_si512(p); }
-
 // Up by N bits, or down where N is negative; what crosses bytes is masked by the caller.
 template <int N>
 inline __attribute__((always_inline)) __m512i Shift(__m512i v) {

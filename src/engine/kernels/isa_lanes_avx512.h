@@ -4,6 +4,7 @@
 using Lanes = __m512;
 enum { kTileQueries = 3, kWideQueries = 6, kTileColumns = 4 };
 
+static inline __m512i LoadVector(const unsigned char* p) { return _mm512_loadu_si512(p); }
 static inline Lanes Load(const float* p) { return _mm512_loadu_ps(p); }
 static inline void Store(float* p, Lanes v) { _mm512_storeu_ps(p, v); }
 static inline Lanes Set(float v) { return _mm512_set1_ps(v); }

@@ -14,6 +14,8 @@ extern const KernelTable kGenericKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
 extern const PromptKernels kAmxPrompts;
+extern const AttentionKernel kAmxPromptAttention;
+extern const AttentionKernel kAvx512Bf16PromptAttention;
 extern const Bf16Probe kAvx512Bf16Probe;
 
 namespace {
@@ -33,34 +35,46 @@ bool HasAvx512Vnni() {
          __builtin_cpu_supports("avx512vnni");
 }
 
+bool HasAvx512Bf16() { return HasAvx512Vnni() && __builtin_cpu_supports("avx512bf16"); }
+
 // The kernel gives a process the tiles' 8 KB of register state when it asks, and refuses where it cannot.
 bool HasAmx() {
   constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr int kTileData = 18;
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!HasAvx512Vnni() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  if (!HasAvx512Bf16() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   constexpr unsigned kTilesAndBf16 = 1u << 24 | 1u << 22;
-  if ((d & kTilesAndBf16) != kTilesAndBf16 || !__builtin_cpu_supports("avx512bf16")) return false;
+  if ((d & kTilesAndBf16) != kTilesAndBf16) return false;
   static const bool allowed = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   return allowed;
 }
 
-// All but the products of prompts runs on VNNI.
+// All but the attention of prompts runs on VNNI.
+const KernelTable& Avx512Bf16Kernels() {
+  static const KernelTable table = [] {
+    KernelTable bf16 = kAvx512VnniKernels;
+    bf16.name = "avx512bf16";
+    bf16.prompt_attention = kAvx512Bf16PromptAttention;
+    return bf16;
+  }();
+  return table;
+}
+
+// All but the attention and the products of prompts runs on VNNI.
 const KernelTable& AmxKernels() {
   static const KernelTable table = [] {
     KernelTable amx = kAvx512VnniKernels;
     amx.name = "amx";
     amx.prompts = &kAmxPrompts;
+    amx.prompt_attention = kAmxPromptAttention;
     return amx;
   }();
   return table;
 }
 
 const KnownPath kPaths[] = {
-    {&kGenericKernels, [] { return true; }},
-    {&kAvx2Kernels, HasAvx2},
-    {&kAvx512VnniKernels, HasAvx512Vnni},
-    {&AmxKernels(), HasAmx},
+    {&kGenericKernels, [] { return true; }}, {&kAvx2Kernels, HasAvx2}, {&kAvx512VnniKernels, HasAvx512Vnni},
+    {&Avx512Bf16Kernels(), HasAvx512Bf16},   {&AmxKernels(), HasAmx},
 };
 
 }  // namespace
@@ -97,8 +111,6 @@ Result<const KernelTable*> SelectKernels(std::string_view name) {
                                      fmt::join(available, ", ")));
 }
 
-const Bf16Probe* FindBf16Probe() {
-  return HasAvx512Vnni() && __builtin_cpu_supports("avx512bf16") ? &kAvx512Bf16Probe : nullptr;
-}
+const Bf16Probe* FindBf16Probe() { return HasAvx512Bf16() ? &kAvx512Bf16Probe : nullptr; }
 
 }  // namespace weir

@@ -14,7 +14,7 @@
 
 namespace weir {
 
-// Paths this build has, slowest first: "generic", "avx2", "avx512vnni", "amx".
+// Paths this build has, slowest first: "generic", "avx2", "avx512vnni", "avx512bf16", "amx".
 std::vector<std::string_view> KnownKernelPaths();
 bool CpuSupports(std::string_view path);
 

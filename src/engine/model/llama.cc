@@ -137,7 +137,7 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
   Embed(batch);
   Enter(StepSegment::kAttention);
   const bool prompts_apart = plain_attention_ && HasPromptAttention(*kernels_, config_.head_dim);
-  attention_.Build(batch, prompts_apart ? num_prompt_rows_ : 0, scratch_.partials);
+  attention_.Build(batch, prompts_apart ? batch.num_prompt_rows : 0, scratch_.partials);
   const int q_columns = config_.num_heads * config_.head_dim;
   for (int i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];

@@ -140,7 +140,7 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     args.scratch = scratch_.threads[static_cast<size_t>(thread)].attention;
     args.window = KindOf(layer_index).window;
     args.soft_cap = config_.attention_soft_cap;
-    (tile.is_prompt ? kernels_->prompts->attention : kernels_->attention)(&args);
+    (tile.is_prompt ? kernels_->prompt_attention : kernels_->attention)(&args);
     if (tile.partials != nullptr) {
       if (!attention_.FinishTask(tile)) return;
       kernels_->merge_attention(&args);

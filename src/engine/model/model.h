@@ -40,7 +40,8 @@ struct ModelOptions {
   int max_logit_rows = 64;  // most rows of one batch that want logits
   int max_context = 0;      // 0: the model's own
   KvDtype kv_dtype = KvDtype::kF16;
-  std::string isa;  // "", "generic", "avx2", "avx512vnni", "amx"; the variable WEIR_ISA is the default
+  std::string
+      isa;  // "", "generic", "avx2", "avx512vnni", "avx512bf16", "amx"; the variable WEIR_ISA is the default
   WeightStorage storage = WeightStorage::kRepack;  // kMmap: the ModelFile outlives the model
   // Of BatchSequence::adapter 1, 2, ...; not needed any more once the model is loaded.
   std::vector<const LoraAdapter*> adapters = {};

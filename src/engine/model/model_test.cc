@@ -89,7 +89,7 @@ ModelOptions Options(std::string_view isa, int threads) {
   return options;
 }
 
-bool HasPromptKernels(std::string_view path) { return (*SelectKernels(path))->prompts != nullptr; }
+bool HasPromptKernels(std::string_view path) { return (*SelectKernels(path))->prompt_attention != nullptr; }
 
 // Largest difference, as a share of the largest value.
 double Distance(const std::vector<float>& a, const std::vector<float>& b) {

@@ -28,9 +28,11 @@ namespace {
 
 #include "engine/kernels/isa_exp.h"
 
-enum { kTileBytes = 16 * 64 };
+static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const unsigned char* b,
+                                int64_t next_b, int64_t step_b, int32_t depth, float* out,
+                                int64_t out_stride);
 
-#include "engine/kernels/isa_attention_amx.h"
+#include "engine/kernels/isa_attention_prompts.h"
 
 enum {
   // Blocks of two strips that are unpacked at a time, for all rows: they stay in the first-level cache. Cutting costs a pass
@@ -126,13 +128,6 @@ inline __attribute__((always_inline)) void UnpackCodes(const unsigned char* code
   _mm512_store_si512(out + 128 * V, PairOf<Format, 0>(code, scale, offset));
   _mm512_store_si512(out + 128 * V + 64, PairOf<Format, 2>(code, scale, offset));
   if constexpr (V < 7) UnpackCodes<Format, V + 1>(codes, scales, out);
-}
-
-// Even words from the lower, odd ones from the upper half.
-__m512i InterleaveOrder() {
-  alignas(64) uint16_t order[32];
-  for (int i = 0; i < 32; ++i) order[i] = static_cast<uint16_t>(i / 2 + i % 2 * 16);
-  return _mm512_load_si512(order);
 }
 
 // Blocks [first, first + count) of a strip; first is a multiple of every format's super-block.
@@ -347,19 +342,42 @@ int64_t Probe(int64_t rounds, float* sink) {
   return rounds * 4 * 16 * kStripRows * 32;
 }
 
+// out[0..32)[0..32) = two tiles of a times two of b, over `depth` tiles each; out_stride in floats.
+static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const unsigned char* b,
+                                int64_t next_b, int64_t step_b, int32_t depth, float* out,
+                                int64_t out_stride) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int32_t k = 0; k < depth; ++k, a += kTileBytes, b += step_b) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + next_b, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a + next_a, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, out, out_stride * 4);
+  _tile_stored(1, out + 16, out_stride * 4);
+  _tile_stored(2, out + 16 * out_stride, out_stride * 4);
+  _tile_stored(3, out + 16 * out_stride + 16, out_stride * 4);
+}
+
 void Attention(const IsaAttention* args) {
   const TileConfig config;
   _tile_loadconfig(&config);
-  if (args->kv_format == kKvInt8)
-    AttendPrompt<kKvInt8>(*args, InterleaveOrder());
-  else
-    AttendPrompt<kKvF16>(*args, InterleaveOrder());
+  AttendPrompt(*args);
   _tile_release();
 }
 
 }  // namespace
 
 extern const PromptKernels kAmxPrompts;
-const PromptKernels kAmxPrompts = {MatMul, ToBf16, SiluMultiplyRows, Attention, Probe};
+const PromptKernels kAmxPrompts = {MatMul, ToBf16, SiluMultiplyRows, Probe};
+extern const AttentionKernel kAmxPromptAttention;
+const AttentionKernel kAmxPromptAttention = Attention;
 
 }  // namespace weir

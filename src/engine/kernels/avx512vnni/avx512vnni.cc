@@ -214,8 +214,8 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 
 extern const KernelTable kAvx512VnniKernels;
 const KernelTable kAvx512VnniKernels = {
-    "avx512vnni", kStripRows, 128,     MatMul, Quantize,     RmsNorm,   SiluMultiply,   Rope,
-    Scale,        ExpArray,   Maximum, ToHalf, QuantizeHead, Attention, MergeAttention, ProbeInt8,
-    ProbeFp32,    ProbeRead,  nullptr, AddRow, GeluMultiply, SoftCap,   RopeHalves};
+    "avx512vnni", kStripRows, 128,     MatMul,  Quantize,     RmsNorm,      SiluMultiply,   Rope,
+    Scale,        ExpArray,   Maximum, ToHalf,  QuantizeHead, Attention,    MergeAttention, ProbeInt8,
+    ProbeFp32,    ProbeRead,  nullptr, nullptr, AddRow,       GeluMultiply, SoftCap,        RopeHalves};
 
 }  // namespace weir

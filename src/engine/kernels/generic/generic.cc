@@ -158,8 +158,8 @@ uint64_t ProbeRead(const unsigned char* data, int64_t bytes) {
 
 extern const KernelTable kGenericKernels;
 const KernelTable kGenericKernels = {
-    "generic", kStripRows, 0,       MatMul, Quantize,     RmsNorm,   SiluMultiply,   Rope,
-    Scale,     ExpArray,   Maximum, ToHalf, QuantizeHead, Attention, MergeAttention, ProbeInt8,
-    ProbeFp32, ProbeRead,  nullptr, AddRow, GeluMultiply, SoftCap,   RopeHalves};
+    "generic", kStripRows, 0,       MatMul,  Quantize,     RmsNorm,      SiluMultiply,   Rope,
+    Scale,     ExpArray,   Maximum, ToHalf,  QuantizeHead, Attention,    MergeAttention, ProbeInt8,
+    ProbeFp32, ProbeRead,  nullptr, nullptr, AddRow,       GeluMultiply, SoftCap,        RopeHalves};
 
 }  // namespace weir

@@ -1,8 +1,10 @@
-// Attention of a prompt's rows on the AMX tiles, included inside the anonymous namespace of the AMX file.
+// Attention of a prompt's rows by products of bf16, included inside the anonymous namespace of the ISA files that have them.
 //
 // Shapes    queries in tiles of 16 rows of 32 dims; keys of a chunk in tiles of [16 pairs of dims][16 keys][2]; values in tiles
 //           of [16 pairs of keys][16 dims][2]; weights, what the softmax gives, in tiles of 16 queries of 32 keys: all bf16
-// Requires  head_dim a multiple of 32; tiles configured as 16 rows of 64 bytes; no partials
+// Requires  head_dim a multiple of 32; no partials. The file has defined before: MultiplyFour(a, next_a, b, next_b, step_b,
+//           depth, out, out_stride), which sets out[0..32)[0..32) to two tiles of a times two of b over `depth` tiles each;
+//           out_stride is in floats
 // Threads   pure functions
 //
 // As everywhere, keys are taken in chunks of 256 at fixed positions whose states are merged in order, and a query's chains do
@@ -10,6 +12,7 @@
 // are taken as zero.
 #pragma once
 
+enum { kTileBytes = 16 * 64 };
 // Queries whose scores are at hand together: two tiles.
 static constexpr int32_t kQueriesTogether = 32, kKeyTiles = kAttentionChunk / 16;
 
@@ -38,6 +41,13 @@ inline __attribute__((always_inline)) __m512i Bf16Of(Lanes first, Lanes second) 
 // Lanes of two vectors in turn, as bf16.
 inline __attribute__((always_inline)) __m512i Interleaved(Lanes first, Lanes second, __m512i interleave) {
   return _mm512_permutexvar_epi16(interleave, Bf16Of(first, second));
+}
+
+// Even words from the lower, odd ones from the upper half.
+static inline __m512i InterleaveOrder() {
+  alignas(64) uint16_t order[32];
+  for (int i = 0; i < 32; ++i) order[i] = static_cast<uint16_t>(i / 2 + i % 2 * 16);
+  return _mm512_load_si512(order);
 }
 
 static PromptAttention PreparePrompt(const IsaAttention& args) {
@@ -122,30 +132,6 @@ static void LoadChunk(const PromptAttention& p, int32_t chunk, __m512i interleav
   for (int32_t d = 0; d < dim; d += 16)
     for (int i = 0; i < 8; ++i)
       _mm512_store_si512(value_tile + d / 16 * kTileBytes + i * 64, _mm512_setzero_si512());
-}
-
-// out[0..32)[0..32) = two tiles of a times two of b, over `depth` tiles each; out_stride in floats.
-static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const unsigned char* b,
-                                int64_t next_b, int64_t step_b, int32_t depth, float* out,
-                                int64_t out_stride) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  for (int32_t k = 0; k < depth; ++k, a += kTileBytes, b += step_b) {
-    _tile_loadd(4, a, 64);
-    _tile_loadd(6, b, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + next_b, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + next_a, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, out, out_stride * 4);
-  _tile_stored(1, out + 16, out_stride * 4);
-  _tile_stored(2, out + 16 * out_stride, out_stride * 4);
-  _tile_stored(3, out + 16 * out_stride + 16, out_stride * 4);
 }
 
 static constexpr float kLog2E = 1.44269504088896341f;
@@ -284,7 +270,8 @@ static void AttendChunk(PromptAttention& p, int32_t chunk, __m512i interleave) {
 }
 
 template <int kFormat>
-static void AttendPrompt(const IsaAttention& args, __m512i interleave) {
+static void AttendPrompt(const IsaAttention& args) {
+  const __m512i interleave = InterleaveOrder();
   PromptAttention p = PreparePrompt(args);
   const int32_t num_chunks = (args.first_position + args.rows + kAttentionChunk - 1) / kAttentionChunk;
   for (int32_t chunk = 0; chunk < num_chunks; ++chunk) AttendChunk<kFormat>(p, chunk, interleave);
@@ -295,4 +282,11 @@ static void AttendPrompt(const IsaAttention& args, __m512i interleave) {
     const float* running = p.running + static_cast<int64_t>(i) * args.head_dim;
     for (int32_t d = 0; d < args.head_dim; d += 16) Store(out + d, Mul(Load(running + d), inverse));
   }
+}
+
+static void AttendPrompt(const IsaAttention& args) {
+  if (args.kv_format == kKvInt8)
+    AttendPrompt<kKvInt8>(args);
+  else
+    AttendPrompt<kKvF16>(args);
 }
