@@ -5,7 +5,8 @@
     tools/api_throughput.py build/release/weir --dummy llama-3.2-1b --concurrency 8 --per-slot 2
 
 The sides take turns within one run, streams on; which goes first changes from round to round. A shared machine changes its
-speed within seconds, so what counts is the median of the rounds' own ratios: their two sides ran one right after the other. The
+speed within seconds, so what counts is the median of the rounds' own ratios: their two sides ran one right after the other. A
+model of random weights has no text to put into its engine: that side gets as many random tokens per prompt as the server counted. The
 load generator computes on the same cores, which the engine cannot have meanwhile: its CPU time (measured) is taken off the
 engine's side for the second ratio. The first is as measured.
 Standard library only. Exit code 1 when the second ratio is below 0.97 or a request failed.
@@ -74,6 +75,9 @@ def main():
                                        "--max-tokens", str(args.max_tokens), "--repeats", "1", "--tail", "drain"],
                             "api": [args.weir, "load", "--url", f"http://127.0.0.1:{port}", "--concurrency", str(concurrency),
                                     "--requests", count, "--max-tokens", str(args.max_tokens), "--ignore-eos"]}
+                if args.dummy:
+                    row, _ = run(commands["api"], os.path.join(folder, "result.json"))
+                    commands["engine"] += ["--prompt-tokens", str(round(row["input_tokens"] / (args.per_slot * concurrency)))]
                 for turn in range(args.rounds):
                     for side in list(sides)[::1 if turn % 2 == 0 else -1]:
                         row, share = run(commands[side], os.path.join(folder, "result.json"))

@@ -89,7 +89,8 @@ Duration CostModel::PredictPrefill(int num_tokens, int max_chunk) const {
 
 Duration CostModel::StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective) const {
   const Duration shortest = Predict(num_decodes + kSmallestPiece, kv_tokens_read);
-  if (shortest > 2 * itl_objective) return 3 * shortest;
+  const Duration alone = Predict(num_decodes, kv_tokens_read, StepKind::kDecodesOnly);
+  if (alone > itl_objective || shortest > 2 * itl_objective) return 3 * shortest;
   // Half as long again, but not where that would take away from the room for what no prediction knows.
   return std::max({itl_objective, shortest, std::min(shortest, itl_objective) * 3 / 2});
 }

@@ -24,8 +24,8 @@ class CostModel {
   Duration PredictPrefill(int num_tokens, int max_chunk) const;
   // How long a step with prompts may take beside these decodes: the objective, or half as long again as the shortest such
   // step, because small pieces of prompts are the dearest per token. What is promised is that a stream's p99 stays within twice
-  // the objective. Where even the shortest step breaks that, the objective is void: three times as long as that one then, or
-  // slots would stay empty for want of prompts.
+  // the objective. Where even the shortest step breaks that, or the decodes alone the objective, it is void: three times as
+  // long as that step then, or slots would stay empty for want of prompts.
   Duration StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective) const;
   // Prompt tokens per second that steps within their budget get through beside `num_decodes` sequences that read
   // `kv_tokens_read`; 0 while nothing is known. From the model, not from counting: short prompts would make any count low.

@@ -136,6 +136,16 @@ TEST(CostModelTest, StepsWithPromptsKeepTheObjectiveWhereTheyCan) {
   EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(9))), 0.060, 1e-4) << "it cannot be kept";
 }
 
+TEST(CostModelTest, AnObjectiveThatDecodesAloneBreakDoesNotStarveThem) {
+  CostModel model;
+  for (int i = 0; i < 20; ++i) {
+    model.Observe(48, 0, milliseconds(90), StepKind::kWithPrompts);
+    model.Observe(32, 0, milliseconds(60), StepKind::kDecodesOnly);
+  }
+  EXPECT_NEAR(ToSeconds(model.StepBudget(32, 0, milliseconds(61))), 0.0915, 1e-4);
+  EXPECT_NEAR(ToSeconds(model.StepBudget(32, 0, milliseconds(59))), 0.270, 1e-4);
+}
+
 TEST(CostModelTest, KnowsStepsWithPromptsAndStepsOfDecodesApart) {
   CostModel model;
   for (int i = 0; i < 20; ++i) {
