@@ -40,6 +40,26 @@ Result<Duration> ParseDuration(const std::string& flag, const std::string& text)
   return FromSeconds(value * unit->second);
 }
 
+// "8GiB", "500MiB", or plain bytes.
+Result<int64_t> ParseBytes(const std::string& flag, const std::string& text) {
+  size_t used = 0;
+  double value = -1;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  static const std::map<std::string, double> kUnits = {
+      {"", 1},         {"B", 1},      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
+      {"TiB", 0x1p40}, {"K", 0x1p10}, {"M", 0x1p20},   {"G", 0x1p30},   {"T", 0x1p40}};
+  const auto unit = kUnits.find(text.substr(used));
+  if (used == 0 || unit == kUnits.end() || !(value >= 0 && value * unit->second <= 0x1p60)) {
+    return InvalidArgument(fmt::format("{} is '{}', expected a size like 8GiB or 500MiB", flag, text))
+        .WithParam(flag);
+  }
+  return static_cast<int64_t>(value * unit->second);
+}
+
 template <typename T>
 Result<T> OneOf(const std::string& flag, const std::string& text,
                 const std::vector<std::pair<std::string, T>>& choices) {
@@ -78,6 +98,7 @@ struct Texts {
   std::string log_level = "info";
   std::string unknown_params = "ignore";
   std::string control_port = "auto";
+  std::string memory_limit = "0";
   std::vector<std::string> adapters;
 };
 
@@ -104,6 +125,8 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
   app.add_option("--memory-utilization,--gpu-memory-utilization", engine.memory_utilization,
                  "share of the memory for weights and KV cache")
       ->capture_default_str();
+  app.add_option("--memory-limit", texts->memory_limit,
+                 "most memory of this process, like 8GiB or 500MiB; 0: what machine and control group have");
   AddKvDtypeFlag(app, &engine.kv_dtype);
   app.add_option("--prefix-cache", texts->prefix_cache,
                  "on, or off: compute every prompt from its start, also what earlier ones had in common");
@@ -180,6 +203,7 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
   WEIR_ASSIGN_OR_RETURN(
       spec->server.reject_unknown_params,
       OneOf<bool>("--unknown-params", texts.unknown_params, {{"ignore", false}, {"reject", true}}));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.memory_limit_bytes, ParseBytes("--memory-limit", texts.memory_limit));
   WEIR_ASSIGN_OR_RETURN(spec->engine.ttft_objective, ParseDuration("--ttft-objective", texts.ttft));
   WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
   WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,

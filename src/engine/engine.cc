@@ -24,6 +24,7 @@ bool Engine::Step() {
   s.EndUnwanted(started);
   s.EndExpired(started);
   s.EndEvicted(started);
+  s.EndOverdue(started);
   s.scheduler->Schedule(started, &s.plan);
   if (s.plan.empty()) return s.FinishIdleStep(started);
   if (s.pages != nullptr) s.pages->NoteUsed(s.pool->end_of_given());
@@ -106,6 +107,17 @@ LoadSnapshot Engine::Load() const {
 LoadSnapshot Engine::Load(const Applicant& applicant) const {
   MutexLock lock(state_->counters->mutex);
   return AheadOf(state_->counters->Load(state_->clock.Now()), state_->counters->StandingOf(applicant));
+}
+
+Duration Engine::TurnOfRefused(int64_t prompt_tokens) {
+  State& s = *state_;
+  MutexLock lock(s.counters->mutex);
+  const TimePoint now = s.clock.Now();
+  return WithJitter(s.counters->refused.Join({}, s.counters->Load(now), prompt_tokens, now));
+}
+
+void Engine::SetPrefixCacheGrows(bool grows) {
+  if (state_->prefix_cache != nullptr) state_->prefix_cache->SetGrows(grows);
 }
 
 std::vector<AdapterLoad> Engine::AdapterLoads() const {

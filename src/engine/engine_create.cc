@@ -50,7 +50,8 @@ SequenceRoom RoomFor(const ModelFile& file, ModelConfig config, const EngineOpti
   int64_t weight_bytes = 0;
   for (const TensorInfo& tensor : file.tensors()) weight_bytes += static_cast<int64_t>(tensor.num_bytes());
   SequenceRoom room;
-  room.budget_bytes = BudgetBeside(weight_bytes, ReadMachineMemory(), options.memory_utilization);
+  room.budget_bytes =
+      BudgetBeside(weight_bytes, ReadMachineMemory(options.memory_limit_bytes), options.memory_utilization);
   room.tokens_per_context = options.max_model_len;
   room.bytes_per_sequence = config.kv_shape().bytes_per_block() * BlocksFor(options.max_model_len) +
                             int64_t{config.vocab_size} * static_cast<int64_t>(sizeof(float));
@@ -130,15 +131,15 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   s.options.num_threads = s.model->num_threads();
 
   const KvShape shape = s.model->config().kv_shape();
-  WEIR_ASSIGN_OR_RETURN(
-      const int num_blocks,
-      PlanKvBlocks(ReadMachineMemory(), {.bytes_per_block = shape.bytes_per_block(),
-                                         .tokens_per_context = s.max_model_len,
-                                         .max_num_seqs = s.options.max_num_seqs,
-                                         .model_bytes = s.model->memory_bytes(),
-                                         .mapped_bytes = s.model->weight_facts().mapped_bytes,
-                                         .requested_bytes = options.kv_cache_bytes,
-                                         .memory_utilization = options.memory_utilization}));
+  WEIR_ASSIGN_OR_RETURN(const int num_blocks,
+                        PlanKvBlocks(ReadMachineMemory(options.memory_limit_bytes),
+                                     {.bytes_per_block = shape.bytes_per_block(),
+                                      .tokens_per_context = s.max_model_len,
+                                      .max_num_seqs = s.options.max_num_seqs,
+                                      .model_bytes = s.model->memory_bytes(),
+                                      .mapped_bytes = s.model->weight_facts().mapped_bytes,
+                                      .requested_bytes = options.kv_cache_bytes,
+                                      .memory_utilization = options.memory_utilization}));
   WEIR_ASSIGN_OR_RETURN(s.kv, KvStorage::Create(shape, num_blocks));
   s.options.kv_cache_bytes = s.kv.bytes();
   s.pool = std::make_unique<BlockPool>(num_blocks);
@@ -154,6 +155,11 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
     s.scheduler = std::make_unique<SequentialScheduler>(limits, s.pool.get(), &s.cost);
   } else {
     s.scheduler = std::make_unique<ContinuousScheduler>(limits, s.pool.get(), &s.cost, s.prefix_cache.get());
+  }
+  // Without bounds there is no promise to keep, and the study's server serves in the order of arrival.
+  if (options.bounded_queue && options.policy == SchedulerPolicy::kContinuous) {
+    s.queue_delay.emplace(options.ttft_objective,
+                          FromSeconds(kCodelTarget * ToSeconds(options.ttft_objective)));
   }
   s.counters = std::make_shared<Reservation::Counters>();
   s.PublishLoad(s.clock.Now());

@@ -7,12 +7,14 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "base/mutex.h"
+#include "engine/admission/queue_delay.h"
 #include "engine/batch/batch.h"
 #include "engine/engine.h"
 #include "engine/gguf/model_file.h"
@@ -34,6 +36,9 @@ struct LiveSequence {
   bool has_begun = false;  // some of it was computed: from then on its deadline is a failure of ours
   bool is_slow_reader = false;
 };
+
+// Clients that were refused together must not come back together.
+Duration WithJitter(Duration retry_after);
 
 struct Submission {
   Reservation reservation;
@@ -74,7 +79,9 @@ struct Engine::State {
   StepProfile profile;
   StepProfile* profiled = nullptr;  // &profile while profiling
   MeanLengths lengths;
+  std::optional<QueueDelay> queue_delay;  // none: nobody is given up
   double step_seconds = 0;
+  Duration predicted_step{};  // of the step that runs
 
   // Shared.
   std::shared_ptr<Reservation::Counters> counters;
@@ -110,6 +117,7 @@ struct Engine::State {
   void EndUnwanted(TimePoint now);
   void EndExpired(TimePoint now);
   void EndEvicted(TimePoint now);
+  void EndOverdue(TimePoint now);
   void EndAll(const Status& why);
   void ChargeQueues(TimePoint now);
   void End(Sequence* sequence, TokenEvent last);

@@ -1,6 +1,7 @@
 #include "engine/memory_plan.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -25,7 +26,7 @@ double Mib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 }  // namespace
 
-MachineMemory ReadMachineMemory() {
+MachineMemory ReadMachineMemory(int64_t limit_bytes) {
   MachineMemory memory;
   std::ifstream in("/proc/meminfo");
   std::string key;
@@ -43,7 +44,18 @@ MachineMemory ReadMachineMemory() {
     memory.total_bytes = limit;
     memory.available_bytes = std::min(memory.available_bytes, limit - ReadNumber(used_path));
   }
+  if (limit_bytes > 0 && limit_bytes < memory.total_bytes) {
+    memory.total_bytes = limit_bytes;
+    memory.available_bytes = std::clamp<int64_t>(limit_bytes - ReadOwnMemory(), 0, memory.available_bytes);
+  }
   return memory;
+}
+
+int64_t ReadOwnMemory() {
+  std::ifstream in("/proc/self/statm");
+  int64_t total = 0, resident = 0, of_files = 0;
+  in >> total >> resident >> of_files;
+  return (resident - of_files) * sysconf(_SC_PAGESIZE);
 }
 
 int64_t BudgetBeside(int64_t weight_bytes, const MachineMemory& memory, double memory_utilization) {

@@ -16,7 +16,10 @@ struct MachineMemory {
   int64_t available_bytes = 0;  // without swapping, now
 };
 
-MachineMemory ReadMachineMemory();
+// With a limit above 0 no more than that, of which this process has used some already.
+MachineMemory ReadMachineMemory(int64_t limit_bytes = 0);
+// Of this process, resident, but for pages of files, which the system can take back.
+int64_t ReadOwnMemory();
 
 struct KvDemand {
   int64_t bytes_per_block = 0;

@@ -18,6 +18,17 @@ TEST(MemoryPlanTest, TakesNoMoreThanEverySequenceCanUse) {
   EXPECT_EQ(*blocks, 4 * 100);
 }
 
+TEST(MemoryPlanTest, ALimitOfTheProcessCountsAsItsMachine) {
+  const MachineMemory all = ReadMachineMemory();
+  const int64_t limit = all.total_bytes / 2;
+  const MachineMemory limited = ReadMachineMemory(limit);
+  EXPECT_EQ(limited.total_bytes, limit);
+  EXPECT_LE(limited.available_bytes, limit);
+  EXPECT_GT(ReadOwnMemory(), 0);
+  EXPECT_EQ(ReadMachineMemory(2 * all.total_bytes).total_bytes, all.total_bytes);
+  EXPECT_EQ(ReadMachineMemory(1).available_bytes, 0) << "more is used already";
+}
+
 TEST(MemoryPlanTest, StaysInsideItsShareOfTheMachine) {
   const auto blocks = PlanKvBlocks({.total_bytes = 1000 * kMib, .available_bytes = 10000 * kMib}, Demand());
   ASSERT_TRUE(blocks.has_value());

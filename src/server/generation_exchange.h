@@ -73,6 +73,7 @@ class GenerationExchange final : public HttpExchange,
   void SendBody();
   void EndStream();
   void Fail(const Status& status, Duration retry_after);
+  Duration RetryAfter(const Status& error) const;
   void CancelAll();
   void KeepAlive();
   UsageCounts Usage() const;

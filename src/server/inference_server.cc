@@ -71,6 +71,22 @@ bool InferenceServer::CheckProgress() {
   return !stalled;
 }
 
+void InferenceServer::ObserveMemory(int64_t used, int64_t limit) {
+  const MemoryStep before = memory_.step();
+  const MemoryStep step = memory_.Observe(used, limit);
+  if (step == before) return;
+  constexpr int64_t kMib = 1 << 20;
+  LogWarning("memory: {} of {} MiB are used; {}", used / kMib, limit / kMib,
+             step == MemoryStep::kRefuse ? "new requests are refused"
+             : step == MemoryStep::kSpare
+                 ? "connections close after each answer, the prefix cache does not grow"
+                 : "there is room again");
+  context_.memory.store(step, std::memory_order_relaxed);
+  data_->SetClosesAfterResponse(step != MemoryStep::kNone);
+  if (Engine* engine = context_.engine.load(std::memory_order_acquire))
+    engine->SetPrefixCacheGrows(step == MemoryStep::kNone);
+}
+
 void InferenceServer::BeginDrain() {
   context_.draining.store(true, std::memory_order_release);
   data_->BeginDrain();
