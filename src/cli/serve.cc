@@ -140,6 +140,8 @@ void PrintReady(const ServeSpec& spec, const InferenceServer& server, const Engi
              options.max_num_seqs, options.max_num_batched_tokens,
              options.bounded_queue ? fmt::format("at most {}", options.max_num_queued_reqs) : "any number",
              engine.max_model_len());
+  if (const std::string& why = engine.max_num_seqs_reason(); !why.empty())
+    fmt::print("  automatic   --max-num-seqs {}\n", why);
   fmt::print("  compute     {} threads, {} kernels\n", options.num_threads, engine.model().isa());
   fmt::print("  ready       after {:.1f} s; try:\n", ToSeconds(loading));
   const std::string host = spec.server.host == "0.0.0.0" ? "127.0.0.1" : spec.server.host;

@@ -14,8 +14,11 @@
 #include "cli/flags.h"
 #include "cli/kv_dtype_flag.h"
 #include "cli/model_flags.h"
+#include "cli/model_summary.h"
 #include "cli/settings.h"
 #include "cli/toml_file.h"
+#include "engine/kernels/thread_pool.h"
+#include "engine/safetensors/model_directory.h"
 #include "server/access.h"
 
 namespace weir {
@@ -98,6 +101,7 @@ struct Texts {
   std::string log_level = "info";
   std::string unknown_params = "ignore";
   std::string control_port = "auto";
+  std::string sse_keep_alive = "10s", server_timing = "on";
   std::string memory_limit = "0";
   std::vector<std::string> adapters;
 };
@@ -117,9 +121,11 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
       ->capture_default_str();
   app.add_option("--control-port", texts->control_port,
                  "port for operators; 'auto': --port + 1 or a free one, or 'off'");
-  app.add_option("--max-num-seqs", engine.max_num_seqs, "most sequences in one step; 0: automatic");
+  app.add_option(
+      "--max-num-seqs", engine.max_num_seqs,
+      "most sequences in one step; 0: automatic, 16 for each thread, 32 to 256, as far as memory goes");
   app.add_option("--max-num-batched-tokens", engine.max_num_batched_tokens,
-                 "most tokens in one step; 0: automatic");
+                 "most tokens in one step; 0: automatic, 512");
   app.add_option("--max-model-len", engine.max_model_len,
                  "longest prompt and answer together; 0: the model's own");
   app.add_option("--memory-utilization,--gpu-memory-utilization", engine.memory_utilization,
@@ -170,6 +176,17 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
                "listen beyond this machine although no key is asked for");
   app.add_option("--unknown-params", texts->unknown_params,
                  "fields of a request that this server does not know: ignore, or reject with 400");
+  app.add_option("--max-connections", server.max_connections,
+                 "most open connections of clients; at the limit the one that idles longest is closed")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--sse-keepalive", texts->sse_keep_alive,
+                 "how long a stream may be silent before a comment says that it lives");
+  app.add_option("--stream-interval", server.stream_interval, "tokens in one event of a stream")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--server-timing", texts->server_timing,
+                 "on, or off: no header Server-Timing, which says where a request's time went");
   app.add_option("--ledger-ring", server.ledger_ring,
                  "closed requests whose ledgers are kept for /ledger and /debug/requests")
       ->check(CLI::Range(1, 1 << 24))
@@ -208,6 +225,9 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
   WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
   WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,
                         ParseDuration("--max-request-time", texts.request_time));
+  WEIR_ASSIGN_OR_RETURN(spec->server.sse_keep_alive, ParseDuration("--sse-keepalive", texts.sse_keep_alive));
+  WEIR_ASSIGN_OR_RETURN(spec->server.server_timing,
+                        OneOf<bool>("--server-timing", texts.server_timing, {{"on", true}, {"off", false}}));
   WEIR_ASSIGN_OR_RETURN(spec->engine.tokenizer_delay,
                         ParseDuration("--tokenizer-delay", texts.tokenizer_delay));
   WEIR_ASSIGN_OR_RETURN(spec->drain_delay, ParseDuration("--drain-delay", texts.drain_delay));
@@ -303,6 +323,25 @@ Status ChooseModel(const ModelFlags& model, ServeSpec* spec) {
   return OkStatus();
 }
 
+// What the zeros above come to with this model on this machine; nothing where there is no model to ask about.
+void PrintAutomatic(const ModelFlags& model, ServeSpec* spec) {
+  if (spec->engine.max_num_seqs != 0 || !ChooseModel(model, spec).ok() || spec->engine.synthetic.has_value())
+    return;
+  const auto file = OpenModel(spec->engine.model_path);
+  if (!file.has_value()) return;
+  const auto summary = SummarizeModel(**file, ReadMachineMemory(spec->engine.memory_limit_bytes),
+                                      spec->engine.memory_utilization, spec->engine.kv_dtype);
+  if (!summary.has_value() || !summary->memory) return;
+  const int threads = spec->engine.num_threads > 0 ? spec->engine.num_threads : ThreadPool::AvailableCores();
+  SequenceRoom room = summary->memory->room;
+  const int64_t most = spec->engine.max_model_len;
+  if (most > 0 && most < room.tokens_per_context) {
+    room.bytes_per_sequence = room.bytes_per_sequence * most / room.tokens_per_context;
+    room.tokens_per_context = most;
+  }
+  fmt::print("# automatic here: max_num_seqs = {}\n", DescribeAutoMaxNumSeqs(room, threads));
+}
+
 enum class Reading {
   kServe,        // everything: the model must be there
   kReload,       // what a running server can still change
@@ -338,6 +377,7 @@ Result<std::optional<ServeSpec>> Read(const std::vector<std::string>& arguments,
   spec.values = settings.Values();
   if (print_config) {
     fmt::print("# Options of weir {}; --config reads this file.\n{}", Version(), settings.Render());
+    PrintAutomatic(model, &spec);
     if (std::getenv("WEIR_API_KEY") != nullptr) fmt::print("# WEIR_API_KEY = \"***\"  # environment\n");
     return std::optional<ServeSpec>();
   }

@@ -147,6 +147,7 @@ void Engine::set_profiling(bool on) {
 bool Engine::profiling() const { return state_->profiled != nullptr; }
 
 const EngineOptions& Engine::options() const { return state_->options; }
+const std::string& Engine::max_num_seqs_reason() const { return state_->max_num_seqs_reason; }
 const ModelFile& Engine::file() const { return *state_->file; }
 const Model& Engine::model() const { return *state_->model; }
 const Tokenizer& Engine::tokenizer() const { return *state_->tokenizer; }

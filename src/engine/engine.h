@@ -49,7 +49,7 @@ struct EngineOptions {
   WeightStorage weights = WeightStorage::kRepack;
   std::vector<AdapterSpec> adapters = {};
   int num_threads = 0;              // 0: all cores
-  int max_num_seqs = 0;             // 0: automatic, which is 32
+  int max_num_seqs = 0;             // 0: automatic, see memory_plan.h
   int max_num_batched_tokens = 0;   // 0: automatic, which is 512; never below max_num_seqs
   int max_model_len = 0;            // 0: the model's own
   int most_model_len = 0;           // of the model's own; 0: all of it
@@ -196,6 +196,8 @@ class Engine {
   bool profiling() const;
 
   const EngineOptions& options() const;  // automatic values filled in
+  // Why it is that many sequences, like "32, by 2 threads"; empty when they were asked for.
+  const std::string& max_num_seqs_reason() const;
   const ModelFile& file() const;
   const Model& model() const;
   const Tokenizer& tokenizer() const;

@@ -54,6 +54,7 @@ struct Engine::State {
   std::unique_ptr<ChatTemplate> chat_template;
   std::unique_ptr<Model> model;
   int max_model_len = 0;
+  std::string max_num_seqs_reason;  // empty: it was asked for
   int64_t pool_tokens = 0;
   std::function<void(const StepRecord&)> observer;
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 
@@ -41,6 +42,13 @@ struct SequenceRoom {
     return bytes_per_sequence > 0 ? budget_bytes / bytes_per_sequence : 0;
   }
 };
+
+// Sequences in one step unless the operator says otherwise: 16 for each computing thread, 32 to 256, because a step of that
+// many tokens still costs little more than the sweep over the weights that every step pays; and no more than find KV cache
+// for 2,048 tokens each, or for a whole context where that is less.
+int AutoMaxNumSeqs(const SequenceRoom& room, int num_threads);
+// The number above and why it is that, for people.
+std::string DescribeAutoMaxNumSeqs(const SequenceRoom& room, int num_threads);
 
 // What the share `memory_utilization` leaves beside weights of that size; never below zero.
 int64_t BudgetBeside(int64_t weight_bytes, const MachineMemory& memory, double memory_utilization);

@@ -28,7 +28,7 @@ void GenerationExchange::OnNews(size_t index) {
   if (num_open_ == 0) Finish();
 }
 
-// A chunk per token, also when several have come: who counts chunks counts tokens.
+// A chunk per --stream-interval tokens, 1 unless said otherwise, also when several have come: who counts chunks then counts tokens.
 void GenerationExchange::TakeEvents(Sequence* sequence, std::string* out) {
   TokenEvent event;
   while (sequence->stream != nullptr && sequence->stream->Pop(&event)) {
@@ -49,7 +49,13 @@ void GenerationExchange::TakeEvents(Sequence* sequence, std::string* out) {
       sequence->choice->Take(event);
       if (!was_done && sequence->choice->matched_stop() && sequence->stream != nullptr)
         sequence->stream->Cancel();
-      if (record_.is_stream && !client_left_ && !answered_) AppendChunks(sequence, out);
+      ++sequence->num_held;
+      const bool is_due = is_final || sequence->choice->is_done() || !sequence->has_chunk ||
+                          sequence->num_held >= context_->options.stream_interval;
+      if (record_.is_stream && !client_left_ && !answered_ && is_due) {
+        sequence->num_held = 0;
+        AppendChunks(sequence, out);
+      }
     }
   }
 }

@@ -34,11 +34,12 @@ Result<std::unique_ptr<InferenceServer>> InferenceServer::Listen(ServerOptions o
   WEIR_RETURN_IF_ERROR(CheckAccessOptions(options));
   std::unique_ptr<InferenceServer> server(new InferenceServer(std::move(options)));
   const ServerOptions& chosen = server->context_.options;
-  WEIR_ASSIGN_OR_RETURN(
-      server->data_,
-      HttpServer::Listen(
-          {.host = chosen.host, .port = chosen.port, .num_io_threads = NumIoThreads(), .tls = chosen.tls},
-          &server->data_router_));
+  WEIR_ASSIGN_OR_RETURN(server->data_, HttpServer::Listen({.host = chosen.host,
+                                                           .port = chosen.port,
+                                                           .num_io_threads = NumIoThreads(),
+                                                           .max_connections = chosen.max_connections,
+                                                           .tls = chosen.tls},
+                                                          &server->data_router_));
   server->context_.data_listener.store(server->data_.get(), std::memory_order_release);
   if (chosen.has_control) {
     WEIR_ASSIGN_OR_RETURN(server->control_, ListenForControl(chosen, &server->control_router_));

@@ -47,6 +47,8 @@ struct ServerOptions {
   Duration max_request_time = std::chrono::seconds(600);
   Duration sse_keep_alive = std::chrono::seconds(10);
   bool server_timing = true;
+  int stream_interval = 1;  // tokens in one event of a stream
+  int max_connections = 1024;
   size_t ledger_ring = LedgerRing::kCapacity;  // closed requests that are remembered
 };
 
