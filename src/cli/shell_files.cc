@@ -20,9 +20,9 @@ std::string Replaced(std::string text, std::string_view what, std::string_view b
 // A line that begins with a dot or a quote would be a command.
 std::string InTroff(std::string text) {
   text = Replaced(Replaced(std::move(text), "\\", "\\e"), "-", "\\-");
-  text = Replaced(std::move(text), "\n", "\n.br\n");
   if (text.starts_with('.') || text.starts_with('\'')) text.insert(0, "\\&");
-  return text;
+  text = Replaced(Replaced(std::move(text), "\n.", "\n\\&."), "\n'", "\n\\&'");
+  return Replaced(std::move(text), "\n", "\n.br\n");
 }
 
 std::string OneLine(std::string text) { return Replaced(std::move(text), "\n", " "); }
