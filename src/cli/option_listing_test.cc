@@ -44,8 +44,8 @@ TEST(OptionListingTest, KnowsNamesValuesAndChoicesButNoPlantedFault) {
   const ListedCommand* generate = Find(listed, "generate");
   ASSERT_NE(generate, nullptr);
   const auto& options = generate->options;
-  const auto what = std::find_if(options.begin(), options.end(),
-                                 [](const ListedOption& one) { return one.is_positional; });
+  const auto what =
+      std::find_if(options.begin(), options.end(), [](const ListedOption& one) { return one.is_positional; });
   ASSERT_NE(what, options.end());
   EXPECT_EQ(what->choices.size(), 4u);
 }
