@@ -12,6 +12,7 @@ connections. Goodput counts answers with TTFT <= 2 s and mean ITL <= 100 ms. Cap
 Points, each printed with its figures; exit code 1 when one fails:
   goodput      at 1, 2, 5 and 10 x capacity: >= 95 % of the peak, measured anew in every round (at 1 x: of what was offered);
                p99 TTFT of the admitted <= 2 s; medians of --repeats rounds
+  rejection-cpu  an idle engine, 20,000 requests that cannot meet their deadline: <= 50 us of the server process's CPU each
   rejections   at 10 x: p99 <= 10 ms from the last byte sent to the last received; every 429 has Retry-After; no 503
   metrics      at 10 x: /metrics of the control listener, ten times a second: p99 <= 10 ms, none above 50 ms, 128 KiB at most
                prediction: median error <= 20 %, p90 <= 50 %, of those with TTFT >= 50 ms, at 1 and 2 x
@@ -25,6 +26,7 @@ Standard library only.
 import argparse
 import asyncio
 import json
+import os
 import random
 import socket
 import subprocess
@@ -391,6 +393,42 @@ async def long_prompt(client, model, points):
                      f"at most {2e3 * ITL_OBJECTIVE:.0f} ms", worst <= 2 * ITL_OBJECTIVE)
 
 
+def cpu_seconds(pid):
+    """Of all threads of a process, user and system."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rejection_cpu(port, pid, points, count=20000):
+    """The engine is idle, and the deadline that the head brings cannot be met: all CPU of the process is that of refusing."""
+    body = json.dumps(random_body(random.Random(3), "m", (256, 256), (96, 96))).encode()
+    plain = f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as answers:
+        def ask(more=""):
+            connection.sendall((plain + more + "\r\n").encode() + body)
+            status = int(answers.readline().split()[1])
+            length = None
+            while (line := answers.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            if length is not None:
+                answers.read(length)
+                return status
+            while (size := int(answers.readline(), 16)) >= 0:
+                answers.read(size + 2)
+                if size == 0:
+                    return status
+        for _ in range(4):  # until then no rate is known
+            ask()
+        refused = sum(ask("x-slo-ttft-ms: 1\r\n") == 429 for _ in range(200))
+        before, start = cpu_seconds(pid), time.monotonic()
+        refused = sum(ask("x-slo-ttft-ms: 1\r\n") == 429 for _ in range(count))
+        used, took = cpu_seconds(pid) - before, time.monotonic() - start
+    points.check(f"rejections: {refused} of {count} refused, {len(body)} bytes of body each, {1e6 * took / count:.0f} us apart", refused == count)
+    points.check(f"rejections: {1e6 * used / count:.1f} us of the server's CPU each, at most 50", used / count <= 50e-6)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -409,11 +447,13 @@ def wait_ready(port, process):
     sys.exit("the server did not become ready within a minute")
 
 
-async def run(port, args, points):
+async def run(port, pid, args, points):
     client = Client(port, KEYS["greedy"] if args.only == "fairness" else None)
     if args.only in (None, "long-prompt"):
         await long_prompt(client, "m", points)
-    if args.only == "long-prompt":
+    if args.only in (None, "rejection-cpu"):
+        rejection_cpu(port, pid, points)
+    if args.only in ("long-prompt", "rejection-cpu"):
         return
     capacity, rate_of_peak = (args.capacity, args.peak_rate) if args.capacity else await sweep(client, "m", args)
     if capacity == 0:
@@ -436,7 +476,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=15, help="per level")
     parser.add_argument("--repeats", type=int, default=3, help="rounds of overload")
     parser.add_argument("--first-rate", type=float, default=2.0, help="where the sweep for the capacity begins")
-    parser.add_argument("--only", choices=["sweep", "overload", "recovery", "retries", "fairness", "long-prompt"],
+    parser.add_argument("--only", choices=["sweep", "overload", "recovery", "retries", "fairness", "long-prompt", "rejection-cpu"],
                         help="fairness, which needs a server with keys, runs only when it is named")
     parser.add_argument("--fair-seconds", type=float, default=60)
     parser.add_argument("--capacity", type=float, help="requests/s, of an earlier sweep, which is then left out")
@@ -456,7 +496,7 @@ def main():
     points = Points()
     try:
         wait_ready(port, process)
-        asyncio.run(run(port, args, points))
+        asyncio.run(run(port, process.pid, args, points))
     finally:
         process.terminate()
         process.wait(60)

@@ -12,6 +12,7 @@
 #include "cli/compare.h"
 #include "cli/config.h"
 #include "cli/doctor.h"
+#include "cli/generate.h"
 #include "cli/inspect.h"
 #include "cli/load.h"
 #include "cli/pull.h"
@@ -49,6 +50,7 @@ std::vector<Command> Commands() {
       {"pull", "fetch a model file by URL", RunPull},
       {"inspect", "what is inside a model file, and how much memory it takes", RunInspect},
       {"config", "check a configuration file of weir serve", RunConfig},
+      {"generate", "the manual page, and completions for bash, zsh and fish", RunGenerate},
       {"doctor", "what this machine can do: instructions, bandwidth, memory", RunDoctor},
   };
 }

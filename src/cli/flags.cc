@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "cli/command.h"
+#include "cli/option_listing.h"
 
 namespace weir {
 namespace {
@@ -42,6 +43,7 @@ std::string OneLine(std::string text) {
 }  // namespace
 
 Result<bool> ParseFlags(CLI::App& app, const std::vector<std::string>& arguments) {
+  if (TakeForListing(app)) return false;
   try {
     std::vector<std::string> reversed(arguments.rbegin(),
                                       arguments.rend());  // the order the library takes them in

@@ -12,6 +12,7 @@
 #include "cli/flags.h"
 #include "cli/kv_dtype_flag.h"
 #include "cli/model_summary.h"
+#include "engine/kernels/thread_pool.h"
 #include "engine/lora/lora_adapter.h"
 #include "engine/safetensors/model_directory.h"
 #include "perf/report/number_format.h"
@@ -89,6 +90,9 @@ void PrintMemory(const ModelSummary& summary) {
   } else {
     PrintRow("fits", "no: the weights alone need more memory than is available");
   }
+  if (memory.tokens_that_fit > 0)
+    PrintRow("--max-num-seqs",
+             "automatic " + DescribeAutoMaxNumSeqs(memory.room, ThreadPool::AvailableCores()));
 }
 
 void PrintMetadata(const ModelFile& file) {

@@ -7,6 +7,8 @@
 #include <map>
 #include <utility>
 
+#include "engine/kernels/thread_pool.h"
+
 namespace weir {
 namespace {
 
@@ -56,6 +58,10 @@ ModelMemory PlanMemory(const ModelSummary& summary, const MachineMemory& machine
   if (out.kv_bytes_per_token > 0) {
     out.tokens_that_fit = std::max<int64_t>(0, budget - out.weight_bytes) / out.kv_bytes_per_token;
   }
+  out.room = {.budget_bytes = BudgetBeside(out.weight_bytes, machine, memory_utilization),
+              .bytes_per_sequence = out.kv_bytes_per_context +
+                                    int64_t{summary.config->vocab_size} * static_cast<int64_t>(sizeof(float)),
+              .tokens_per_context = summary.config->max_context};
   return out;
 }
 
@@ -91,7 +97,8 @@ Json MemoryJson(const ModelMemory& memory, const ModelConfig& config) {
           {"kv_bytes_per_context", memory.kv_bytes_per_context},
           {"machine_bytes", memory.machine.total_bytes},
           {"machine_available_bytes", memory.machine.available_bytes},
-          {"kv_tokens_that_fit", memory.tokens_that_fit}};
+          {"kv_tokens_that_fit", memory.tokens_that_fit},
+          {"max_num_seqs", AutoMaxNumSeqs(memory.room, ThreadPool::AvailableCores())}};
 }
 
 }  // namespace

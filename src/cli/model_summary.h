@@ -40,6 +40,7 @@ struct ModelMemory {
   int64_t kv_bytes_per_context = 0;
   MachineMemory machine;
   int64_t tokens_that_fit = 0;  // of KV cache, beside the weights
+  SequenceRoom room;            // for sequences of a whole context
 };
 
 struct ModelSummary {

@@ -25,6 +25,7 @@ namespace {
 
 constexpr Duration kPoll = std::chrono::milliseconds(50);
 constexpr Duration kProgressCheck = std::chrono::seconds(1);
+constexpr Duration kMemoryCheck = std::chrono::milliseconds(250);
 // What a service manager waits for the next word while a model loads.
 constexpr Duration kLoadingPatience = std::chrono::seconds(60);
 // For the last bytes of answers that the engine was told to end.
@@ -139,6 +140,8 @@ void PrintReady(const ServeSpec& spec, const InferenceServer& server, const Engi
              options.max_num_seqs, options.max_num_batched_tokens,
              options.bounded_queue ? fmt::format("at most {}", options.max_num_queued_reqs) : "any number",
              engine.max_model_len());
+  if (const std::string& why = engine.max_num_seqs_reason(); !why.empty())
+    fmt::print("  automatic   --max-num-seqs {}\n", why);
   fmt::print("  compute     {} threads, {} kernels\n", options.num_threads, engine.model().isa());
   fmt::print("  ready       after {:.1f} s; try:\n", ToSeconds(loading));
   const std::string host = spec.server.host == "0.0.0.0" ? "127.0.0.1" : spec.server.host;
@@ -185,8 +188,11 @@ void Serve(const std::vector<std::string>& arguments, const ServeSpec& spec, con
   manager.Ready(serving);
   const Duration interval = std::min(manager.watchdog_interval().value_or(kProgressCheck), kProgressCheck);
   const bool had_terminal = isatty(STDIN_FILENO) != 0;
+  const int64_t memory_limit = ReadMachineMemory(spec.engine.memory_limit_bytes).total_bytes;
+  TimePoint next_progress_check = Now() + interval;
   while (true) {
-    const int signal = signals.Wait(interval);
+    const int signal = signals.Wait(std::min(interval, kMemoryCheck));
+    server.ObserveMemory(ReadOwnMemory(), memory_limit);
     // A terminal that was closed means the end, as for any program that was started in one.
     if (signal == SIGHUP && had_terminal && isatty(STDIN_FILENO) == 0) return;
     if (signal == SIGHUP) {
@@ -206,6 +212,8 @@ void Serve(const std::vector<std::string>& arguments, const ServeSpec& spec, con
       LogError("the engine has failed for good; the server ends, to be started again");
       return;
     }
+    if (Now() < next_progress_check) continue;
+    next_progress_check = Now() + interval;
     // A manager that hears nothing more restarts the process.
     if (server.CheckProgress() && manager.watchdog_interval().has_value()) manager.Alive();
   }

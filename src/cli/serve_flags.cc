@@ -14,8 +14,11 @@
 #include "cli/flags.h"
 #include "cli/kv_dtype_flag.h"
 #include "cli/model_flags.h"
+#include "cli/model_summary.h"
 #include "cli/settings.h"
 #include "cli/toml_file.h"
+#include "engine/kernels/thread_pool.h"
+#include "engine/safetensors/model_directory.h"
 #include "server/access.h"
 
 namespace weir {
@@ -38,6 +41,26 @@ Result<Duration> ParseDuration(const std::string& flag, const std::string& text)
         .WithParam(flag);
   }
   return FromSeconds(value * unit->second);
+}
+
+// "8GiB", "500MiB", or plain bytes.
+Result<int64_t> ParseBytes(const std::string& flag, const std::string& text) {
+  size_t used = 0;
+  double value = -1;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  static const std::map<std::string, double> kUnits = {
+      {"", 1},         {"B", 1},      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
+      {"TiB", 0x1p40}, {"K", 0x1p10}, {"M", 0x1p20},   {"G", 0x1p30},   {"T", 0x1p40}};
+  const auto unit = kUnits.find(text.substr(used));
+  if (used == 0 || unit == kUnits.end() || !(value >= 0 && value * unit->second <= 0x1p60)) {
+    return InvalidArgument(fmt::format("{} is '{}', expected a size like 8GiB or 500MiB", flag, text))
+        .WithParam(flag);
+  }
+  return static_cast<int64_t>(value * unit->second);
 }
 
 template <typename T>
@@ -78,6 +101,8 @@ struct Texts {
   std::string log_level = "info";
   std::string unknown_params = "ignore";
   std::string control_port = "auto";
+  std::string sse_keep_alive = "10s", server_timing = "on";
+  std::string memory_limit = "0";
   std::vector<std::string> adapters;
 };
 
@@ -96,14 +121,18 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
       ->capture_default_str();
   app.add_option("--control-port", texts->control_port,
                  "port for operators; 'auto': --port + 1 or a free one, or 'off'");
-  app.add_option("--max-num-seqs", engine.max_num_seqs, "most sequences in one step; 0: automatic");
+  app.add_option(
+      "--max-num-seqs", engine.max_num_seqs,
+      "most sequences in one step; 0: automatic, 16 for each thread, 32 to 256, as far as memory goes");
   app.add_option("--max-num-batched-tokens", engine.max_num_batched_tokens,
-                 "most tokens in one step; 0: automatic");
+                 "most tokens in one step; 0: automatic, 512");
   app.add_option("--max-model-len", engine.max_model_len,
                  "longest prompt and answer together; 0: the model's own");
   app.add_option("--memory-utilization,--gpu-memory-utilization", engine.memory_utilization,
                  "share of the memory for weights and KV cache")
       ->capture_default_str();
+  app.add_option("--memory-limit", texts->memory_limit,
+                 "most memory of this process, like 8GiB or 500MiB; 0: what machine and control group have");
   AddKvDtypeFlag(app, &engine.kv_dtype);
   app.add_option("--prefix-cache", texts->prefix_cache,
                  "on, or off: compute every prompt from its start, also what earlier ones had in common");
@@ -147,6 +176,17 @@ void DeclareFlags(CLI::App& app, ServeSpec* spec, ModelFlags* model, Texts* text
                "listen beyond this machine although no key is asked for");
   app.add_option("--unknown-params", texts->unknown_params,
                  "fields of a request that this server does not know: ignore, or reject with 400");
+  app.add_option("--max-connections", server.max_connections,
+                 "most open connections of clients; at the limit the one that idles longest is closed")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--sse-keepalive", texts->sse_keep_alive,
+                 "how long a stream may be silent before a comment says that it lives");
+  app.add_option("--stream-interval", server.stream_interval, "tokens in one event of a stream")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--server-timing", texts->server_timing,
+                 "on, or off: no header Server-Timing, which says where a request's time went");
   app.add_option("--ledger-ring", server.ledger_ring,
                  "closed requests whose ledgers are kept for /ledger and /debug/requests")
       ->check(CLI::Range(1, 1 << 24))
@@ -180,10 +220,14 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
   WEIR_ASSIGN_OR_RETURN(
       spec->server.reject_unknown_params,
       OneOf<bool>("--unknown-params", texts.unknown_params, {{"ignore", false}, {"reject", true}}));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.memory_limit_bytes, ParseBytes("--memory-limit", texts.memory_limit));
   WEIR_ASSIGN_OR_RETURN(spec->engine.ttft_objective, ParseDuration("--ttft-objective", texts.ttft));
   WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
   WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,
                         ParseDuration("--max-request-time", texts.request_time));
+  WEIR_ASSIGN_OR_RETURN(spec->server.sse_keep_alive, ParseDuration("--sse-keepalive", texts.sse_keep_alive));
+  WEIR_ASSIGN_OR_RETURN(spec->server.server_timing,
+                        OneOf<bool>("--server-timing", texts.server_timing, {{"on", true}, {"off", false}}));
   WEIR_ASSIGN_OR_RETURN(spec->engine.tokenizer_delay,
                         ParseDuration("--tokenizer-delay", texts.tokenizer_delay));
   WEIR_ASSIGN_OR_RETURN(spec->drain_delay, ParseDuration("--drain-delay", texts.drain_delay));
@@ -279,6 +323,25 @@ Status ChooseModel(const ModelFlags& model, ServeSpec* spec) {
   return OkStatus();
 }
 
+// What the zeros above come to with this model on this machine; nothing where there is no model to ask about.
+void PrintAutomatic(const ModelFlags& model, ServeSpec* spec) {
+  if (spec->engine.max_num_seqs != 0 || !ChooseModel(model, spec).ok() || spec->engine.synthetic.has_value())
+    return;
+  const auto file = OpenModel(spec->engine.model_path);
+  if (!file.has_value()) return;
+  const auto summary = SummarizeModel(**file, ReadMachineMemory(spec->engine.memory_limit_bytes),
+                                      spec->engine.memory_utilization, spec->engine.kv_dtype);
+  if (!summary.has_value() || !summary->memory) return;
+  const int threads = spec->engine.num_threads > 0 ? spec->engine.num_threads : ThreadPool::AvailableCores();
+  SequenceRoom room = summary->memory->room;
+  const int64_t most = spec->engine.max_model_len;
+  if (most > 0 && most < room.tokens_per_context) {
+    room.bytes_per_sequence = room.bytes_per_sequence * most / room.tokens_per_context;
+    room.tokens_per_context = most;
+  }
+  fmt::print("# automatic here: max_num_seqs = {}\n", DescribeAutoMaxNumSeqs(room, threads));
+}
+
 enum class Reading {
   kServe,        // everything: the model must be there
   kReload,       // what a running server can still change
@@ -314,6 +377,7 @@ Result<std::optional<ServeSpec>> Read(const std::vector<std::string>& arguments,
   spec.values = settings.Values();
   if (print_config) {
     fmt::print("# Options of weir {}; --config reads this file.\n{}", Version(), settings.Render());
+    PrintAutomatic(model, &spec);
     if (std::getenv("WEIR_API_KEY") != nullptr) fmt::print("# WEIR_API_KEY = \"***\"  # environment\n");
     return std::optional<ServeSpec>();
   }

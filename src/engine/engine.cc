@@ -24,6 +24,7 @@ bool Engine::Step() {
   s.EndUnwanted(started);
   s.EndExpired(started);
   s.EndEvicted(started);
+  s.EndOverdue(started);
   s.scheduler->Schedule(started, &s.plan);
   if (s.plan.empty()) return s.FinishIdleStep(started);
   if (s.pages != nullptr) s.pages->NoteUsed(s.pool->end_of_given());
@@ -108,6 +109,17 @@ LoadSnapshot Engine::Load(const Applicant& applicant) const {
   return AheadOf(state_->counters->Load(state_->clock.Now()), state_->counters->StandingOf(applicant));
 }
 
+Duration Engine::TurnOfRefused(int64_t prompt_tokens) {
+  State& s = *state_;
+  MutexLock lock(s.counters->mutex);
+  const TimePoint now = s.clock.Now();
+  return WithJitter(s.counters->refused.Join({}, s.counters->Load(now), prompt_tokens, now));
+}
+
+void Engine::SetPrefixCacheGrows(bool grows) {
+  if (state_->prefix_cache != nullptr) state_->prefix_cache->SetGrows(grows);
+}
+
 std::vector<AdapterLoad> Engine::AdapterLoads() const {
   MutexLock lock(state_->counters->mutex);
   return state_->adapter_loads;
@@ -135,6 +147,7 @@ void Engine::set_profiling(bool on) {
 bool Engine::profiling() const { return state_->profiled != nullptr; }
 
 const EngineOptions& Engine::options() const { return state_->options; }
+const std::string& Engine::max_num_seqs_reason() const { return state_->max_num_seqs_reason; }
 const ModelFile& Engine::file() const { return *state_->file; }
 const Model& Engine::model() const { return *state_->model; }
 const Tokenizer& Engine::tokenizer() const { return *state_->tokenizer; }

@@ -49,12 +49,14 @@ struct EngineOptions {
   WeightStorage weights = WeightStorage::kRepack;
   std::vector<AdapterSpec> adapters = {};
   int num_threads = 0;              // 0: all cores
-  int max_num_seqs = 0;             // 0: automatic, which is 32
+  int max_num_seqs = 0;             // 0: automatic, see memory_plan.h
   int max_num_batched_tokens = 0;   // 0: automatic, which is 512; never below max_num_seqs
   int max_model_len = 0;            // 0: the model's own
   int most_model_len = 0;           // of the model's own; 0: all of it
   double memory_utilization = 0.9;  // share of the machine's memory offered to weights and KV cache
-  int64_t kv_cache_bytes = 0;       // 0: what memory_utilization leaves, at most max_num_seqs full contexts
+  int64_t memory_limit_bytes =
+      0;  // of this process, if less than the machine and the control group have; 0: none
+  int64_t kv_cache_bytes = 0;  // 0: what memory_utilization leaves, at most max_num_seqs full contexts
   KvDtype kv_dtype = KvDtype::kF16;
   SchedulerPolicy policy = SchedulerPolicy::kContinuous;
   bool prefix_cache = true;  // prompts that begin alike are computed once; never in sequential mode
@@ -138,6 +140,7 @@ struct StepRecord {
   int num_running = 0;
   int num_waiting = 0;
   int64_t kv_tokens_read = 0;
+  Duration predicted{};  // of the whole step; zero: not known yet
   int num_preempted = 0;
   int64_t num_queried_tokens = 0;  // of prompts that begin in this step, looked up in the prefix cache
   int64_t num_cached_tokens = 0;   // and found there
@@ -178,6 +181,10 @@ class Engine {
   LoadSnapshot Load() const;
   // As it looks to a newcomer: only what is served before it counts as waiting.
   LoadSnapshot Load(const Applicant& applicant) const;
+  // When somebody should come back whom the engine gave up while it waited: a turn of its own, as at the door.
+  Duration TurnOfRefused(int64_t prompt_tokens);
+  // False: what the cache holds is still found, and nothing is added. Any thread.
+  void SetPrefixCacheGrows(bool grows);
   // Of each adapter, as of the last step.
   std::vector<AdapterLoad> AdapterLoads() const;
   // Prompt tokens computed for an owner, and output tokens at their price; those it speaks for included.
@@ -189,6 +196,8 @@ class Engine {
   bool profiling() const;
 
   const EngineOptions& options() const;  // automatic values filled in
+  // Why it is that many sequences, like "32, by 2 threads"; empty when they were asked for.
+  const std::string& max_num_seqs_reason() const;
   const ModelFile& file() const;
   const Model& model() const;
   const Tokenizer& tokenizer() const;

@@ -30,14 +30,6 @@ Status ToStatus(const Refusal& refusal, const LoadSnapshot& load) {
       .WithReason(refusal.reason);
 }
 
-// Clients that were refused together must not come back together.
-Duration WithJitter(Duration retry_after) {
-  static thread_local Rng rng(RandomSeed());
-  const Duration spread(
-      static_cast<int64_t>(0.25 * rng.NextDouble() * static_cast<double>(retry_after.count())));
-  return std::min<Duration>(retry_after + spread, std::chrono::seconds(60));
-}
-
 Refused Refuse(const Refusal& refusal, const LoadSnapshot& load) {
   return {ToStatus(refusal, load), WithJitter(refusal.retry_after)};
 }
@@ -48,6 +40,13 @@ std::optional<Duration> Until(const std::optional<TimePoint>& deadline, TimePoin
 }
 
 }  // namespace
+
+Duration WithJitter(Duration retry_after) {
+  static thread_local Rng rng(RandomSeed());
+  const Duration spread(
+      static_cast<int64_t>(0.25 * rng.NextDouble() * static_cast<double>(retry_after.count())));
+  return std::min<Duration>(retry_after + spread, std::chrono::seconds(60));
+}
 
 AdmissionLimits Engine::State::Limits(const LoadSnapshot& load) const {
   AdmissionLimits limits{.bounded = options.bounded_queue,

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
+#include "engine/kernels/thread_pool.h"
 #include "engine/lora/lora_adapter.h"
 #include "engine/memory_plan.h"
 #include "engine/safetensors/model_directory.h"
@@ -17,7 +18,6 @@
 namespace weir {
 namespace {
 
-constexpr int kAutoMaxNumSeqs = 32;
 constexpr int kAutoMaxNumBatchedTokens = 512;
 constexpr int kMaxSeqs = 1024;
 constexpr int kMaxBatchedTokens = 1 << 16;
@@ -28,20 +28,23 @@ Status CheckRange(const char* flag, int64_t value, int64_t least, int64_t most) 
       .WithParam(flag);
 }
 
+// What can be told before the file is read.
+Status CheckAsked(const EngineOptions& options) {
+  WEIR_RETURN_IF_ERROR(CheckRange("--max-num-seqs", options.max_num_seqs, 0, kMaxSeqs));
+  WEIR_RETURN_IF_ERROR(
+      CheckRange("--max-num-batched-tokens", options.max_num_batched_tokens, 0, kMaxBatchedTokens));
+  if (options.memory_utilization > 0.0 && options.memory_utilization <= 1.0) return OkStatus();
+  return InvalidArgument(fmt::format("--memory-utilization is {}, expected above 0 and at most 1",
+                                     options.memory_utilization))
+      .WithParam("--memory-utilization");
+}
+
 Status FillAutomatic(EngineOptions& options) {
-  if (options.max_num_seqs == 0) options.max_num_seqs = kAutoMaxNumSeqs;
   WEIR_RETURN_IF_ERROR(CheckRange("--max-num-seqs", options.max_num_seqs, 1, kMaxSeqs));
   if (options.max_num_batched_tokens == 0) options.max_num_batched_tokens = kAutoMaxNumBatchedTokens;
-  WEIR_RETURN_IF_ERROR(
-      CheckRange("--max-num-batched-tokens", options.max_num_batched_tokens, 1, kMaxBatchedTokens));
   // A step must have room for one token of everybody who runs.
   options.max_num_batched_tokens = std::max(options.max_num_batched_tokens, options.max_num_seqs);
   if (options.max_num_queued_reqs < 0) options.max_num_queued_reqs = 4 * options.max_num_seqs;
-  if (!(options.memory_utilization > 0.0 && options.memory_utilization <= 1.0)) {
-    return InvalidArgument(fmt::format("--memory-utilization is {}, expected above 0 and at most 1",
-                                       options.memory_utilization))
-        .WithParam("--memory-utilization");
-  }
   return OkStatus();
 }
 
@@ -50,7 +53,8 @@ SequenceRoom RoomFor(const ModelFile& file, ModelConfig config, const EngineOpti
   int64_t weight_bytes = 0;
   for (const TensorInfo& tensor : file.tensors()) weight_bytes += static_cast<int64_t>(tensor.num_bytes());
   SequenceRoom room;
-  room.budget_bytes = BudgetBeside(weight_bytes, ReadMachineMemory(), options.memory_utilization);
+  room.budget_bytes =
+      BudgetBeside(weight_bytes, ReadMachineMemory(options.memory_limit_bytes), options.memory_utilization);
   room.tokens_per_context = options.max_model_len;
   room.bytes_per_sequence = config.kv_shape().bytes_per_block() * BlocksFor(options.max_model_len) +
                             int64_t{config.vocab_size} * static_cast<int64_t>(sizeof(float));
@@ -95,7 +99,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   auto state = std::make_unique<State>();
   State& s = *state;
   s.options = options;
-  WEIR_RETURN_IF_ERROR(FillAutomatic(s.options));
+  WEIR_RETURN_IF_ERROR(CheckAsked(s.options));
   WEIR_ASSIGN_OR_RETURN(s.file,
                         options.synthetic.has_value()
                             ? MakeSyntheticModel(*options.synthetic)
@@ -106,10 +110,15 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   WEIR_ASSIGN_OR_RETURN(s.max_model_len,
                         ChooseMaxModelLen(options.max_model_len, options.most_model_len, config));
   s.options.max_model_len = s.max_model_len;
+  const SequenceRoom room = RoomFor(*s.file, config, s.options);
+  const int num_threads = options.num_threads > 0 ? options.num_threads : ThreadPool::AvailableCores();
   if (options.choose_max_num_seqs) {
-    s.options.max_num_seqs = options.choose_max_num_seqs(RoomFor(*s.file, config, s.options));
-    WEIR_RETURN_IF_ERROR(FillAutomatic(s.options));
+    s.options.max_num_seqs = options.choose_max_num_seqs(room);
+  } else if (options.max_num_seqs == 0) {
+    s.options.max_num_seqs = AutoMaxNumSeqs(room, num_threads);
+    s.max_num_seqs_reason = DescribeAutoMaxNumSeqs(room, num_threads);
   }
+  WEIR_RETURN_IF_ERROR(FillAutomatic(s.options));
 
   SchedulerLimits limits{.max_num_seqs = s.options.max_num_seqs,
                          .max_num_batched_tokens = s.options.max_num_batched_tokens,
@@ -130,15 +139,15 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   s.options.num_threads = s.model->num_threads();
 
   const KvShape shape = s.model->config().kv_shape();
-  WEIR_ASSIGN_OR_RETURN(
-      const int num_blocks,
-      PlanKvBlocks(ReadMachineMemory(), {.bytes_per_block = shape.bytes_per_block(),
-                                         .tokens_per_context = s.max_model_len,
-                                         .max_num_seqs = s.options.max_num_seqs,
-                                         .model_bytes = s.model->memory_bytes(),
-                                         .mapped_bytes = s.model->weight_facts().mapped_bytes,
-                                         .requested_bytes = options.kv_cache_bytes,
-                                         .memory_utilization = options.memory_utilization}));
+  WEIR_ASSIGN_OR_RETURN(const int num_blocks,
+                        PlanKvBlocks(ReadMachineMemory(options.memory_limit_bytes),
+                                     {.bytes_per_block = shape.bytes_per_block(),
+                                      .tokens_per_context = s.max_model_len,
+                                      .max_num_seqs = s.options.max_num_seqs,
+                                      .model_bytes = s.model->memory_bytes(),
+                                      .mapped_bytes = s.model->weight_facts().mapped_bytes,
+                                      .requested_bytes = options.kv_cache_bytes,
+                                      .memory_utilization = options.memory_utilization}));
   WEIR_ASSIGN_OR_RETURN(s.kv, KvStorage::Create(shape, num_blocks));
   s.options.kv_cache_bytes = s.kv.bytes();
   s.pool = std::make_unique<BlockPool>(num_blocks);
@@ -154,6 +163,11 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
     s.scheduler = std::make_unique<SequentialScheduler>(limits, s.pool.get(), &s.cost);
   } else {
     s.scheduler = std::make_unique<ContinuousScheduler>(limits, s.pool.get(), &s.cost, s.prefix_cache.get());
+  }
+  // Without bounds there is no promise to keep, and the study's server serves in the order of arrival.
+  if (options.bounded_queue && options.policy == SchedulerPolicy::kContinuous) {
+    s.queue_delay.emplace(options.ttft_objective,
+                          FromSeconds(kCodelTarget * ToSeconds(options.ttft_objective)));
   }
   s.counters = std::make_shared<Reservation::Counters>();
   s.PublishLoad(s.clock.Now());

@@ -114,9 +114,9 @@ double Engine::State::PrefillRate() const {
 
 // Who comes while the step runs waits for its rest only, and not for the prompts in it once more.
 void Engine::State::PublishStep(TimePoint started) {
-  const Duration predicted = cost.Predict(plan.num_tokens, plan.kv_tokens_read, plan.kind());
+  predicted_step = cost.Predict(plan.num_tokens, plan.kv_tokens_read, plan.kind());
   MutexLock lock(counters->mutex);
-  counters->step_ends = started + predicted;
+  counters->step_ends = started + predicted_step;
   counters->tokens_in_step = plan.num_prefill_tokens;
 }
 
@@ -145,6 +145,8 @@ void Engine::State::PublishLoad(TimePoint now) {
   load.request_seconds = cost.SlotSeconds(lengths.prompt_tokens, lengths.output_tokens, limits.max_num_seqs,
                                           limits.max_num_batched_tokens, limits.itl_objective);
   load.step_seconds = step_seconds;
+  load.overloaded = queue_delay && queue_delay->overloaded();
+  load.oldest_waiting = scheduler->OldestWaiting().value_or(TimePoint{});
   num_free_blocks.store(pool->num_free(), std::memory_order_relaxed);
   peak_used_blocks.store(pool->peak_used(), std::memory_order_relaxed);
   std::vector<AdapterLoad> of_adapters = CountAdapters();
@@ -188,6 +190,7 @@ void Engine::State::Observe(TimePoint started, TimePoint forward_started, TimePo
   record.num_running = static_cast<int>(scheduler->running().size());
   record.num_waiting = static_cast<int>(scheduler->waiting().size());
   record.kv_tokens_read = plan.kv_tokens_read;
+  record.predicted = predicted_step;
   record.num_preempted = static_cast<int>(plan.preempted.size());
   record.num_queried_tokens = plan.num_queried_tokens;
   record.num_cached_tokens = plan.num_cached_tokens;

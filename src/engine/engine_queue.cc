@@ -32,6 +32,14 @@ Status Evicted() {
       .WithReason("evicted_share");
 }
 
+Status Overdue() {
+  return ResourceExhausted(
+             "the engine got slower than it predicted, so the newest requests are served first, and this one "
+             "has "
+             "waited too long; no work was done on it; try again later")
+      .WithReason("overloaded");
+}
+
 // OK: it may go on.
 Status WhyUnwanted(const Sequence& sequence, const LiveSequence& live, TimePoint now) {
   if (live.is_slow_reader) {
@@ -124,6 +132,21 @@ void Engine::State::EndEvicted(TimePoint now) {
     }
   }
   for (Sequence* sequence : ending) End(sequence, ErrorEvent(Evicted(), now));
+}
+
+// Where predictions held, nobody waits so long: they failed, and who waited longest is served least in time.
+void Engine::State::EndOverdue(TimePoint now) {
+  if (!queue_delay) return;
+  const std::optional<TimePoint> oldest = scheduler->OldestWaiting();
+  queue_delay->Observe(oldest ? now - *oldest : Duration::zero(), now);
+  scheduler->set_newest_first(queue_delay->overloaded());
+  if (!queue_delay->overloaded()) return;
+  ending.clear();
+  for (const auto& sequence : scheduler->waiting()) {
+    if (sequence->num_preemptions == 0 && queue_delay->GivesUp(now - sequence->arrived))
+      ending.push_back(sequence.get());
+  }
+  for (Sequence* sequence : ending) End(sequence, ErrorEvent(Overdue(), now));
 }
 
 void Engine::State::EndAll(const Status& why) {

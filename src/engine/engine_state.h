@@ -7,12 +7,14 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "base/mutex.h"
+#include "engine/admission/queue_delay.h"
 #include "engine/batch/batch.h"
 #include "engine/engine.h"
 #include "engine/gguf/model_file.h"
@@ -35,6 +37,9 @@ struct LiveSequence {
   bool is_slow_reader = false;
 };
 
+// Clients that were refused together must not come back together.
+Duration WithJitter(Duration retry_after);
+
 struct Submission {
   Reservation reservation;
   std::unique_ptr<Sequence> sequence;
@@ -49,6 +54,7 @@ struct Engine::State {
   std::unique_ptr<ChatTemplate> chat_template;
   std::unique_ptr<Model> model;
   int max_model_len = 0;
+  std::string max_num_seqs_reason;  // empty: it was asked for
   int64_t pool_tokens = 0;
   std::function<void(const StepRecord&)> observer;
 
@@ -74,7 +80,9 @@ struct Engine::State {
   StepProfile profile;
   StepProfile* profiled = nullptr;  // &profile while profiling
   MeanLengths lengths;
+  std::optional<QueueDelay> queue_delay;  // none: nobody is given up
   double step_seconds = 0;
+  Duration predicted_step{};  // of the step that runs
 
   // Shared.
   std::shared_ptr<Reservation::Counters> counters;
@@ -110,6 +118,7 @@ struct Engine::State {
   void EndUnwanted(TimePoint now);
   void EndExpired(TimePoint now);
   void EndEvicted(TimePoint now);
+  void EndOverdue(TimePoint now);
   void EndAll(const Status& why);
   void ChargeQueues(TimePoint now);
   void End(Sequence* sequence, TokenEvent last);

@@ -1,6 +1,7 @@
 #include "engine/memory_plan.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -25,7 +26,7 @@ double Mib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 }  // namespace
 
-MachineMemory ReadMachineMemory() {
+MachineMemory ReadMachineMemory(int64_t limit_bytes) {
   MachineMemory memory;
   std::ifstream in("/proc/meminfo");
   std::string key;
@@ -43,7 +44,50 @@ MachineMemory ReadMachineMemory() {
     memory.total_bytes = limit;
     memory.available_bytes = std::min(memory.available_bytes, limit - ReadNumber(used_path));
   }
+  if (limit_bytes > 0 && limit_bytes < memory.total_bytes) {
+    memory.total_bytes = limit_bytes;
+    memory.available_bytes = std::clamp<int64_t>(limit_bytes - ReadOwnMemory(), 0, memory.available_bytes);
+  }
   return memory;
+}
+
+int64_t ReadOwnMemory() {
+  std::ifstream in("/proc/self/statm");
+  int64_t total = 0, resident = 0, of_files = 0;
+  in >> total >> resident >> of_files;
+  return (resident - of_files) * sysconf(_SC_PAGESIZE);
+}
+
+namespace {
+
+int SequencesOf(int num_threads) {
+  constexpr int kPerThread = 16;
+  constexpr int kLeast = 32;
+  constexpr int kMost = 256;
+  return std::clamp(kPerThread * num_threads, kLeast, kMost);
+}
+
+// In KV cache, of the length that is usual at most.
+int64_t SequencesWithRoom(const SequenceRoom& room) {
+  constexpr int64_t kUsualTokens = 2048;
+  if (room.bytes_per_sequence <= 0 || room.tokens_per_context <= 0) return 1;
+  const double share =
+      std::min(1.0, static_cast<double>(kUsualTokens) / static_cast<double>(room.tokens_per_context));
+  return std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(room.budget_bytes) /
+                                                   (share * static_cast<double>(room.bytes_per_sequence))));
+}
+
+}  // namespace
+
+int AutoMaxNumSeqs(const SequenceRoom& room, int num_threads) {
+  return static_cast<int>(std::min<int64_t>(SequencesOf(num_threads), SequencesWithRoom(room)));
+}
+
+std::string DescribeAutoMaxNumSeqs(const SequenceRoom& room, int num_threads) {
+  const int chosen = AutoMaxNumSeqs(room, num_threads);
+  return chosen < SequencesOf(num_threads)
+             ? fmt::format("{}, for which there is KV cache", chosen)
+             : fmt::format("{}, by {} thread{}", chosen, num_threads, num_threads == 1 ? "" : "s");
 }
 
 int64_t BudgetBeside(int64_t weight_bytes, const MachineMemory& memory, double memory_utilization) {

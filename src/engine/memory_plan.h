@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 
@@ -16,7 +17,10 @@ struct MachineMemory {
   int64_t available_bytes = 0;  // without swapping, now
 };
 
-MachineMemory ReadMachineMemory();
+// With a limit above 0 no more than that, of which this process has used some already.
+MachineMemory ReadMachineMemory(int64_t limit_bytes = 0);
+// Of this process, resident, but for pages of files, which the system can take back.
+int64_t ReadOwnMemory();
 
 struct KvDemand {
   int64_t bytes_per_block = 0;
@@ -38,6 +42,13 @@ struct SequenceRoom {
     return bytes_per_sequence > 0 ? budget_bytes / bytes_per_sequence : 0;
   }
 };
+
+// Sequences in one step unless the operator says otherwise: 16 for each computing thread, 32 to 256, because a step of that
+// many tokens still costs little more than the sweep over the weights that every step pays; and no more than find KV cache
+// for 2,048 tokens each, or for a whole context where that is less.
+int AutoMaxNumSeqs(const SequenceRoom& room, int num_threads);
+// The number above and why it is that, for people.
+std::string DescribeAutoMaxNumSeqs(const SequenceRoom& room, int num_threads);
 
 // What the share `memory_utilization` leaves beside weights of that size; never below zero.
 int64_t BudgetBeside(int64_t weight_bytes, const MachineMemory& memory, double memory_utilization);

@@ -18,6 +18,17 @@ TEST(MemoryPlanTest, TakesNoMoreThanEverySequenceCanUse) {
   EXPECT_EQ(*blocks, 4 * 100);
 }
 
+TEST(MemoryPlanTest, ALimitOfTheProcessCountsAsItsMachine) {
+  const MachineMemory all = ReadMachineMemory();
+  const int64_t limit = all.total_bytes / 2;
+  const MachineMemory limited = ReadMachineMemory(limit);
+  EXPECT_EQ(limited.total_bytes, limit);
+  EXPECT_LE(limited.available_bytes, limit);
+  EXPECT_GT(ReadOwnMemory(), 0);
+  EXPECT_EQ(ReadMachineMemory(2 * all.total_bytes).total_bytes, all.total_bytes);
+  EXPECT_EQ(ReadMachineMemory(1).available_bytes, 0) << "more is used already";
+}
+
 TEST(MemoryPlanTest, StaysInsideItsShareOfTheMachine) {
   const auto blocks = PlanKvBlocks({.total_bytes = 1000 * kMib, .available_bytes = 10000 * kMib}, Demand());
   ASSERT_TRUE(blocks.has_value());
@@ -25,6 +36,28 @@ TEST(MemoryPlanTest, StaysInsideItsShareOfTheMachine) {
   const auto scarce = PlanKvBlocks({.total_bytes = 10000 * kMib, .available_bytes = 200 * kMib}, Demand());
   ASSERT_TRUE(scarce.has_value());
   EXPECT_EQ(*scarce, 180);
+}
+
+TEST(MemoryPlanTest, AutomaticSequencesFollowTheThreads) {
+  const SequenceRoom ample{
+      .budget_bytes = 1000000 * kMib, .bytes_per_sequence = 100 * kMib, .tokens_per_context = 8192};
+  EXPECT_EQ(AutoMaxNumSeqs(ample, 1), 32);
+  EXPECT_EQ(AutoMaxNumSeqs(ample, 2), 32);
+  EXPECT_EQ(AutoMaxNumSeqs(ample, 6), 96);
+  EXPECT_EQ(AutoMaxNumSeqs(ample, 64), 256);
+  EXPECT_EQ(DescribeAutoMaxNumSeqs(ample, 6), "96, by 6 threads");
+}
+
+TEST(MemoryPlanTest, AutomaticSequencesFindRoomForAUsualLengthEach) {
+  // A quarter of the context counts as usual: 25 MiB each.
+  const SequenceRoom scarce{
+      .budget_bytes = 500 * kMib, .bytes_per_sequence = 100 * kMib, .tokens_per_context = 8192};
+  EXPECT_EQ(AutoMaxNumSeqs(scarce, 2), 20);
+  EXPECT_EQ(DescribeAutoMaxNumSeqs(scarce, 2), "20, for which there is KV cache");
+  const SequenceRoom short_contexts{
+      .budget_bytes = 500 * kMib, .bytes_per_sequence = 100 * kMib, .tokens_per_context = 1024};
+  EXPECT_EQ(AutoMaxNumSeqs(short_contexts, 2), 5);
+  EXPECT_EQ(AutoMaxNumSeqs({.budget_bytes = 0, .bytes_per_sequence = kMib, .tokens_per_context = 64}, 2), 1);
 }
 
 TEST(MemoryPlanTest, LeavesRoomForWeightsThatStayInTheirFile) {

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "engine/request/ledger.h"
+#include "engine/request/request_owner.h"
 
 namespace weir {
 
@@ -24,6 +25,7 @@ struct ClosedRequest {
   int status = 0;             // 499: the client left
   std::string code;           // of the error; empty when there was none
   std::string finish_reason;  // of the first choice
+  RequestClass service_class = RequestClass::kDefault;
   bool is_stream = false;
   int num_choices = 0;
   int64_t max_tokens = 0;

@@ -28,7 +28,7 @@ void GenerationExchange::OnNews(size_t index) {
   if (num_open_ == 0) Finish();
 }
 
-// A chunk per token, also when several have come: who counts chunks counts tokens.
+// A chunk per --stream-interval tokens, 1 unless said otherwise, also when several have come: who counts chunks then counts tokens.
 void GenerationExchange::TakeEvents(Sequence* sequence, std::string* out) {
   TokenEvent event;
   while (sequence->stream != nullptr && sequence->stream->Pop(&event)) {
@@ -44,14 +44,26 @@ void GenerationExchange::TakeEvents(Sequence* sequence, std::string* out) {
     if (event.finish == FinishReason::kError) {
       // After a stop string the engine only reports that it was cancelled, as it was told to.
       if (!was_done && !out->empty()) WriteStream(std::exchange(*out, std::string()));
-      if (!was_done) Fail(event.error, Duration::zero());
+      if (!was_done) Fail(event.error, RetryAfter(event.error));
     } else {
       sequence->choice->Take(event);
       if (!was_done && sequence->choice->matched_stop() && sequence->stream != nullptr)
         sequence->stream->Cancel();
-      if (record_.is_stream && !client_left_ && !answered_) AppendChunks(sequence, out);
+      ++sequence->num_held;
+      const bool is_due = is_final || sequence->choice->is_done() || !sequence->has_chunk ||
+                          sequence->num_held >= context_->options.stream_interval;
+      if (record_.is_stream && !client_left_ && !answered_ && is_due) {
+        sequence->num_held = 0;
+        AppendChunks(sequence, out);
+      }
     }
   }
+}
+
+// Whom the engine gave up while it waited is told a turn, as at the door; who ran out of its own time is not.
+Duration GenerationExchange::RetryAfter(const Status& error) const {
+  const bool is_for_others = error.reason() == "overloaded" || error.reason() == "evicted_share";
+  return is_for_others ? engine_->TurnOfRefused(record_.prompt_tokens) : Duration::zero();
 }
 
 // The engine has let go of it: from here on the account is ours again.

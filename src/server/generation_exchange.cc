@@ -8,6 +8,9 @@
 namespace weir {
 namespace {
 
+// How long memory takes to come back nobody can tell.
+constexpr Duration kMemoryRetryAfter = std::chrono::seconds(5);
+
 TimePoint Now() { return MonotonicClock::Get().Now(); }
 
 }  // namespace
@@ -51,9 +54,13 @@ std::shared_ptr<HttpExchange> GenerationExchange::Start(ServerContext* context, 
 }
 
 Status GenerationExchange::Reserve(const HttpRequestHead& head, Duration* retry_after) {
-  WEIR_RETURN_IF_ERROR(context_->Availability());
+  if (Status available = context_->Availability(); !available.ok()) {
+    if (available.reason() == "memory_pressure") *retry_after = kMemoryRetryAfter;
+    return available;
+  }
   WEIR_ASSIGN_OR_RETURN(deadlines_, ReadDeadlines(head));
   WEIR_ASSIGN_OR_RETURN(applicant_, ReadApplicant(head, caller_.owner()));
+  record_.service_class = applicant_.service_class;
   WEIR_RETURN_IF_ERROR(TakePlace(head.content_length, retry_after));
   // The door was open; the place itself is given back until the body is there. Otherwise a few clients that never send
   // theirs would fill the queue, and everybody else would be refused.

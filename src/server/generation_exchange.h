@@ -44,6 +44,7 @@ class GenerationExchange final : public HttpExchange,
     TimePoint last_token{};
     int num_tokens = 0;      // computed, wanted or not
     bool has_chunk = false;  // the first one names the role
+    int num_held = 0;        // tokens that wait for others to share an event with
   };
 
   GenerationExchange(ServerContext* context, const HttpRequestHead& head, bool is_chat, Caller caller,
@@ -73,6 +74,7 @@ class GenerationExchange final : public HttpExchange,
   void SendBody();
   void EndStream();
   void Fail(const Status& status, Duration retry_after);
+  Duration RetryAfter(const Status& error) const;
   void CancelAll();
   void KeepAlive();
   UsageCounts Usage() const;

@@ -25,6 +25,7 @@ void GenerationExchange::TakeFields(const GenerationFields& fields) {
   record_.num_choices = fields.n;
   record_.ignored_fields = fields.ignored_fields;
   applicant_.service_class = ClassOfTier(fields.service_tier, applicant_);
+  record_.service_class = applicant_.service_class;
   include_usage_ = fields.include_usage;
   continuous_usage_ = fields.continuous_usage_stats;
   choice_options_ = {.stop = fields.stop,

@@ -49,15 +49,22 @@ void GrammarCompiler::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+int GrammarCompiler::num_waiting() const {
+  MutexLock lock(mutex_);
+  return static_cast<int>(jobs_.size()) + (compiles_ ? 1 : 0);
+}
+
 void GrammarCompiler::Run() {
   while (true) {
     Job job;
     {
       MutexLock lock(mutex_);
+      compiles_ = false;
       while (jobs_.empty() && !stopping_) changed_.Wait(mutex_);
       if (stopping_) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();
+      compiles_ = true;
     }
     if (job.waiter.expired()) continue;
     Result<std::shared_ptr<Grammar>> made = Make(job);

@@ -34,6 +34,8 @@ class GrammarCompiler {
   std::shared_ptr<void> Compile(const Tokenizer& tokenizer, const OutputConstraint& constraint, IoContext& io,
                                 Done done);
   void Stop();
+  // Not compiled yet, the one under way included.
+  int num_waiting() const;
 
  private:
   struct Job {
@@ -50,10 +52,11 @@ class GrammarCompiler {
   void Remember(const std::string& key, std::shared_ptr<Grammar> grammar);
 
   std::shared_ptr<const GrammarVocabulary> vocabulary_;  // of the compiling thread alone
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   std::deque<Job> jobs_ GUARDED_BY(mutex_);
   std::list<std::pair<std::string, std::shared_ptr<Grammar>>> known_ GUARDED_BY(mutex_);  // last used first
+  bool compiles_ GUARDED_BY(mutex_) = false;
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -34,11 +34,12 @@ Result<std::unique_ptr<InferenceServer>> InferenceServer::Listen(ServerOptions o
   WEIR_RETURN_IF_ERROR(CheckAccessOptions(options));
   std::unique_ptr<InferenceServer> server(new InferenceServer(std::move(options)));
   const ServerOptions& chosen = server->context_.options;
-  WEIR_ASSIGN_OR_RETURN(
-      server->data_,
-      HttpServer::Listen(
-          {.host = chosen.host, .port = chosen.port, .num_io_threads = NumIoThreads(), .tls = chosen.tls},
-          &server->data_router_));
+  WEIR_ASSIGN_OR_RETURN(server->data_, HttpServer::Listen({.host = chosen.host,
+                                                           .port = chosen.port,
+                                                           .num_io_threads = NumIoThreads(),
+                                                           .max_connections = chosen.max_connections,
+                                                           .tls = chosen.tls},
+                                                          &server->data_router_));
   server->context_.data_listener.store(server->data_.get(), std::memory_order_release);
   if (chosen.has_control) {
     WEIR_ASSIGN_OR_RETURN(server->control_, ListenForControl(chosen, &server->control_router_));
@@ -69,6 +70,22 @@ bool InferenceServer::CheckProgress() {
   if (!stalled && context_.stalled.load()) LogWarning("the engine gets on again");
   context_.stalled.store(stalled);
   return !stalled;
+}
+
+void InferenceServer::ObserveMemory(int64_t used, int64_t limit) {
+  const MemoryStep before = memory_.step();
+  const MemoryStep step = memory_.Observe(used, limit);
+  if (step == before) return;
+  constexpr int64_t kMib = 1 << 20;
+  LogWarning("memory: {} of {} MiB are used; {}", used / kMib, limit / kMib,
+             step == MemoryStep::kRefuse ? "new requests are refused"
+             : step == MemoryStep::kSpare
+                 ? "connections close after each answer, the prefix cache does not grow"
+                 : "there is room again");
+  context_.memory.store(step, std::memory_order_relaxed);
+  data_->SetClosesAfterResponse(step != MemoryStep::kNone);
+  if (Engine* engine = context_.engine.load(std::memory_order_acquire))
+    engine->SetPrefixCacheGrows(step == MemoryStep::kNone);
 }
 
 void InferenceServer::BeginDrain() {

@@ -37,6 +37,8 @@ class InferenceServer {
   void CountReload(bool ok) { context_.metrics.CountReload(ok); }
   // To be called about once a second. False while there is work and no progress, which /health then says as well.
   bool CheckProgress();
+  // To be called about four times a second: what the process uses of what it may, in bytes.
+  void ObserveMemory(int64_t used, int64_t limit);
   // No longer ready, so that balancers look elsewhere; everything is still answered.
   void AnnounceDrain() { context_.leaving.store(true, std::memory_order_release); }
   // New requests get 503 from now on; those under way go on.
@@ -52,6 +54,7 @@ class InferenceServer {
   Router data_router_;
   Router control_router_;
   ProgressWatchdog watchdog_;
+  MemoryLadder memory_;
   std::unique_ptr<HttpServer> data_;
   std::unique_ptr<HttpServer> control_;
 };

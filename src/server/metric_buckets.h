@@ -20,6 +20,7 @@ inline constexpr double kTokenBuckets[] = {1,   2,    5,    10,   20,    50,    
                                            500, 1000, 2000, 5000, 10000, 20000, 50000, 100000};
 inline constexpr double kStepTokenBuckets[] = {1,   8,    16,   32,   64,   128,  256,
                                                512, 1024, 2048, 4096, 8192, 16384};
+inline constexpr double kRatioBuckets[] = {0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8};
 inline constexpr double kCountBuckets[] = {1, 2, 5, 10, 20};
 inline constexpr double kBatchBuckets[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 

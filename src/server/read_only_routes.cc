@@ -139,7 +139,9 @@ HttpResponse Metrics(ServerContext* context) {
     for (const ApiKey& key : keys->keys())
       context->metrics.SetServedCost(key.owner.name, engine->ServedCost(key.owner.name));
   }
-  response.body = context->metrics.Render(engine, context->NumConnections());
+  response.body = context->metrics.Render(engine, {.num_connections = context->NumConnections(),
+                                                   .num_deferred = context->grammars.num_waiting(),
+                                                   .memory = context->memory.load()});
   return response;
 }
 

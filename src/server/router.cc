@@ -115,7 +115,7 @@ std::shared_ptr<HttpExchange> Router::OnHead(const HttpRequestHead& head,
     error = Limit(head, &caller);
   }
   if (error) {
-    context_->metrics.CountRejected(error->body.code);
+    context_->metrics.CountRejected(error->body.code, "none");
     LogRefusal(head, caller, request_id, *error);
     SendError(*error, request_id, *writer, std::move(error_headers));
     return nullptr;
@@ -138,8 +138,8 @@ std::shared_ptr<HttpExchange> Router::OnHead(const HttpRequestHead& head,
   return nullptr;
 }
 
-std::string Router::GateErrorBody(int status, std::string_view code, std::string_view message) {
-  context_->metrics.CountGateError(status);
+std::string Router::GateErrorBody(int, std::string_view code, std::string_view message) {
+  context_->metrics.CountGateError(code);
   return ErrorBody({std::string(message), "invalid_request_error", "", std::string(code)});
 }
 

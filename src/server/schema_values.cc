@@ -107,6 +107,7 @@ Result<ExpressionId> SchemaCompiler::Object(const Json& schema, const std::strin
 // A name that is none of the properties, written without escapes, so that it cannot be one in disguise.
 Result<ExpressionId> SchemaCompiler::ExtraMember(const Json* properties, const Json& schema,
                                                  const std::string& pointer) {
+  builder_.AllowFreeKeys();
   Expressions& e = builder_.expressions();
   WEIR_ASSIGN_OR_RETURN(const ExpressionId value, Call(schema, pointer + "/additionalProperties"));
   ExpressionId name = e.Repeat(json_.PlainCharacter(), 0, -1);

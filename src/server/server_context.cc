@@ -21,6 +21,11 @@ Status ServerContext::Availability() const {
   if (engine.load(std::memory_order_acquire) == nullptr) {
     return Unavailable("the model is still loading; try again shortly").WithReason("model_loading");
   }
+  if (memory.load(std::memory_order_relaxed) == MemoryStep::kRefuse) {
+    return ResourceExhausted(
+               "the server's memory is nearly used up, so it takes no new requests for now; try again later")
+        .WithReason("memory_pressure");
+  }
   return OkStatus();
 }
 

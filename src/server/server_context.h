@@ -20,6 +20,7 @@
 #include "server/key_limiter.h"
 #include "server/key_ring.h"
 #include "server/ledger_ring.h"
+#include "server/memory_ladder.h"
 #include "server/server_metrics.h"
 
 namespace weir {
@@ -46,6 +47,8 @@ struct ServerOptions {
   Duration max_request_time = std::chrono::seconds(600);
   Duration sse_keep_alive = std::chrono::seconds(10);
   bool server_timing = true;
+  int stream_interval = 1;  // tokens in one event of a stream
+  int max_connections = 1024;
   size_t ledger_ring = LedgerRing::kCapacity;  // closed requests that are remembered
 };
 
@@ -64,6 +67,7 @@ struct ServerContext {
   std::atomic<Engine*> engine{nullptr};  // null: still loading
   std::atomic<bool> draining{false};
   std::atomic<bool> leaving{false};  // a drain is announced: not ready, but still serving
+  std::atomic<MemoryStep> memory{MemoryStep::kNone};
   std::atomic<bool> stalled{false};  // work waits and the engine does not get on
   std::atomic<int> num_active{0};    // generation requests that are not closed
   std::atomic<double> tokens_per_body_byte{0.25};
@@ -71,7 +75,7 @@ struct ServerContext {
   const int64_t created_s = UnixTime();
   std::atomic<const HttpServer*> data_listener{nullptr};
 
-  // OK: requests may go ahead. Otherwise UNAVAILABLE.
+  // OK: requests may go ahead. Otherwise UNAVAILABLE, or RESOURCE_EXHAUSTED "memory_pressure".
   Status Availability() const;
   // What a request's `model` names: 0 the model itself, 1, 2, ... the engine's adapters. NOT_FOUND otherwise.
   Result<int> FindModel(const std::string& name) const;

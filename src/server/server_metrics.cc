@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "server/metric_buckets.h"
+#include "server/service_class.h"
 
 namespace weir {
 namespace {
@@ -46,6 +47,13 @@ ServerMetrics::ServerMetrics(const std::string& model_name, std::vector<std::str
   };
   running_ = gauge("vllm:num_requests_running", "Sequences in the running batch.");
   waiting_ = gauge("vllm:num_requests_waiting", "Sequences accepted and not yet running.");
+  const auto waiting_for = [&](const char* reason) {
+    return registry_.AddGauge("vllm:num_requests_waiting_by_reason",
+                              "Waiting for a place, or for something that must be ready first.",
+                              With("reason", reason));
+  };
+  waiting_for_capacity_ = waiting_for("capacity");
+  waiting_deferred_ = waiting_for("deferred");
   kv_usage_ = gauge("vllm:kv_cache_usage_perc", "Used share of the KV cache, 0 to 1.");
   old_kv_usage_ = gauge("vllm:gpu_cache_usage_perc", "Older name of kv_cache_usage_perc.");
   prompt_tokens_ = counter("vllm:prompt_tokens_total", "Prompt tokens of finished requests.");
@@ -93,11 +101,19 @@ ServerMetrics::ServerMetrics(const std::string& model_name, std::vector<std::str
   queue_limit_requests_ = gauge("weir:queue_limit_requests", "Most sequences that may wait.");
   queue_limit_tokens_ =
       gauge("weir:queue_limit_tokens", "Most prompt tokens that may wait; -1: by the TTFT objective.");
+  oldest_waiter_ = gauge("weir:oldest_waiter_seconds", "How long the oldest has waited that has not begun.");
+  overloaded_ = gauge("weir:codel_overloaded", "1 while the newest go first, because the queue stands.");
+  memory_step_ =
+      gauge("weir:memory_ladder_step",
+            "0: enough memory; 1: connections close, the prefix cache does not grow; 2: refusing.");
   step_age_ = gauge("weir:watchdog_last_step_age_seconds", "Time since the last step ended.");
   connections_ = gauge("weir:http_connections", "Open connections of the data listener.");
   cpu_seconds_ = registry_.AddCounter("process_cpu_seconds_total", "CPU time of this process.");
   log_dropped_ = counter("weir:log_dropped_total", "Log lines dropped because the sink was slow.");
   step_seconds_ = histogram("weir:step_seconds", "Duration of one step.", kItlBuckets);
+  step_cost_error_ =
+      histogram("weir:step_cost_error_ratio",
+                "Distance of a step's time from its prediction, over the prediction.", kRatioBuckets);
   step_batch_ = histogram("weir:step_batch_size", "Sequences in one step.", kBatchBuckets);
   retry_after_ = histogram("weir:retry_after_seconds", "Retry hints given with 429.", kRequestBuckets);
   ttft_error_ =
@@ -128,6 +144,8 @@ void ServerMetrics::ObserveStep(const StepRecord& step) {
   iteration_tokens_->Observe(step.num_tokens);
   step_seconds_->Observe(ToSeconds(step.ended - step.started));
   step_batch_->Observe(step.num_sequences);
+  if (const double predicted = ToSeconds(step.predicted); predicted > 0)
+    step_cost_error_->Observe(std::abs(ToSeconds(step.ended - step.started) - predicted) / predicted);
   if (step.num_preempted > 0) preemptions_->Add(step.num_preempted);
   if (step.num_queried_tokens == 0) return;
   for (Counter* queries : {prefix_queries_, old_prefix_queries_})
@@ -136,10 +154,10 @@ void ServerMetrics::ObserveStep(const StepRecord& step) {
     hits->Add(static_cast<double>(step.num_cached_tokens));
 }
 
-void ServerMetrics::CountGateError(int status) {
+void ServerMetrics::CountGateError(std::string_view rule) {
   registry_
       .AddCounter("weir:http_gate_rejected_total", "Requests refused before they were understood.",
-                  With("status", fmt::format("{}", status)))
+                  With("rule", std::string(rule)))
       ->Add();
 }
 
@@ -150,10 +168,12 @@ void ServerMetrics::CountReload(bool ok) {
       ->Add();
 }
 
-void ServerMetrics::CountRejected(const std::string& code) {
+void ServerMetrics::CountRejected(const std::string& code, std::string_view service_class) {
+  MetricLabels labels = With("code", code);
+  labels.emplace_back("class", service_class);
   registry_
-      .AddCounter("weir:requests_rejected_total", "Requests that got an error, by its code.",
-                  With("code", code))
+      .AddCounter("weir:requests_rejected_total", "Requests that got an error, by its code and their class.",
+                  labels)
       ->Add();
 }
 
@@ -203,7 +223,7 @@ void ServerMetrics::ObserveClosed(const ClosedRequest& request) {
     kv_computed_tokens_->Observe(request.prompt_tokens - request.cached_tokens);
     ObserveTimes(request);
   } else if (outcome == "refused" || outcome == "bad_request" || outcome == "failed") {
-    CountRejected(request.code);
+    CountRejected(request.code, ClassName(request.service_class));
   } else {
     const bool ran = IsSet(request.ledger.scheduled);
     registry_
@@ -213,10 +233,16 @@ void ServerMetrics::ObserveClosed(const ClosedRequest& request) {
   }
 }
 
-void ServerMetrics::SetGauges(const Engine& engine) {
+void ServerMetrics::SetGauges(const Engine& engine, int num_deferred) {
   const LoadSnapshot load = engine.Load();
   running_->Set(load.num_running);
   waiting_->Set(load.num_waiting);
+  const int deferred = std::min(num_deferred, load.num_waiting);
+  waiting_for_capacity_->Set(load.num_waiting - deferred);
+  waiting_deferred_->Set(deferred);
+  overloaded_->Set(load.overloaded ? 1 : 0);
+  const bool somebody_waits = IsSet(load.oldest_waiting) && load.num_waiting > 0;
+  oldest_waiter_->Set(somebody_waits ? ToSeconds(MonotonicClock::Get().Now() - load.oldest_waiting) : 0.0);
   queued_tokens_->Set(static_cast<double>(load.queued_tokens));
   const double used = load.total_blocks > 0
                           ? 1.0 - static_cast<double>(engine.num_free_kv_blocks()) / load.total_blocks
@@ -254,9 +280,10 @@ std::string ServerMetrics::RenderAdapters(const Engine& engine) const {
       loads.size(), fmt::join(running, ","), fmt::join(waiting, ","), now);
 }
 
-std::string ServerMetrics::Render(const Engine* engine, int num_connections) {
-  if (engine != nullptr) SetGauges(*engine);
-  connections_->Set(num_connections);
+std::string ServerMetrics::Render(const Engine* engine, const ServerState& state) {
+  if (engine != nullptr) SetGauges(*engine, state.num_deferred);
+  connections_->Set(state.num_connections);
+  memory_step_->Set(static_cast<int>(state.memory));
   if (const double queries = prefix_queries_->value(); queries > 0)
     old_prefix_hit_rate_->Set(prefix_hits_->value() / queries);
   if (const double used = CpuSeconds(); used > cpu_seconds_->value())

@@ -52,6 +52,10 @@ Result<Applicant> ReadApplicant(const HttpRequestHead& head, const RequestOwner&
   return applicant;
 }
 
+std::string_view ClassName(RequestClass service_class) {
+  return kClassNames[static_cast<size_t>(service_class)];
+}
+
 RequestClass ClassOfTier(std::string_view service_tier, const Applicant& applicant) {
   if (service_tier == "priority") return std::max(RequestClass::kInteractive, applicant.owner.highest_class);
   if (service_tier == "flex") return std::max(RequestClass::kBatch, applicant.owner.highest_class);

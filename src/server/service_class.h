@@ -18,6 +18,8 @@ namespace weir {
 Result<Applicant> ReadApplicant(const HttpRequestHead& head, const RequestOwner& owner);
 // From the body's `service_tier`, empty when it has none: it wins over the header, as it is the API's own.
 RequestClass ClassOfTier(std::string_view service_tier, const Applicant& applicant);
+// "interactive", "default", "batch" or "sheddable", as in X-Weir-Class.
+std::string_view ClassName(RequestClass service_class);
 // What the response says was used: "priority", "default" or "flex".
 std::string_view TierName(RequestClass service_class);
 

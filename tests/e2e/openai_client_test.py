@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import urllib.request
@@ -281,6 +282,54 @@ class OverloadTest(unittest.TestCase):
             self.assertEqual(blocks["free"], blocks["total"])
         finally:
             self.assertEqual(server.stop(), 0)
+
+
+class OwnServerTest(unittest.TestCase):
+    """Tests that need a server of their own, because they give it keys or end it."""
+
+    def test_keys_and_classes_raise_their_own_errors(self):
+        key = "client-0123456789abcdef"
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as keys:
+            keys.write(f'[[keys]]\nname = "one"\nkey = "{key}"\nhighest_class = "batch"\n')
+            keys.flush()
+            server = Server("--api-keys-file", keys.name, "--public-routes", "/ready")
+            try:
+                with self.assertRaises(openai.AuthenticationError) as caught:
+                    client(server).models.list()
+                self.assertEqual(caught.exception.code, "invalid_api_key")
+                known = openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0, timeout=120)
+                self.assertEqual([m.id for m in known.models.list().data], [MODEL])
+                with self.assertRaises(openai.PermissionDeniedError) as caught:
+                    known.completions.create(model=MODEL, prompt="a", max_tokens=1, extra_headers={"X-Weir-Class": "interactive"})
+                self.assertEqual(caught.exception.code, "class_not_allowed")
+            finally:
+                self.assertEqual(server.stop(), 0)
+
+    def stream_until_it_runs(self, server):
+        stream = client(server).completions.create(model=MODEL, prompt="a", max_tokens=2000, stream=True,
+                                                   extra_body={"ignore_eos": True})
+        next(iter(stream))
+        return stream
+
+    def test_a_stream_that_fails_raises(self):
+        server = Server("--drain-timeout", "0s")
+        stream = self.stream_until_it_runs(server)
+        server.process.send_signal(signal.SIGTERM)
+        with self.assertRaises(openai.APIError) as caught:
+            for _ in stream:
+                pass
+        self.assertNotIsInstance(caught.exception, openai.APIConnectionError)
+        self.assertEqual(caught.exception.code, "draining")
+        self.assertEqual(server.process.wait(timeout=60), 1)
+
+    def test_a_stream_that_breaks_raises(self):
+        server = Server()
+        stream = self.stream_until_it_runs(server)
+        server.process.kill()
+        with self.assertRaises(openai.APIConnectionError):
+            for _ in stream:
+                pass
+        server.process.wait(timeout=60)
 
 
 if __name__ == "__main__":

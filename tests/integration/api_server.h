@@ -45,6 +45,7 @@ class ApiServer {
   }
 
   Engine& engine() { return *engine_; }
+  InferenceServer& server() { return *server_; }
   int port() const { return server_->port(); }
   ClientResponse Get(const std::string& path) const {
     HttpClient client(Url{"127.0.0.1", server_->port(), "/"});

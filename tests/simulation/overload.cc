@@ -20,7 +20,12 @@ double OverloadOutcome::MeanGap() const {
 }
 
 OverloadRun::OverloadRun(const Machine& machine, uint64_t seed)
-    : machine_(machine), rng_(seed), jitter_(seed + 1), pool_(machine.num_blocks) {
+    : machine_(machine),
+      rng_(seed),
+      jitter_(seed + 1),
+      pool_(machine.num_blocks),
+      queue_delay_(machine.ttft_objective,
+                   FromSeconds(machine.codel_target * ToSeconds(machine.ttft_objective))) {
   scheduler_ = std::make_unique<ContinuousScheduler>(
       SchedulerLimits{.max_num_seqs = machine.max_num_seqs,
                       .max_num_batched_tokens = machine.max_num_batched_tokens,
@@ -137,6 +142,7 @@ void OverloadRun::Arrive(const Arrival& arrival) {
   flows_[flow].tokens += arrival.num_prompt;
   auto sequence = std::make_unique<Sequence>();
   sequence->number = next_number_++;
+  sequence->arrived = At(arrival.at_s);
   sequence->num_prompt_tokens = arrival.num_prompt;
   sequence->tokens.assign(arrival.num_prompt, 1);
   sequence->request.owner.name = arrival.client.owner;
@@ -177,8 +183,27 @@ void OverloadRun::EndEvicted() {
   }
 }
 
+void OverloadRun::EndOverdue(double now_s) {
+  const std::optional<TimePoint> oldest = scheduler_->OldestWaiting();
+  queue_delay_.Observe(oldest ? At(now_s) - *oldest : Duration::zero(), At(now_s));
+  scheduler_->set_newest_first(queue_delay_.overloaded());
+  std::vector<Sequence*> overdue;
+  for (const auto& sequence : scheduler_->waiting()) {
+    if (sequence->num_preemptions == 0 && queue_delay_.GivesUp(At(now_s) - sequence->arrived))
+      overdue.push_back(sequence.get());
+  }
+  for (Sequence* sequence : overdue) {
+    OverloadOutcome& outcome = outcomes_[live_.at(sequence).outcome];
+    outcome.refused = "overloaded";
+    outcome.retry_after_s =
+        std::min(60.0, ToSeconds(retry_line_.Join({}, Load(), sequence->num_prompt_tokens, At(now_s))));
+    Finish(sequence, now_s);
+  }
+}
+
 bool OverloadRun::Step(double* now_s) {
   EndEvicted();
+  EndOverdue(*now_s);
   scheduler_->Schedule(At(*now_s), &plan_);
   if (plan_.empty()) return false;
   for (const ScheduledSequence& entry : plan_.entries) {
@@ -190,8 +215,10 @@ bool OverloadRun::Step(double* now_s) {
     }
   }
   const double noise = 0.95 + 0.1 * rng_.NextDouble();
-  const double seconds = noise * (std::max(machine_.sweep_s, machine_.token_s * plan_.num_tokens) +
-                                  machine_.kv_s * static_cast<double>(plan_.kv_tokens_read));
+  const double slower = *now_s >= machine_.slower_from_s ? machine_.slower_by : 1;
+  const double seconds = slower * noise *
+                         (std::max(machine_.sweep_s, machine_.token_s * plan_.num_tokens) +
+                          machine_.kv_s * static_cast<double>(plan_.kv_tokens_read));
   const double end_s = *now_s + seconds;
   // Who comes during the step meets the load of its beginning, as in the engine.
   step_ends_s_ = *now_s + ToSeconds(cost_.Predict(plan_.num_tokens, plan_.kv_tokens_read, plan_.kind()));

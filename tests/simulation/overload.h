@@ -16,6 +16,7 @@
 
 #include "base/rng.h"
 #include "engine/admission/admission.h"
+#include "engine/admission/queue_delay.h"
 #include "engine/kvcache/block_pool.h"
 #include "engine/scheduler/continuous.h"
 #include "engine/scheduler/mean_lengths.h"
@@ -60,6 +61,8 @@ class OverloadRun {
     int num_blocks = 1024;
     Duration ttft_objective = std::chrono::milliseconds(1500);
     Duration itl_objective = std::chrono::milliseconds(50);
+    double codel_target = kCodelTarget;           // share of the TTFT objective
+    double slower_from_s = 1e300, slower_by = 1;  // from then on a step takes so many times as long
   };
 
   OverloadRun(const Machine& machine, uint64_t seed);
@@ -97,6 +100,7 @@ class OverloadRun {
   void ArriveUntil(double end_s);
   bool Step(double* now_s);
   void EndEvicted();
+  void EndOverdue(double now_s);
   void Finish(Sequence* sequence, double now_s);
   void Publish();
   LoadSnapshot Load() const;
@@ -116,6 +120,7 @@ class OverloadRun {
   std::map<const Sequence*, Live> live_;
   LoadSnapshot published_;
   MeanLengths lengths_;
+  QueueDelay queue_delay_;
   RetryLine retry_line_;
   double step_seconds_ = 0;
   double step_ends_s_ = 0;  // by its prediction

@@ -27,6 +27,8 @@ struct LoadSnapshot {
   double step_seconds = 0;          // mean of recent steps
   double rest_of_step = -1;    // seconds, of the step that runs; below 0: not known, a mean step is assumed
   int64_t tokens_in_step = 0;  // of the queued ones, computed by the step that runs
+  bool overloaded = false;     // the queue stands, see queue_delay.h
+  TimePoint oldest_waiting{};  // when it came, of those that have not begun; zero: nobody waits
 };
 
 struct AdmissionLimits {

@@ -61,6 +61,9 @@ class Grammar : public std::enable_shared_from_this<Grammar> {
                                      static_cast<size_t>(state.num_calls));
   }
   size_t num_states() const { return states_.size(); }
+  // It allows keys of objects that it does not name, so that one could come twice; before it is shared.
+  bool has_free_keys() const { return has_free_keys_; }
+  void set_has_free_keys(bool has) { has_free_keys_ = has; }
   const GrammarVocabulary& vocabulary() const { return *vocabulary_; }
 
   // Computes masks until all are known or the time is over or nobody wants them. Before it is shared with the engine.
@@ -85,6 +88,7 @@ class Grammar : public std::enable_shared_from_this<Grammar> {
   std::vector<int32_t> starts_;   // by rule
   std::vector<int32_t> rule_of_;  // by state
   int root_ = 0;
+  bool has_free_keys_ = false;
   std::shared_ptr<const GrammarVocabulary> vocabulary_;
   std::unordered_map<int32_t, Mask> masks_;  // by class
   size_t mask_bytes_ = 0;

@@ -24,7 +24,10 @@ Result<std::shared_ptr<Grammar>> GrammarBuilder::Build(int root,
                           CompileExpression(expressions_, body, &budget_));
     rules.push_back(std::move(rule));
   }
-  return Grammar::Create(rules, names_, root, std::move(vocabulary));
+  WEIR_ASSIGN_OR_RETURN(std::shared_ptr<Grammar> grammar,
+                        Grammar::Create(rules, names_, root, std::move(vocabulary)));
+  grammar->set_has_free_keys(has_free_keys_);
+  return grammar;
 }
 
 }  // namespace weir

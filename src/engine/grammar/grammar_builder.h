@@ -25,11 +25,14 @@ class GrammarBuilder {
   // The name is for messages.
   Result<int> Declare(std::string name);
   void Define(int rule, ExpressionId body) { bodies_[static_cast<size_t>(rule)] = body; }
+  // Of the text as JSON: see Grammar::has_free_keys().
+  void AllowFreeKeys() { has_free_keys_ = true; }
   Result<std::shared_ptr<Grammar>> Build(int root, std::shared_ptr<const GrammarVocabulary> vocabulary);
 
  private:
   Expressions expressions_;
   WorkBudget budget_;
+  bool has_free_keys_ = false;
   std::vector<std::string> names_;
   std::vector<ExpressionId> bodies_;
 };

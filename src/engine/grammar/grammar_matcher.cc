@@ -172,11 +172,23 @@ void GrammarMatcher::FillMask(std::vector<uint64_t>* mask) {
     Walk(own.beyond, after_, mask);
     stacks_.Rollback(mark);
   }
+  if (grammar_->has_free_keys()) ForbidRepeatedKeys(mask);
+}
+
+void GrammarMatcher::ForbidRepeatedKeys(std::vector<uint64_t>* mask) const {
+  const GrammarVocabulary& vocabulary = grammar_->vocabulary();
+  for (const int32_t token : vocabulary.with_quotes) {
+    uint64_t& word = (*mask)[static_cast<size_t>(token) / 64];
+    const uint64_t bit = uint64_t{1} << (token % 64);
+    if ((word & bit) != 0 && keys_.WouldRepeat(vocabulary.texts[token])) word &= ~bit;
+  }
 }
 
 bool GrammarMatcher::Accept(int32_t token) {
   const GrammarVocabulary& vocabulary = grammar_->vocabulary();
   if (token < 0 || token >= vocabulary.size() || vocabulary.texts[token].empty()) return false;
+  const bool has_free_keys = grammar_->has_free_keys();
+  if (has_free_keys && keys_.WouldRepeat(vocabulary.texts[token])) return false;
   std::vector<Reading> now = readings_;
   std::vector<Reading> next;
   bool left = can_end_;
@@ -189,6 +201,7 @@ bool GrammarMatcher::Accept(int32_t token) {
   }
   readings_ = std::move(now);
   can_end_ = left;
+  if (has_free_keys) keys_.Accept(vocabulary.texts[token]);
   return true;
 }
 

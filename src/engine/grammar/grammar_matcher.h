@@ -16,6 +16,7 @@
 
 #include "engine/grammar/call_stacks.h"
 #include "engine/grammar/grammar.h"
+#include "engine/grammar/unique_keys.h"
 
 namespace weir {
 
@@ -44,6 +45,7 @@ class GrammarMatcher {
   void Close(Reading reading, std::vector<Reading>* out, bool* left);
   void Step(std::span<const Reading> from, uint8_t byte, std::vector<Reading>* out, bool* left);
   // Sets the tokens of the trie that can follow.
+  void ForbidRepeatedKeys(std::vector<uint64_t>* mask) const;
   void Walk(const TokenTrie& trie, const std::vector<Reading>& from, std::vector<uint64_t>* mask);
   std::vector<Reading>& Level(size_t depth);
 
@@ -51,6 +53,7 @@ class GrammarMatcher {
   CallStacks stacks_;
   std::vector<Reading> readings_;
   bool can_end_ = false;
+  UniqueKeys keys_;  // followed only where the grammar has free ones
   // Scratch.
   std::vector<std::vector<Reading>> levels_;
   std::vector<Reading> pending_, visited_, after_;

@@ -18,7 +18,8 @@ struct GrammarVocabulary {
 
   std::vector<std::string_view> texts;
   TokenTrie trie;
-  std::bitset<256> single_bytes;  // which a token of its own exists for
+  std::vector<int32_t> with_quotes;  // tokens that can end a key
+  std::bitset<256> single_bytes;     // which a token of its own exists for
 
   int size() const { return static_cast<int>(texts.size()); }
   size_t mask_words() const { return (texts.size() + 63) / 64; }

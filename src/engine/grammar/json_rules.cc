@@ -169,6 +169,7 @@ ExpressionId JsonRules::List(char open, ExpressionId item, int least, int most, 
 
 Result<int> JsonRules::ValueRule() {
   if (value_rule_) return *value_rule_;
+  builder_.AllowFreeKeys();
   Expressions& e = builder_.expressions();
   WEIR_ASSIGN_OR_RETURN(value_rule_, builder_.Declare("a value"));
   WEIR_ASSIGN_OR_RETURN(object_rule_, builder_.Declare("an object"));

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -50,6 +51,10 @@ class PrefixCache final : public EvictionSink {
   // Returns the block that holds these tokens: the same, or an older one, which the caller takes instead.
   BlockId Keep(const PromptPrefix& prefix, int index, BlockId before, BlockId block);
 
+  // False: nothing new is kept. Any thread.
+  void SetGrows(bool grows) { grows_.store(grows, std::memory_order_relaxed); }
+  bool grows() const { return grows_.load(std::memory_order_relaxed); }
+
   int num_blocks() const;
   void OnEvict(BlockId block) override;
   std::string CheckInvariants() const;
@@ -67,6 +72,7 @@ class PrefixCache final : public EvictionSink {
   BlockPool* const pool_;
   const uint64_t seed_;  // so that nobody can make hashes collide on purpose
   const uint64_t hash_mask_;
+  std::atomic<bool> grows_{true};
   mutable Mutex mutex_;
   std::vector<Entry> entries_ GUARDED_BY(mutex_);  // by block; means something while the block is kept
   std::unordered_multimap<uint64_t, BlockId> by_hash_ GUARDED_BY(mutex_);

@@ -136,7 +136,12 @@ void ContinuousScheduler::BeginTurns() {
     if (flow->waiting.empty()) turns_.push_back(flow);
     flow->waiting.push_back(i);
   }
-  for (ServedFlow* flow : turns_) flow->next_waiting = 0;
+  for (ServedFlow* flow : turns_) {
+    flow->next_waiting = 0;
+    if (!newest_first_) continue;
+    std::sort(flow->waiting.begin(), flow->waiting.end(),
+              [&](size_t a, size_t b) { return waiting_[a]->number > waiting_[b]->number; });
+  }
 }
 
 size_t ContinuousScheduler::NextTurn() {

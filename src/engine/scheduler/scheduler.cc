@@ -112,7 +112,7 @@ void Scheduler::Commit(const StepPlan& plan, std::span<const int32_t> tokens) {
 }
 
 void Scheduler::KeepComputed(Sequence& sequence) {
-  if (cache_ == nullptr) return;
+  if (cache_ == nullptr || !cache_->grows()) return;
   const PromptPrefix prefix = sequence.WholePrefix();
   const int num_complete =
       std::min(sequence.num_computed_tokens / kBlockSize, static_cast<int>(prefix.hashes.size()));
@@ -133,6 +133,15 @@ std::unique_ptr<Sequence> Scheduler::Remove(Sequence* sequence) {
   shares_.Leave(taken->flow);
   taken->flow = nullptr;
   return taken;
+}
+
+std::optional<TimePoint> Scheduler::OldestWaiting() const {
+  std::optional<TimePoint> oldest;
+  for (const auto& sequence : waiting_) {
+    if (sequence->num_preemptions > 0) continue;
+    if (!oldest || sequence->arrived < *oldest) oldest = sequence->arrived;
+  }
+  return oldest;
 }
 
 std::vector<std::unique_ptr<Sequence>> Scheduler::Expire(TimePoint now) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,6 +50,10 @@ class Scheduler {
   std::unique_ptr<Sequence> Remove(Sequence* sequence);
   // Takes out what has not begun and cannot produce its first token in time any more.
   std::vector<std::unique_ptr<Sequence>> Expire(TimePoint now);
+  // When the oldest came that waits and has not begun; empty: nobody does.
+  std::optional<TimePoint> OldestWaiting() const;
+  // From now on, within a flow: while too much is asked, the newest are those that can still be served in time.
+  void set_newest_first(bool newest_first) { newest_first_ = newest_first; }
 
   std::span<const std::unique_ptr<Sequence>> running() const { return running_; }
   std::span<const std::unique_ptr<Sequence>> waiting() const { return waiting_; }
@@ -79,6 +84,7 @@ class Scheduler {
   PrefixCache* const cache_;
   std::vector<BlockId> found_;
   FairShares shares_;
+  bool newest_first_ = false;
   std::vector<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;
 

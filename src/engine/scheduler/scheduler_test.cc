@@ -100,6 +100,20 @@ TEST(SchedulerTest, SamplesOnlyWhereTheSequenceEnds) {
   EXPECT_TRUE(h.Step().entries[0].samples);
 }
 
+TEST(SchedulerTest, StartsTheNewestFirstWhenToldTo) {
+  Continuous h(Limits(1, 64), 100);
+  Sequence* running = h.Add(10);
+  h.Step();
+  const Sequence* older = h.Add(10);
+  const Sequence* newer = h.Add(10);
+  h.scheduler().set_newest_first(true);
+  h.Finish(running);
+  h.Step();
+  EXPECT_EQ(h.Scheduled(newer), 10);
+  EXPECT_EQ(h.Scheduled(older), 0);
+  EXPECT_EQ(h.scheduler().OldestWaiting(), older->arrived);
+}
+
 TEST(SchedulerTest, GivesDecodesTheirTokenBeforeAnyPrefill) {
   Continuous h(Limits(4, 32), 100);
   const Sequence* first = h.Add(10);

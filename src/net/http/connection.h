@@ -34,7 +34,7 @@ class ConnectionOwner {
   virtual HttpHandler& handler() = 0;
   virtual IoThread& io() = 0;
   virtual std::shared_ptr<const TlsContext> tls() const = 0;  // null: plain
-  virtual bool draining() const = 0;
+  virtual bool closes_after_response() const = 0;
   // True: a new client waits for a place, so the connection should close instead of idling.
   virtual bool OnIdle(Connection& connection) = 0;
   virtual void OnBusy(Connection& connection) = 0;

@@ -23,7 +23,7 @@ constexpr uint64_t kMinBodyBytesPerSecond = 64 << 10;
 // Once a response has begun, its head says what becomes of the connection.
 void Connection::DecideKeepAlive(bool close) {
   const bool body_in_the_way = !body_done_ && (expect_pending_ || parser_->body_left() > kMaxDiscardedBytes);
-  keep_alive_ = keep_alive_ && !close && !owner_->draining() && !body_in_the_way;
+  keep_alive_ = keep_alive_ && !close && !owner_->closes_after_response() && !body_in_the_way;
 }
 
 void Connection::Send(HttpResponse response) {
@@ -198,7 +198,7 @@ void Connection::FinishRequest() {
       LogError("http: the request handler threw after the response: {}", thrown.what());
     }
   }
-  if (!keep_alive_ || owner_->draining() || (!body_done_ && state_ != State::kDiscard)) {
+  if (!keep_alive_ || owner_->closes_after_response() || (!body_done_ && state_ != State::kDiscard)) {
     Linger();
   } else if (state_ != State::kDiscard) {
     BecomeIdle();

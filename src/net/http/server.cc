@@ -29,6 +29,7 @@ struct ServerShared {
   HttpHandler* handler = nullptr;
   std::atomic<int> num_connections{0};
   std::atomic<bool> draining{false};
+  std::atomic<bool> closes_after_response{false};
   std::atomic<bool> client_waits{false};  // at the connection limit
   std::function<void()> room_appeared;    // any thread
 
@@ -48,7 +49,10 @@ class IoSlot final : public ConnectionOwner {
     MutexLock lock(shared_->mutex);
     return shared_->tls;
   }
-  bool draining() const override { return shared_->draining.load(std::memory_order_relaxed); }
+  bool closes_after_response() const override {
+    return shared_->draining.load(std::memory_order_relaxed) ||
+           shared_->closes_after_response.load(std::memory_order_relaxed);
+  }
 
   void Add(boost::asio::ip::tcp::socket socket) {
     const auto connection = std::make_shared<Connection>(std::move(socket), this);
@@ -145,6 +149,8 @@ class Server final : public HttpServer {
     MutexLock lock(shared_.mutex);
     shared_.tls = std::move(tls);
   }
+
+  void SetClosesAfterResponse(bool closes) override { shared_.closes_after_response.store(closes); }
 
   void BeginDrain() override {
     shared_.draining.store(true);

@@ -128,6 +128,8 @@ class HttpServer {
   virtual int num_connections() const = 0;
   // The certificate of new connections. Requires HttpServerOptions::tls and a context.
   virtual void SetTls(std::shared_ptr<const TlsContext> tls) = 0;
+  // While true, every connection closes after the response to its current request.
+  virtual void SetClosesAfterResponse(bool closes) = 0;
   // No new connections; open ones close after their current response.
   virtual void BeginDrain() = 0;
   // Closes everything and joins the threads.
