@@ -4,14 +4,14 @@
     tools/check_hostile_tests.py            # exit code 1 when an id has no test
     tools/check_hostile_tests.py --list     # every id with its tests
 
-Groups: G model files (G15 is about a subcommand that does not exist); of what a client may send T text and tokens, J chat templates,
-S JSON, grammars and schemas, H HTTP, A API parameters and access.
+Groups: G model files and how they are fetched; of what a client may send T text and tokens, J chat templates, S JSON, grammars and
+schemas, H HTTP, A API parameters and access. In Python a test's name begins with test_ and the id in small letters.
 """
 import re
 import sys
 from pathlib import Path
 
-HIGHEST = {"G": 14, "T": 5, "J": 5, "S": 4, "H": 6, "A": 11}
+HIGHEST = {"G": 15, "T": 5, "J": 5, "S": 4, "H": 6, "A": 11}
 IDS = [f"{group}{number}" for group, last in HIGHEST.items() for number in range(1, last + 1)]
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,6 +23,11 @@ def main():
             found = re.match(r"([A-Z]\d+)[A-Z]\w*$", name)
             if found and found[1] in tests:
                 tests[found[1]].append(f"{suite}.{name}")
+    for path in ROOT.glob("tests/**/*_test.py"):
+        for test in re.findall(r"\bdef test_([a-z]\d+_\w+)\(", path.read_text(encoding="utf-8")):
+            name = test.split("_")[0].upper()
+            if name in tests:
+                tests[name].append(f"{path.stem}.test_{test}")
     if "--list" in sys.argv:
         for name in IDS:
             print(f"{name}: {', '.join(tests[name])}")

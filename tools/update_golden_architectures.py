@@ -81,6 +81,11 @@ def models():
         tie_word_embeddings=False, rope_parameters=rope(), num_experts=8, num_experts_per_tok=3,
         moe_intermediate_size=32, norm_topk_prob=True)), {
         "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 32}
+    # Experts in layer 1 of four alone.
+    yield "qwen3moe_mixed", "qwen3moe", t.Qwen3MoeConfig(**small(
+        num_hidden_layers=4, tie_word_embeddings=True, rope_parameters=rope(), num_experts=4, num_experts_per_tok=2,
+        moe_intermediate_size=32, norm_topk_prob=False, decoder_sparse_step=2, mlp_only_layers=[3])), {
+        "expert_count": 4, "expert_used_count": 2, "expert_feed_forward_length": 32, "expert_weights_norm": False}
 
 
 def randomize(model, is_gemma):
@@ -113,7 +118,7 @@ def decided_tokens(model, smallest_gap=0.35):
         used = model.config.num_experts_per_tok
         gaps.append(float(ordered[used - 1] - ordered[used]))
 
-    gates = [layer.mlp.gate for layer in model.model.layers]
+    gates = [layer.mlp.gate for layer in model.model.layers if hasattr(layer.mlp, "gate")]
     note.weight = {gate: gate.weight for gate in gates}
     hooks = [gate.register_forward_hook(note) for gate in gates]
     tokens = []
@@ -162,7 +167,8 @@ def gguf_name(name, is_gemma):
 def write_gguf(path, architecture, config, model, keys):
     is_gemma = architecture.startswith("gemma")
     writer = gguf.GGUFWriter(str(path), architecture)
-    put = lambda key, value: (writer.add_string if isinstance(value, str) else writer.add_float32
+    put = lambda key, value: (writer.add_string if isinstance(value, str) else writer.add_bool
+                              if isinstance(value, bool) else writer.add_float32
                               if isinstance(value, float) else writer.add_uint32)(f"{architecture}.{key}", value)
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     rope_parameters = config.rope_parameters

@@ -3,6 +3,7 @@
 
 Run as: pull_test.py WEIR_BINARY.
 """
+import gzip
 import hashlib
 import http.server
 import os
@@ -211,7 +212,7 @@ class PullTest(unittest.TestCase):
         self.pull(self.serve(lies).url(), code=3)
         self.expect_nothing()
 
-    def test_another_hash_leaves_nothing_and_tells_both(self):
+    def test_g15_another_hash_leaves_nothing_and_tells_both(self):
         done = self.pull(self.serve(sends(OTHER)).url(), "--sha256", SHA, code=3)
         self.assertIn(SHA, done.stderr)
         self.assertIn(hashlib.sha256(OTHER).hexdigest(), done.stderr)
@@ -219,6 +220,39 @@ class PullTest(unittest.TestCase):
         with open(self.path, "wb") as file:
             file.write(b"mine")
         self.assertIn("--force", self.pull(self.serve(sends()).url(), "--sha256", SHA, code=3).stderr)
+
+    def test_g15_a_digest_of_another_form_is_refused_before_anything_is_asked_for(self):
+        server = self.serve(sends())
+        for digest in (SHA[1:], SHA + "0", "g" * 64, "../" + SHA[3:], SHA[:63] + "\u0661", " " + SHA[1:]):
+            self.assertIn("64 hex digits", self.pull(server.url(), "--sha256", digest, code=2).stderr)
+        self.assertEqual(server.seen, [])
+        self.expect_nothing()
+
+    def test_g15_a_body_longer_than_announced_is_cut_where_it_was_to_end(self):
+        def announces(length):
+            def step(request):
+                request.send_response(200)
+                request.send_header("Content-Length", str(length))
+                request.end_headers()
+                request.wfile.write(BODY)
+            return step
+        self.pull(self.serve(announces(len(BODY) - 5)).url(), "--sha256", SHA, code=3)
+        self.expect_nothing()
+        self.pull(self.serve(announces(1000)).url())
+        self.expect_file(BODY[:1000])
+
+    def test_g15_a_compressed_body_is_refused_and_not_unpacked(self):
+        bomb = gzip.compress(bytes(50_000_000))
+        def packed(request):
+            request.send_response(200)
+            request.send_header("Content-Encoding", "gzip")
+            request.send_header("Content-Length", str(len(bomb)))
+            request.end_headers()
+            request.wfile.write(bomb)
+        server = self.serve(packed)
+        self.assertIn("gzip", self.pull(server.url(), "--sha256", hashlib.sha256(bomb).hexdigest(), code=3).stderr)
+        self.expect_nothing()
+        self.assertNotIn("gzip", server.seen[0][1].get("Accept-Encoding", ""))
 
     def test_refusals_end_at_once_and_say_what_to_do(self):
         for status, code, part in ((404, 3, "check the URL"), (401, 4, "--token"), (403, 4, "--token"), (400, 4, "400")):
@@ -250,7 +284,7 @@ class PullTest(unittest.TestCase):
         self.pull(f"http://127.0.0.1:{port}/m.gguf", "--retries", "1", code=4)
         self.expect_nothing()
 
-    def test_a_token_never_reaches_another_host_or_port(self):
+    def test_g15_a_token_never_reaches_another_host_or_port(self):
         file = self.serve(sends())
         first = self.serve(lambda request: answers(302, Location="/again")(request),
                            lambda request: answers(302, Location=file.url("localhost"))(request))
@@ -286,7 +320,7 @@ class PullTest(unittest.TestCase):
         self.pull(server.url(), "--token-file", secret)
         self.assertEqual(server.seen[0][1]["Authorization"], f"Bearer {TOKEN}")
 
-    def test_https_is_checked_and_not_left_for_http_with_a_token(self):
+    def test_g15_https_is_checked_and_not_left_for_http_with_a_token(self):
         key, cert = (os.path.join(self.folder.name, name) for name in ("key.pem", "cert.pem"))
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
@@ -302,7 +336,7 @@ class PullTest(unittest.TestCase):
         self.pull(down.url("localhost"), "--force", env={"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}, code=4)
         self.pull(self.serve(sends(), tls=(cert, key)).url("localhost"), "--force", "--token-env", "MY_TOKEN", env=trust)
 
-    def test_redirects_end_and_stay_on_the_network(self):
+    def test_g15_redirects_end_and_stay_on_the_network(self):
         server = self.serve(answers(302, Location="/again"))
         self.assertIn("10 redirects", self.pull(server.url(), code=3).stderr)
         self.assertEqual(len(server.seen), 11)

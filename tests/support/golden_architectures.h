@@ -27,8 +27,8 @@ inline std::string GoldenArchitecture(const std::string& name) {
 }
 
 inline std::vector<std::string> GoldenArchitectures() {
-  return {"llama", "llama_llama3",  "llama_linear", "llama_yarn", "mistral", "qwen2",   "qwen3",
-          "phi3",  "phi3_longrope", "gemma2",       "gemma3",     "smollm3", "qwen3moe"};
+  return {"llama", "llama_llama3",  "llama_linear", "llama_yarn", "mistral", "qwen2",    "qwen3",
+          "phi3",  "phi3_longrope", "gemma2",       "gemma3",     "smollm3", "qwen3moe", "qwen3moe_mixed"};
 }
 
 struct ExpectedLogits {

@@ -138,6 +138,11 @@ TEST(HostileAdapter, AdaptersOfOtherModelsAreRefusedWithBothSizes) {
   status = Load(GoldenAdapter("llama.plain"), ModelOf("qwen3moe"));
   EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
   EXPECT_THAT(status.message(), HasSubstr("attention only"));
+  // Layer 0 has the feed-forward that the adapter wants, layer 1 experts.
+  status = Load(GoldenAdapter("llama.plain"), ModelOf("qwen3moe_mixed"));
+  EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
+  EXPECT_THAT(status.message(), HasSubstr("blk.1.ffn"));
+  EXPECT_THAT(status.message(), HasSubstr("attention, and the feed-forward of layers without experts"));
 }
 
 TEST(HostileAdapter, PathsOfOtherKindsAreToldApart) {

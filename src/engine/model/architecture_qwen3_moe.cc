@@ -1,4 +1,5 @@
-// Qwen 3 with experts: every layer's feed-forward is a choice of a few out of many small ones.
+// Qwen 3 with experts: a layer's feed-forward is a choice of a few out of many small ones, or, in some layers of some models,
+// one for all rows. Which it is the tensors say: only a choice needs a router.
 #include <fmt/format.h>
 
 #include "engine/model/architecture.h"
@@ -27,6 +28,9 @@ Status ConfigureQwen3Moe(const ModelFile& file, const std::string& prefix, Model
                         ReadCount(file, prefix + "expert_feed_forward_length", uint64_t{1} << 24));
   // GGUF's converters leave it out, and all the models they convert want it.
   WEIR_ASSIGN_OR_RETURN(config->normalize_experts, file.GetBoolOr(prefix + "expert_weights_norm", true));
+  for (size_t i = 0; i < config->layers.size(); ++i)
+    config->layers[i].experts = file.FindTensor(fmt::format("blk.{}.ffn_gate_inp.weight", i)) != nullptr ||
+                                file.FindTensor(fmt::format("blk.{}.ffn_gate.weight", i)) == nullptr;
   return OkStatus();
 }
 

@@ -149,7 +149,7 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
     AddProduct(layer.o,
                {scratch_.attended_tiles, scratch_.attended, rows, q_columns, nullptr, num_prompt_rows_},
                layer.post_attention_norm, i, LoraTarget::kO);
-    if (config_.num_experts > 0) {
+    if (KindOf(i).experts) {
       NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), false);
       FeedForwardOfExperts(layer, rows);
       continue;

@@ -7,6 +7,7 @@
 #include "tests/support/gguf_writer.h"
 #include "tests/support/golden_architectures.h"
 #include "tests/support/quantize.h"
+#include "tests/support/requantized.h"
 #include "tests/support/temp_file.h"
 
 namespace weir {
@@ -116,6 +117,39 @@ TEST(ExpertsTest, ATokenCostsTheExpertsItChoosesAndMemoryHoldsAll) {
       cost.parameters,
       2 * (attention + router + 8 * expert + 2 * 32 + 2 * 16) + 2 * head + 32);  // the embedding is apart
   EXPECT_EQ(cost.stored_bytes - cost.weight_bytes, 2 * 5 * expert * 2);
+}
+
+TEST(ExpertsTest, ATokenCostsOneFeedForwardInLayersWithoutExperts) {
+  const auto file = ModelFile::Open(GoldenArchitecture("qwen3moe_mixed.gguf"));
+  ASSERT_TRUE(file.has_value());
+  const ModelCost cost = ArchitectureRunner(**file, {"", 1}).model().cost();
+  const int64_t attention = 32 * 64 * 2 + 32 * 32 * 2, expert = 3 * 32 * 32, plain = 3 * 32 * 64,
+                router = 4 * 32;
+  EXPECT_EQ(cost.macs_per_token, 4 * attention + 3 * plain + router + 2 * expert + 32 * 128);
+  EXPECT_EQ(cost.stored_bytes - cost.weight_bytes, 2 * expert * 2);
+}
+
+TEST(ExpertsTest, ALayerHasExpertsOrOneFeedForwardButNotBoth) {
+  const auto file = ModelFile::Open(GoldenArchitecture("qwen3moe_mixed.gguf"));
+  ASSERT_TRUE(file.has_value());
+  for (const auto& [from, to] : {std::pair("blk.0.ffn_gate.weight", "blk.1.ffn_gate.weight"),
+                                 std::pair("blk.1.ffn_gate_inp.weight", "blk.0.ffn_gate_inp.weight"),
+                                 std::pair("blk.1.ffn_up_exps.weight", "blk.0.ffn_up_exps.weight"),
+                                 std::pair("blk.1.ffn_up_exps.weight", "blk.6.ffn_up_exps.weight")}) {
+    GgufWriter writer = Requantized(**file, DType::kF16);
+    const TensorInfo* tensor = (*file)->FindTensor(from);
+    ASSERT_NE(tensor, nullptr);
+    writer.AddTensor(to, tensor->dims, tensor->dtype,
+                     std::string(reinterpret_cast<const char*>(tensor->data.data()), tensor->data.size()));
+    const TempFile damaged(writer.Build());
+    const auto opened = ModelFile::Open(damaged.path());
+    ASSERT_TRUE(opened.has_value()) << opened.error().message();
+    const auto config = ReadModelConfig(**opened);
+    ASSERT_FALSE(config.has_value()) << to;
+    EXPECT_EQ(config.error().code(), StatusCode::kDataLoss);
+    const std::string layer = std::string(to).substr(0, 6);
+    EXPECT_NE(config.error().message().find(layer), std::string::npos) << config.error().message();
+  }
 }
 
 TEST(ExpertsTest, ImpossibleNumbersOfExpertsAreRefusedByKey) {

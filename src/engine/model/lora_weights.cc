@@ -83,12 +83,16 @@ class Packer {
     const size_t dot = target.starts_with("blk.") ? target.find('.', 4) : std::string_view::npos;
     const std::string_view part = dot == std::string_view::npos ? target : target.substr(dot + 1);
     const std::vector<Share> shares = SharesOf(part);
-    if (shares.empty())
+    // Layers with experts have no feed-forward of their own, which other layers of the same model may have.
+    const bool of_plain_ffn = !shares.empty() && shares.front().target >= LoraTarget::kGate;
+    if (shares.empty() || (of_plain_ffn && known == known_.end() && config_.num_experts > 0))
       return Unimplemented(fmt::format(
           "{}: tensor \"{}\" adapts {}, which is not adapted in {} models here; train the adapter on "
           "attention{}",
           adapter_.path, QuoteForMessage(pair.a.name), QuoteForMessage(target), config_.architecture,
-          config_.num_experts > 0 ? " only" : " and feed-forward projections"));
+          !config_.any_plain_ffn()  ? " only"
+          : config_.num_experts > 0 ? ", and the feed-forward of layers without experts"
+                                    : " and feed-forward projections"));
     if (known == known_.end())
       return Bad(pair.a, fmt::format("adapts {}, which the model does not have", QuoteForMessage(target)));
     const auto& [layer, expected] = known->second;
@@ -134,7 +138,6 @@ class Packer {
         case LoraTarget::kO:
           return {{adapted.target, 0, hidden}};
         default:
-          if (config_.num_experts > 0) return {};
           return {{adapted.target, 0, adapted.target == LoraTarget::kDown ? hidden : ffn}};
       }
     }

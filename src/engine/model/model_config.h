@@ -4,6 +4,7 @@
 // Errors    Read: DATA_LOSS with both sides of a contradiction · UNIMPLEMENTED for an architecture weir lacks
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -23,8 +24,9 @@ enum class RopePairs { kNeighbours, kHalves };
 
 // What may differ from layer to layer.
 struct LayerKind {
-  int window = 0;  // keys that a row sees, its own included; 0: all
-  int rope = 0;    // number among ModelConfig::ropes; -1: no positions
+  int window = 0;        // keys that a row sees, its own included; 0: all
+  int rope = 0;          // number among ModelConfig::ropes; -1: no positions
+  bool experts = false;  // its feed-forward is a choice of experts
 };
 
 struct ModelConfig {
@@ -51,7 +53,7 @@ struct ModelConfig {
   bool head_norms = false;        // of every head of q and k
   bool post_norms = false;        // of what attention and feed-forward add to the residual stream
   bool fused_qkv = false;         // one tensor holds q, k and v; another gate and up
-  // Feed-forward layers of which a router chooses some for each row; 0: one layer for all rows.
+  // Small feed-forward layers of which a router chooses some for each row; 0: none. Not every layer need have them.
   int num_experts = 0;
   int experts_per_row = 0;
   int expert_ffn_size = 0;
@@ -62,6 +64,10 @@ struct ModelConfig {
   float logit_soft_cap = 0;                         // 0: none
   std::string rope_divisors = "rope_freqs.weight";  // tensor that divides the frequencies, where there is one
 
+  // Whether a layer has one feed-forward for all rows.
+  bool any_plain_ffn() const {
+    return std::any_of(layers.begin(), layers.end(), [](const LayerKind& layer) { return !layer.experts; });
+  }
   KvShape kv_shape() const { return {num_layers, num_kv_heads, head_dim, kv_dtype}; }
 };
 

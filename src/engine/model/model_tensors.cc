@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace weir {
 namespace {
@@ -43,19 +44,31 @@ std::vector<ExpectedTensor> TensorsBesideLayers(const ModelFile& file, const Mod
   return list;
 }
 
-// "attn_q.weight" of "blk.7.attn_q.weight"; empty when it is no layer's.
-std::string_view PartOfLayer(std::string_view name) {
+// "7" and "attn_q.weight" of "blk.7.attn_q.weight"; empty when it is no layer's.
+std::pair<std::string_view, std::string_view> SplitName(std::string_view name) {
   if (!name.starts_with("blk.")) return {};
   const size_t dot = name.find('.', 4);
-  return dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
+  if (dot == std::string_view::npos) return {};
+  return {name.substr(4, dot - 4), name.substr(dot + 1)};
 }
 
 Status RefuseUnknown(const ModelFile& file, const ModelConfig& config, const std::set<std::string>& known) {
-  std::set<std::string, std::less<>> parts;
-  for (const ExpectedTensor& expected : LayerTensors(config, 0)) parts.emplace(PartOfLayer(expected.name));
+  std::set<std::string, std::less<>> layers, parts;
+  for (const std::string& name : known) {
+    const auto [layer, part] = SplitName(name);
+    layers.emplace(layer);
+    parts.emplace(part);
+  }
   for (const TensorInfo& tensor : file.tensors()) {
     if (known.contains(tensor.name)) continue;
-    if (parts.contains(PartOfLayer(tensor.name)))
+    const auto [layer, part] = SplitName(tensor.name);
+    const bool is_layers = !part.empty() && parts.contains(part);
+    if (is_layers && layers.contains(layer))
+      return Contradiction(
+          file,
+          fmt::format("tensor {}: layer {} has {} a router of experts (ffn_gate_inp)", tensor.name, layer,
+                      known.contains(fmt::format("blk.{}.ffn_gate_inp.weight", layer)) ? "also" : "not"));
+    if (is_layers)
       return Contradiction(file, fmt::format("tensor {}: block_count is {}", tensor.name, config.num_layers));
     return Unimplemented(
         fmt::format("{}: tensor {} is not part of the {} models that weir computes; use another file",
@@ -83,7 +96,7 @@ std::vector<ExpectedTensor> LayerTensors(const ModelConfig& config, int layer) {
     list.push_back({name("attn_k.weight"), hidden, kv, kHeads});
     list.push_back({name("attn_v.weight"), hidden, kv, kHeads});
   }
-  if (config.num_experts > 0) {
+  if (config.layers[static_cast<size_t>(layer)].experts) {
     const auto experts = static_cast<uint64_t>(config.num_experts);
     const auto share = static_cast<uint64_t>(config.expert_ffn_size);
     list.push_back({name("ffn_gate_inp.weight"), hidden, experts, kExperts});

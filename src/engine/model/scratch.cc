@@ -33,20 +33,22 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.normed, rows * config.hidden_size);
   carver.Take(scratch.attended, rows * q);
   const int64_t pairs = rows * config.experts_per_row;
-  const int64_t ffn_rows = config.num_experts > 0 ? pairs : rows;
-  const int64_t ffn_columns = config.num_experts > 0 ? config.expert_ffn_size : config.ffn_size;
   const int64_t shares = std::min<int64_t>(config.num_experts, pairs);
-  carver.Take(scratch.ffn, ffn_rows * ffn_columns);
+  // Of layers with one feed-forward for all rows and of those with experts, whichever there are.
+  const int64_t plain_columns = config.any_plain_ffn() ? config.ffn_size : 0;
+  const int64_t expert_columns = config.num_experts > 0 ? config.expert_ffn_size : 0;
+  carver.Take(scratch.ffn, std::max(rows * plain_columns, pairs * expert_columns));
   if (config.post_norms) carver.Take(scratch.sublayer, rows * config.hidden_size);
   // What a layer has done with lends its memory to what comes next: the less there is, the more of it stays in the caches.
   carver.Take(scratch.normed_tiles, MixedTileBytes(rows, std::max<int64_t>(config.hidden_size, q)));
   scratch.attended_tiles = scratch.normed_tiles;
-  carver.Take(scratch.ffn_tiles, std::max(config.num_experts > 0 ? ExpertTileBytes(pairs, shares, ffn_columns)
-                                                                 : MixedTileBytes(rows, ffn_columns),
-                                          rows * q * int64_t{sizeof(float)}));
+  carver.Take(scratch.ffn_tiles,
+              std::max({MixedTileBytes(rows, plain_columns), ExpertTileBytes(pairs, shares, expert_columns),
+                        rows * q * int64_t{sizeof(float)}}));
   scratch.queries = reinterpret_cast<float*>(scratch.ffn_tiles);
   carver.Take(scratch.normed_residual_tiles, ActivationTileBytes(rows, config.hidden_size));
-  carver.Take(scratch.ffn_residual_tiles, ActivationTileBytes(ffn_rows, ffn_columns));
+  carver.Take(scratch.ffn_residual_tiles,
+              std::max(ActivationTileBytes(rows, plain_columns), ActivationTileBytes(pairs, expert_columns)));
   if (config.num_experts > 0) {
     carver.Take(scratch.router_logits, rows * config.num_experts);
     carver.Take(scratch.pairs, pairs * config.hidden_size);

@@ -87,7 +87,7 @@ class Loader {
       WEIR_RETURN_IF_ERROR(LayOut(name("attn_v.weight"), weights.v));
       WEIR_RETURN_IF_ERROR(LayOut(name("attn_output.weight"), weights.o));
     }
-    if (config.num_experts > 0) return LayOutExperts(config, layer, weights);
+    if (config.layers[static_cast<size_t>(layer)].experts) return LayOutExperts(config, layer, weights);
     WEIR_RETURN_IF_ERROR(LayOut(name("ffn_gate.weight"), weights.gate));
     WEIR_RETURN_IF_ERROR(LayOut(name("ffn_up.weight"), weights.up));
     return LayOutSampled(name("ffn_down.weight"), weights.down);

@@ -318,6 +318,26 @@ class Reader {
     return OkStatus();
   }
 
+  // Every `decoder_sparse_step`-th layer but for those that are named.
+  Status FindExpertLayers() {
+    WEIR_ASSIGN_OR_RETURN(const uint32_t step, Uint("decoder_sparse_step", 1));
+    if (step == 0) return Bad("decoder_sparse_step", "expected at least 1, found 0");
+    for (uint32_t i = 0; i < static_cast<uint32_t>(config_.num_layers); ++i)
+      config_.has_experts.push_back((i + 1) % step == 0);
+    const Json* plain = Find("mlp_only_layers");
+    if (plain == nullptr) return OkStatus();
+    const auto refuse = [&] {
+      return Bad("mlp_only_layers", fmt::format("expected a list of layers from 0 to {}, found {}",
+                                                config_.num_layers - 1, QuoteForMessage(DumpJson(*plain))));
+    };
+    if (!plain->is_array()) return refuse();
+    for (const Json& layer : *plain) {
+      if (!layer.is_number_integer() || layer < 0 || layer >= config_.num_layers) return refuse();
+      config_.has_experts[layer.get<size_t>()] = false;
+    }
+    return OkStatus();
+  }
+
   Status WriteExperts() {
     // Older and newer files have different names for it.
     const char* key = Find("num_experts") == nullptr ? "num_local_experts" : "num_experts";
@@ -325,15 +345,9 @@ class Reader {
     WEIR_ASSIGN_OR_RETURN(const uint32_t used, Uint("num_experts_per_tok"));
     WEIR_ASSIGN_OR_RETURN(const uint32_t ffn, Uint("moe_intermediate_size"));
     WEIR_ASSIGN_OR_RETURN(const bool normalized, Flag("norm_topk_prob", false));
-    WEIR_ASSIGN_OR_RETURN(const uint32_t step, Uint("decoder_sparse_step", 1));
     if (experts == 0 || experts > 4096) return Bad(key, fmt::format("expected 1 to 4096, found {}", experts));
-    if (step != 1)
-      return Lacks("decoder_sparse_step",
-                   fmt::format("weir computes 1, experts in every layer, found {}", step));
-    if (const Json* plain = Find("mlp_only_layers"); plain != nullptr && *plain != Json::array())
-      return Lacks("mlp_only_layers", fmt::format("weir computes experts in every layer, found {}",
-                                                  QuoteForMessage(DumpJson(*plain))));
     config_.num_experts = static_cast<int>(experts);
+    WEIR_RETURN_IF_ERROR(FindExpertLayers());
     out_->SetUint32(Key("expert_count"), experts);
     out_->SetUint32(Key("expert_used_count"), used);
     out_->SetUint32(Key("expert_feed_forward_length"), ffn);

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/gguf/metadata_writer.h"
@@ -28,6 +29,7 @@ struct HuggingFaceConfig {
   const HuggingFaceArchitecture* architecture = nullptr;
   int num_layers = 0;
   int num_experts = 0;
+  std::vector<bool> has_experts;  // by layer; empty without experts
   bool tied_embeddings = false;
   bool states_tie = false;           // whether it says so; else the weights decide
   std::vector<float> short_factors;  // longrope's

@@ -45,6 +45,7 @@ class Assembler {
       if (name->empty() || (tied && *name == "output.weight")) continue;
       WEIR_RETURN_IF_ERROR(Add(*name, *stored));
     }
+    WEIR_RETURN_IF_ERROR(CheckExpertLayers());
     WEIR_RETURN_IF_ERROR(JoinExperts());
     if (config_.short_factors.empty()) return OkStatus();
     TensorInfo factors = Info("rope_factors_short.weight", DType::kF32, {config_.short_factors.size()});
@@ -104,6 +105,20 @@ class Assembler {
           fmt::format("{}: tensor \"{}\" has {} dimensions, expected 2; the file is of another kind",
                       directory_, QuoteForMessage(stored.name), stored.shape.size()));
     all[static_cast<size_t>(name.expert)] = &stored;
+    return OkStatus();
+  }
+
+  // The tensors alone tell the rest of weir which layers have experts.
+  Status CheckExpertLayers() const {
+    for (size_t i = 0; i < config_.has_experts.size(); ++i) {
+      const std::string router = fmt::format("model.layers.{}.mlp.gate.weight", i);
+      const bool has = rows_->checkpoint().Find(router) != nullptr;
+      if (has != config_.has_experts[i])
+        return DataLoss(fmt::format(
+            "{}: tensor \"{}\" is {}, but decoder_sparse_step and mlp_only_layers in config.json say that "
+            "layer {} has {}experts; fetch the model again",
+            directory_, router, has ? "there" : "missing", i, has ? "no " : ""));
+    }
     return OkStatus();
   }
 

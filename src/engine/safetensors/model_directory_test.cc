@@ -154,8 +154,8 @@ TEST(ModelDirectory, ExpertsThatDoNotMatchTheConfigurationAreRefused) {
                         Case{"num_local_experts", nullptr, StatusCode::kDataLoss},
                         Case{"num_experts_per_tok", 9, StatusCode::kDataLoss},
                         Case{"moe_intermediate_size", 64, StatusCode::kDataLoss},
-                        Case{"mlp_only_layers", {1}, StatusCode::kUnimplemented},
-                        Case{"decoder_sparse_step", 2, StatusCode::kUnimplemented}}) {
+                        Case{"mlp_only_layers", {1}, StatusCode::kDataLoss},
+                        Case{"decoder_sparse_step", 2, StatusCode::kDataLoss}}) {
     const DirectoryCopy copy("qwen3moe");
     copy.ChangeConfig([&](Json& config) { config[c.key] = c.value; });
     ExpectRefused(copy.Open(), c.code, {"expert"});
@@ -166,6 +166,31 @@ TEST(ModelDirectory, ExpertsThatDoNotMatchTheConfigurationAreRefused) {
     config.erase("num_local_experts");
   });
   EXPECT_TRUE(old.Open().ok()) << old.Open().message();
+}
+
+TEST(ModelDirectory, LayersWithExpertsAreThoseThatTheConfigurationNames) {
+  struct Case {
+    const char* key;
+    Json value;
+    std::string part;
+  };
+  for (const Case& c :
+       {Case{"decoder_sparse_step", 1, "layers.0.mlp.gate.weight"},
+        Case{"decoder_sparse_step", 0, "decoder_sparse_step"},
+        Case{"decoder_sparse_step", 7, "layers.1.mlp.gate.weight"},
+        Case{"decoder_sparse_step", "2", "decoder_sparse_step"},
+        Case{"mlp_only_layers", Json::array(), "layers.3.mlp.gate.weight"},
+        Case{"mlp_only_layers", nullptr, "layers.3.mlp.gate.weight"},
+        Case{"mlp_only_layers", {1, 3}, "layers.1.mlp.gate.weight"},
+        Case{"mlp_only_layers", {3, 6}, "mlp_only_layers"}, Case{"mlp_only_layers", {-1}, "mlp_only_layers"},
+        Case{"mlp_only_layers", {"3"}, "mlp_only_layers"}, Case{"mlp_only_layers", 3, "mlp_only_layers"}}) {
+    const DirectoryCopy copy("qwen3moe_mixed");
+    copy.ChangeConfig([&](Json& config) { config[c.key] = c.value; });
+    ExpectRefused(copy.Open(), StatusCode::kDataLoss, {c.part});
+  }
+  const DirectoryCopy same("qwen3moe_mixed");
+  same.ChangeConfig([&](Json& config) { config["mlp_only_layers"] = {3, 3, 0}; });
+  EXPECT_TRUE(same.Open().ok()) << same.Open().message();
 }
 
 TEST(ModelDirectory, RowsOfExpertsAreTheSameWhicheverRangeIsAskedFor) {

@@ -245,16 +245,31 @@ void MultiplyFloats(const IsaMatMul& args, const unsigned char* strip, const flo
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) acc[s][t] = _mm256_setzero_ps();
   constexpr int64_t kColumnBytes = kStripRows * (Format == kPackedF32 ? 4 : 2);
-  for (int32_t k = 0; k < args.in; ++k)
+  constexpr int32_t kLineColumns = 64 / kColumnBytes;
+  constexpr int64_t kFar = kFarBytes / Strips;
+  const auto multiply = [&](int32_t k) __attribute__((always_inline)) {
 #pragma GCC unroll 4
     for (int s = 0; s < Strips; ++s) {
-      const unsigned char* weights = strip + s * args.strip_bytes;
-      if constexpr (T <= 2) PrefetchLine(weights + k * kColumnBytes, kFarBytes / Strips, kNearBytes / Strips);
-      const __m256 w = LoadWeights<Format>(weights, k);
+      const __m256 w = LoadWeights<Format>(strip + s * args.strip_bytes, k);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t)
         acc[s][t] = _mm256_fmadd_ps(w, _mm256_set1_ps(x[t * args.x_stride + k]), acc[s][t]);
     }
+  };
+  int32_t k = 0;
+  for (; k + kLineColumns <= args.in; k += kLineColumns) {
+    if constexpr (T <= 2) {
+      // Behind these strips come the next ones, not the neighbour that is being read beside them.
+      const int64_t at = k * kColumnBytes;
+      const int64_t far = at + kFar < args.strip_bytes ? kFar : kFar + (Strips - 1) * args.strip_bytes;
+#pragma GCC unroll 4
+      for (int s = 0; s < Strips; ++s)
+        PrefetchLine(strip + s * args.strip_bytes + at, far, kNearBytes / Strips);
+    }
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < kLineColumns; ++i) multiply(k + i);
+  }
+  for (; k < args.in; ++k) multiply(k);
 #pragma GCC unroll 4
   for (int s = 0; s < Strips; ++s)
 #pragma GCC unroll 8
