@@ -55,6 +55,36 @@ Result<Json> Convert(simdjson::dom::element element) {
   return Invalid("unknown element");
 }
 
+// An integer that neither 64-bit type holds.
+bool IsLongInteger(std::string_view number) {
+  const bool is_negative = number.starts_with('-');
+  const std::string_view digits = number.substr(is_negative ? 1 : 0);
+  const std::string_view largest = is_negative ? "9223372036854775808" : "18446744073709551615";
+  if (digits.find_first_not_of("0123456789") != std::string_view::npos) return false;
+  return digits.size() > largest.size() || (digits.size() == largest.size() && digits > largest);
+}
+
+// Such integers with ".0" behind them, which makes them doubles; empty when there are none. Python writes them, and the
+// configuration of many published models has one: "model_max_length": 1000000000000000019884624838656.
+std::string WithLongIntegersAsDoubles(std::string_view text) {
+  std::string out;
+  size_t copied = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') {
+      for (++i; i < text.size() && text[i] != '"'; ++i)
+        if (text[i] == '\\') ++i;
+      continue;
+    }
+    const size_t end = std::min(text.find_first_not_of("0123456789+-.eE", i), text.size());
+    if (end > i && IsLongInteger(text.substr(i, end - i))) {
+      out.append(text.substr(copied, end - copied)).append(".0");
+      copied = end;
+    }
+    if (end > i) i = end - 1;
+  }
+  return copied == 0 ? out : out.append(text.substr(copied));
+}
+
 }  // namespace
 
 Result<Json> ParseJson(std::string_view text, int max_depth) {
@@ -65,7 +95,12 @@ Result<Json> ParseJson(std::string_view text, int max_depth) {
     return Invalid("too large");
   }
   simdjson::dom::element root;
-  const simdjson::error_code error = parser.parse(text.data(), text.size()).get(root);
+  simdjson::error_code error = parser.parse(text.data(), text.size()).get(root);
+  if (error == simdjson::NUMBER_ERROR) {
+    const std::string widened = WithLongIntegersAsDoubles(text);
+    if (!widened.empty()) error = parser.parse(widened).get(root);
+    if (error == simdjson::SUCCESS) return Convert(root);
+  }
   if (error == simdjson::DEPTH_ERROR) return Invalid(fmt::format("nested deeper than {} levels", max_depth));
   if (error != simdjson::SUCCESS) return Invalid(simdjson::error_message(error));
   return Convert(root);

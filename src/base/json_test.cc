@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace weir {
 namespace {
 
@@ -11,6 +13,23 @@ TEST(JsonTest, KeepsOrderAndTypes) {
   EXPECT_EQ(DumpJson(*json), R"({"b":1,"a":[true,null,-2,1.5,"xé"],"c":18446744073709551615})");
   EXPECT_TRUE((*json)["a"][2].is_number_integer());
   EXPECT_TRUE((*json)["a"][3].is_number_float());
+}
+
+TEST(JsonTest, IntegersBeyond64BitsAreDoubles) {
+  // As Python writes the "no limit" of many published tokenizers.
+  const Result<Json> json = ParseJson(
+      R"({"model_max_length":1000000000000000019884624838656,"a":[-9223372036854775809,-9223372036854775808,)"
+      R"(18446744073709551616,18446744073709551615,1e-18446744073709551616],"s":"\\\" 18446744073709551616"})");
+  ASSERT_TRUE(json.has_value()) << json.error().message();
+  EXPECT_EQ((*json)["model_max_length"], 1e30);
+  EXPECT_EQ((*json)["a"][0], -9223372036854775808.0);
+  EXPECT_EQ((*json)["a"][1], std::numeric_limits<int64_t>::min());
+  EXPECT_EQ((*json)["a"][2], 18446744073709551616.0);
+  EXPECT_EQ((*json)["a"][3], std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ((*json)["s"], "\\\" 18446744073709551616");
+  EXPECT_EQ(*ParseJson("18446744073709551616"), 18446744073709551616.0);
+  EXPECT_FALSE(ParseJson(std::string(400, '9')).has_value()) << "no double either";
+  EXPECT_FALSE(ParseJson("[018446744073709551616]").has_value());
 }
 
 TEST(JsonTest, RefusesWhatIsNotOneStrictDocument) {

@@ -211,7 +211,7 @@ TEST_P(BatchInvarianceTest, EveryPromptPositionHasTheSameLogitsInOneChunkAndInMa
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, BatchInvarianceTest,
-                         testing::Combine(testing::Values("generic", "avx2", "avx512vnni", "amx"),
+                         testing::Combine(testing::Values("generic", "avx2", "avx512vnni", "avx512bf16", "amx"),
                                           testing::Values(KvDtype::kF16, KvDtype::kInt8)),
                          [](const auto& param) {
                            return std::string(std::get<0>(param.param)) + "_" +
@@ -374,7 +374,7 @@ TEST_F(EngineInvarianceTest, OutputsAloneEqualOutputsAmongRandomArrivalsSmallChu
 // after prompts that were mostly found in the cache equal those after prompts computed alone from their start.
 TEST_F(EngineInvarianceTest, PrefixHitsChangeNoBitOfAnyLogProbability) {
   const std::vector<int32_t> text = Text();
-  for (const std::string isa : {"amx", "avx512vnni", "avx2"}) {
+  for (const std::string isa : {"amx", "avx512bf16", "avx512vnni", "avx2"}) {
     if (!MachineHasIsa(isa)) {
       std::printf("this CPU has no %s\n", isa.c_str());
       continue;

@@ -32,7 +32,8 @@ bool MachineHasIsa(std::string_view isa) {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
   }
-  if (isa == "amx") return MachineHasIsa("avx512vnni") && HasTiles();
+  if (isa == "avx512bf16") return MachineHasIsa("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+  if (isa == "amx") return MachineHasIsa("avx512bf16") && HasTiles();
   return isa == "generic";
 }
 

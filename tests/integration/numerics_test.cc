@@ -39,8 +39,8 @@ const auto kPaths = testing::Values("generic");
 const auto kWholePaths = testing::Values("generic");
 #else
 constexpr bool kSamplesGeneric = true;
-const auto kPaths = testing::Values("generic", "avx2", "avx512vnni", "amx");
-const auto kWholePaths = testing::Values("avx2", "avx512vnni", "amx");
+const auto kPaths = testing::Values("generic", "avx2", "avx512vnni", "avx512bf16", "amx");
+const auto kWholePaths = testing::Values("avx2", "avx512vnni", "avx512bf16", "amx");
 #endif
 constexpr size_t kSamplePromptTokens = 30;  // prompts up to this length
 constexpr int kSampleGreedyTokens = 6;

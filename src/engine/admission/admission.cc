@@ -111,9 +111,13 @@ std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot&
     }
   }
   const Duration wait = IsIdle(load) ? Duration::zero() : PredictWait(AheadOf(load, standing), prompt_tokens);
-  if (wait > limits.ttft_objective) return Refuse("ttft_unmeetable", ToSeconds(wait - limits.ttft_objective));
+  const Duration prefill = FromSeconds(SecondsOfPrefill(load, prompt_tokens));
+  // The objective has to hold the prompt's own time too; but a prompt that needs more than half of it by itself may still wait for
+  // the other half, or it would be refused whenever somebody else is there.
+  const Duration longest_wait = limits.ttft_objective - std::min(prefill, limits.ttft_objective / 2);
+  if (wait > longest_wait) return Refuse("ttft_unmeetable", ToSeconds(wait - longest_wait));
   if (first_token_budget) {
-    const Duration ttft = wait + FromSeconds(SecondsOfPrefill(load, prompt_tokens));
+    const Duration ttft = wait + prefill;
     if (ttft > *first_token_budget)
       return Refuse("deadline_unmeetable", ToSeconds(ttft - *first_token_budget));
   }

@@ -97,7 +97,12 @@ TEST(AdmissionTest, RefusesAWaitBeyondTheObjective) {
   const auto refusal = Decide(limits, Busy(1, 1, 5000), 100, std::nullopt);
   ASSERT_TRUE(refusal);
   EXPECT_EQ(refusal->reason, "ttft_unmeetable");
-  EXPECT_EQ(refusal->retry_after, milliseconds(2010));
+  EXPECT_EQ(refusal->retry_after, milliseconds(2110)) << "5.01 s of waiting and 0.1 s of its own prompt";
+  // Its own prompt counts, up to half of the objective.
+  EXPECT_FALSE(Decide(limits, Busy(1, 1, 2500), 400, std::nullopt));
+  EXPECT_TRUE(Decide(limits, Busy(1, 1, 2500), 600, std::nullopt));
+  EXPECT_FALSE(Decide(limits, Busy(1, 1, 1400), 7000, std::nullopt));
+  EXPECT_TRUE(Decide(limits, Busy(1, 1, 1600), 7000, std::nullopt));
 }
 
 TEST(AdmissionTest, RefusesADeadlineThatTheQueueUsesUp) {
