@@ -84,7 +84,7 @@ TEST(AdmissionTest, FreeSlotsAreNotCountedAsQueue) {
 }
 
 TEST(AdmissionTest, RefusesAtTheBoundOnTokens) {
-  EXPECT_FALSE(Decide(Limits(), Busy(1, 1, 9000), 1000, std::nullopt));
+  EXPECT_FALSE(Decide(Limits(), Busy(1, 1, 9000), 900, std::nullopt));
   const auto refusal = Decide(Limits(), Busy(1, 1, 9000), 3000, std::nullopt);
   ASSERT_TRUE(refusal);
   EXPECT_EQ(refusal->reason, "queue_full");
@@ -101,8 +101,8 @@ TEST(AdmissionTest, RefusesAWaitBeyondTheObjective) {
   // Its own prompt counts, up to half of the objective.
   EXPECT_FALSE(Decide(limits, Busy(1, 1, 2500), 400, std::nullopt));
   EXPECT_TRUE(Decide(limits, Busy(1, 1, 2500), 600, std::nullopt));
-  EXPECT_FALSE(Decide(limits, Busy(1, 1, 1400), 7000, std::nullopt));
-  EXPECT_TRUE(Decide(limits, Busy(1, 1, 1600), 7000, std::nullopt));
+  EXPECT_FALSE(Decide(limits, Busy(1, 1, 1400), 1600, std::nullopt));
+  EXPECT_TRUE(Decide(limits, Busy(1, 1, 1600), 1600, std::nullopt));
 }
 
 TEST(AdmissionTest, RefusesADeadlineThatTheQueueUsesUp) {

@@ -85,9 +85,8 @@ TEST(HostileSafetensors, G4RefusesDuplicateOrBadNames) {
 
 TEST(HostileSafetensors, G5RefusesBadDimensions) {
   for (const char* shape : {"[0]", "[-1]", "[4294967296,4294967296]", "[9223372036854775808,2]", "[1.5]",
-                            "[\"1\"]", "[1,1,1,1,1,1,1,1,1]", "{}"})
+                            "[\"1\"]", "[1,1,1,1,1,1,1,1,1]", "{}", "[18446744073709551616]"})
     EXPECT_REFUSED(File(Entry("F32", shape, "[0,4]"), 4), "tensor \"a\"");
-  EXPECT_REFUSED(File(Entry("F32", "[18446744073709551616]", "[0,4]"), 4), "header");
 }
 
 TEST(HostileSafetensors, G6RefusesSizesThatDoNotMatch) {

@@ -32,7 +32,8 @@ void ContinuousScheduler::Schedule(TimePoint, StepPlan* plan) {
     kv_tokens_read += KvTokensRead(sequence->num_computed_tokens, 1);
   }
   decode_price_ = cost_->DecodePrice(num_decodes, limits_.max_num_batched_tokens);
-  step_budget_ = cost_->StepBudget(num_decodes, kv_tokens_read, limits_.itl_objective);
+  const size_t num_prompts = running_.size() - static_cast<size_t>(num_decodes) + waiting_.size();
+  step_budget_ = cost_->StepBudget(num_decodes, kv_tokens_read, limits_.itl_objective, num_prompts > 1);
   ScheduleRunning(plan);
   if (plan->preempted.empty()) {
     ScheduleWaiting(plan);

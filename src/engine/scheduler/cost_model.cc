@@ -87,10 +87,11 @@ Duration CostModel::PredictPrefill(int num_tokens, int max_chunk) const {
   return FromSeconds(seconds);
 }
 
-Duration CostModel::StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective) const {
+Duration CostModel::StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective,
+                               bool prompts_queue) const {
   const Duration shortest = Predict(num_decodes + kSmallestPiece, kv_tokens_read);
   const Duration alone = Predict(num_decodes, kv_tokens_read, StepKind::kDecodesOnly);
-  if (alone > itl_objective || shortest > 2 * itl_objective) return 3 * shortest;
+  if ((prompts_queue && alone > itl_objective) || shortest > 2 * itl_objective) return 3 * shortest;
   // Half as long again, but not where that would take away from the room for what no prediction knows.
   return std::max({itl_objective, shortest, std::min(shortest, itl_objective) * 3 / 2});
 }
@@ -98,7 +99,7 @@ Duration CostModel::StepBudget(int num_decodes, int64_t kv_tokens_read, Duration
 double CostModel::PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens,
                                          Duration itl_objective) const {
   const double kv = static_cast<double>(kv_tokens_read);
-  const double budget = ToSeconds(StepBudget(num_decodes, kv_tokens_read, itl_objective));
+  const double budget = ToSeconds(StepBudget(num_decodes, kv_tokens_read, itl_objective, true));
   double best = 0;
   for (int chunk = kSmallestPiece;; chunk *= 2) {
     const int count = std::max(1, std::min(chunk, max_tokens - num_decodes));
@@ -119,7 +120,7 @@ double CostModel::SlotSeconds(double prompt_tokens, double output_tokens, int nu
   // While prompts are computed the others' tokens come along; what they need beyond that has steps of its own.
   const double prompts = count * prompt_tokens / rate;
   const double decode_step = PredictSeconds(count, kv, StepKind::kDecodesOnly);
-  const double budget = ToSeconds(StepBudget(count, static_cast<int64_t>(kv), itl_objective));
+  const double budget = ToSeconds(StepBudget(count, static_cast<int64_t>(kv), itl_objective, true));
   int chunk = kSmallestPiece;
   while (2 * chunk + count <= max_tokens &&
          PredictSeconds(count + 2 * chunk, kv, StepKind::kWithPrompts) <= budget) {

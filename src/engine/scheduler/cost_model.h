@@ -25,8 +25,10 @@ class CostModel {
   // How long a step with prompts may take beside these decodes: the objective, or half as long again as the shortest such
   // step, because small pieces of prompts are the dearest per token. What is promised is that a stream's p99 stays within twice
   // the objective. Where even the shortest step breaks that, or the decodes alone the objective, it is void: three times as
-  // long as that step then, or slots would stay empty for want of prompts.
-  Duration StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective) const;
+  // long as that step then, or slots would stay empty for want of prompts. In the second case only if `prompts_queue`: one
+  // prompt alone keeps no slot empty, and then twice the objective still holds.
+  Duration StepBudget(int num_decodes, int64_t kv_tokens_read, Duration itl_objective,
+                      bool prompts_queue) const;
   // Prompt tokens per second that steps within their budget get through beside `num_decodes` sequences that read
   // `kv_tokens_read`; 0 while nothing is known. From the model, not from counting: short prompts would make any count low.
   double PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read, int max_tokens,

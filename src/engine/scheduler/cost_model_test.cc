@@ -126,14 +126,14 @@ TEST(CostModelTest, PrefillRateIsWhatTheStepBudgetAllows) {
 
 TEST(CostModelTest, StepsWithPromptsKeepTheObjectiveWhereTheyCan) {
   CostModel model;
-  EXPECT_EQ(model.StepBudget(8, 0, milliseconds(50)), milliseconds(50)) << "nothing is known";
+  EXPECT_EQ(model.StepBudget(8, 0, milliseconds(50), true), milliseconds(50)) << "nothing is known";
   model.Observe(24, 0, milliseconds(20));
-  EXPECT_EQ(model.StepBudget(8, 0, milliseconds(50)), milliseconds(50));
-  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(21))), 0.030, 1e-4);
+  EXPECT_EQ(model.StepBudget(8, 0, milliseconds(50), true), milliseconds(50));
+  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(21), true)), 0.030, 1e-4);
   // Twice the objective is what streams are promised, so a step just above the objective does not make it void.
-  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(19))), 0.0285, 1e-4);
-  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(11))), 0.020, 1e-4);
-  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(9))), 0.060, 1e-4) << "it cannot be kept";
+  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(19), true)), 0.0285, 1e-4);
+  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(11), true)), 0.020, 1e-4);
+  EXPECT_NEAR(ToSeconds(model.StepBudget(8, 0, milliseconds(9), true)), 0.060, 1e-4) << "it cannot be kept";
 }
 
 TEST(CostModelTest, AnObjectiveThatDecodesAloneBreakDoesNotStarveThem) {
@@ -142,8 +142,10 @@ TEST(CostModelTest, AnObjectiveThatDecodesAloneBreakDoesNotStarveThem) {
     model.Observe(48, 0, milliseconds(90), StepKind::kWithPrompts);
     model.Observe(32, 0, milliseconds(60), StepKind::kDecodesOnly);
   }
-  EXPECT_NEAR(ToSeconds(model.StepBudget(32, 0, milliseconds(61))), 0.0915, 1e-4);
-  EXPECT_NEAR(ToSeconds(model.StepBudget(32, 0, milliseconds(59))), 0.270, 1e-4);
+  EXPECT_NEAR(ToSeconds(model.StepBudget(32, 0, milliseconds(61), true)), 0.0915, 1e-4);
+  EXPECT_NEAR(ToSeconds(model.StepBudget(32, 0, milliseconds(59), true)), 0.270, 1e-4);
+  EXPECT_NEAR(ToSeconds(model.StepBudget(32, 0, milliseconds(59), false)), 0.0885, 1e-3)
+      << "one prompt keeps no slot empty";
 }
 
 TEST(CostModelTest, KnowsStepsWithPromptsAndStepsOfDecodesApart) {

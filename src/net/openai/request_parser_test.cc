@@ -166,7 +166,7 @@ TEST(HostileApiTest, A5RefusesBadNumbers) {
   EXPECT_EQ(OfChat(R"("max_tokens":0)"), "invalid_value max_tokens");
   EXPECT_EQ(OfChat(R"("max_tokens":9223372036854775808)"), "invalid_value max_tokens");
   EXPECT_EQ(OfChat(R"("seed":18446744073709551615)"), "invalid_value seed");
-  EXPECT_EQ(OfChat(R"("seed":18446744073709551616)"), "invalid_json ");
+  EXPECT_EQ(OfChat(R"("seed":18446744073709551616)"), "invalid_type seed");
   EXPECT_EQ(OfChat(R"("temperature":-1)"), "invalid_value temperature");
   EXPECT_EQ(OfChat(R"("temperature":1e308)"), "invalid_value temperature");
   EXPECT_EQ(OfChat(R"("temperature":"hot")"), "invalid_type temperature");
