@@ -94,7 +94,7 @@ complete -c weir -n '__fish_seen_subcommand_from bench' -l temperature -r -d '0 
 complete -c weir -n '__fish_seen_subcommand_from bench' -l seed -r -d 'orders the prompts'
 complete -c weir -n '__fish_seen_subcommand_from bench' -l threads -r -d 'compute threads (default: all cores)'
 complete -c weir -n '__fish_seen_subcommand_from bench' -l max-num-batched-tokens -r -d 'tokens per step (default: automatic)'
-complete -c weir -n '__fish_seen_subcommand_from bench' -l isa -r -d 'kernel path: generic, avx2, avx512vnni, amx (default: the best)'
+complete -c weir -n '__fish_seen_subcommand_from bench' -l isa -r -d 'kernel path: generic, avx2, avx512vnni, avx512bf16, amx (default: the best)'
 complete -c weir -n '__fish_seen_subcommand_from bench' -l prompt-lens -r -d 'matrix mode: prompt tokens'
 complete -c weir -n '__fish_seen_subcommand_from bench' -l gen-len -r -d 'matrix mode: output tokens'
 complete -c weir -n '__fish_seen_subcommand_from bench' -l profile -d 'split the time of every step into segments'

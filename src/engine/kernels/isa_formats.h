@@ -122,11 +122,3 @@ static inline SmallScales SmallScalesAt(FormatTraits f, const unsigned char* sup
   }
   return out;
 }
-
-// Whether any of a tile's rows has a second term in the block whose residual this is.
-static inline bool HasSecondTerm(const unsigned char* residual, int32_t tile_rows) {
-  const float* scales = reinterpret_cast<const float*>(residual + 32 * tile_rows);
-  float any = 0.0f;
-  for (int32_t t = 0; t < tile_rows; ++t) any += scales[t];
-  return any > 0.0f;
-}

@@ -142,7 +142,8 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
   for (int i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     NormAndQuantize(nullptr, rows, layer.attention_norm.data(),
-                    tiles_suffice && AllQuantized({&layer.q, &layer.k, &layer.v}));
+                    tiles_suffice && AllQuantized({&layer.q, &layer.k, &layer.v}),
+                    scratch_.normed_residual_tiles, layer.attention_largest);
     ProjectHeads(batch, layer, kv, i);
     Attend(batch, kv, i, layer);
     Enter(StepSegment::kMatmulOut);
@@ -155,7 +156,8 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
       continue;
     }
     NormAndQuantize(nullptr, rows, layer.ffn_norm.data(),
-                    tiles_suffice && AllQuantized({&layer.gate, &layer.up}));
+                    tiles_suffice && AllQuantized({&layer.gate, &layer.up}), scratch_.normed_residual_tiles,
+                    layer.ffn_largest);
     FeedForward(layer, i, rows);
     Enter(StepSegment::kMatmulFfn);
     AddProduct(layer.down,
@@ -226,8 +228,8 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   const int kv_unit = HeadUnitColumns(*kernels_, config_, config_.num_kv_heads);
   const int q_units = config_.num_heads * dim / q_unit;
   const int kv_units = config_.num_kv_heads * dim / kv_unit;
-  const Activations input{scratch_.normed_tiles, scratch_.normed, rows,
-                          config_.hidden_size,   nullptr,         num_prompt_rows_};
+  const Activations input{scratch_.normed_tiles,          scratch_.normed, rows, config_.hidden_size,
+                          scratch_.normed_residual_tiles, num_prompt_rows_};
   Enter(StepSegment::kMatmulQkv);
   if (!lora_.empty())
     lora_.Shrink(*pool_, layer_index, {LoraTarget::kQ, LoraTarget::kK, LoraTarget::kV}, scratch_.normed,
@@ -271,8 +273,8 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
 void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num_rows) {
   const int strips_per_unit = kFfnUnitColumns / layer.gate.strip_rows;
   const int units = (config_.ffn_size + kFfnUnitColumns - 1) / kFfnUnitColumns;
-  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows,
-                          config_.hidden_size,   nullptr,         num_prompt_rows_};
+  const Activations input{scratch_.normed_tiles,          scratch_.normed, num_rows, config_.hidden_size,
+                          scratch_.normed_residual_tiles, num_prompt_rows_};
   const Activations into{scratch_.ffn_tiles,          scratch_.ffn,    num_rows, config_.ffn_size,
                          scratch_.ffn_residual_tiles, num_prompt_rows_};
   const float largest = LargestFor(layer.down, kStreamError);

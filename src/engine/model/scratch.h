@@ -40,7 +40,7 @@ struct Scratch {
   unsigned char* normed_tiles = nullptr;
   unsigned char* attended_tiles = nullptr;  // in the memory of normed_tiles
   unsigned char* ffn_tiles = nullptr;
-  unsigned char* normed_residual_tiles = nullptr;  // before the lm-head
+  unsigned char* normed_residual_tiles = nullptr;  // before q, k, v, gate, up and the lm-head
   unsigned char* ffn_residual_tiles = nullptr;     // before `down`
   // Of layers with experts, whose ffn, ffn_tiles and ffn_residual_tiles have a row per pair of a row and an expert.
   float* router_logits = nullptr;       // [rows, experts]

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/clock.h"
+#include "engine/model/second_term.h"
 #include "engine/tensor/dequantize.h"
 
 namespace weir {
@@ -69,6 +70,8 @@ class Loader {
     const auto name = [layer](const char* part) { return fmt::format("blk.{}.{}", layer, part); };
     WEIR_ASSIGN_OR_RETURN(weights.attention_norm, ReadVector(name("attn_norm.weight")));
     WEIR_ASSIGN_OR_RETURN(weights.ffn_norm, ReadVector(name("ffn_norm.weight")));
+    weights.attention_largest = LargestOfNormed(weights.attention_norm);
+    weights.ffn_largest = LargestOfNormed(weights.ffn_norm);
     WEIR_RETURN_IF_ERROR(ReadVectors(config, layer, weights));
     if (config.fused_qkv) {
       const auto q = static_cast<uint64_t>(config.num_heads) * static_cast<uint64_t>(config.head_dim);

@@ -27,6 +27,7 @@ struct ExpertWeights {
 struct LayerWeights {
   std::vector<float> attention_norm;
   std::vector<float> ffn_norm;
+  float attention_largest = 0, ffn_largest = 0;  // LargestOfNormed() of these
   // Empty unless the architecture has them.
   std::vector<float> q_bias, k_bias, v_bias;
   std::vector<float> q_norm, k_norm;  // of one head

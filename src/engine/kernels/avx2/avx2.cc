@@ -191,6 +191,19 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* bl
   }
 }
 
+// Whether any of a tile's rows has a second term in the block whose residual this is.
+template <int T>
+inline __attribute__((always_inline)) bool HasSecondTerm(const unsigned char* residual) {
+  if constexpr (T == kMaxTileRows) {
+    const __m256 scales = _mm256_loadu_ps(reinterpret_cast<const float*>(residual + 32 * T));
+    return _mm256_movemask_ps(_mm256_cmp_ps(scales, _mm256_setzero_ps(), _CMP_NEQ_UQ)) != 0;
+  }
+  const float* scales = reinterpret_cast<const float*>(residual + 32 * T);
+  float any = 0.0f;
+  for (int t = 0; t < T; ++t) any += scales[t];
+  return any > 0.0f;
+}
+
 template <int Format, int T>
 void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
                     int32_t blocks, bool ask_ahead, float* y, int64_t y_stride, int32_t valid,
@@ -215,7 +228,7 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const
       const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
       MultiplyBlock<Format, T>(codes, scales, tile, ask_ahead, acc);
       if (residual != nullptr) {
-        if (HasSecondTerm(residual, T)) MultiplyBlock<Format, T>(codes, scales, residual, false, acc);
+        if (HasSecondTerm<T>(residual)) MultiplyBlock<Format, T>(codes, scales, residual, false, acc);
         residual += T * kActivationBlockBytes;
       }
       small += SmallScaleBytes(kTraits) * kStripRows;

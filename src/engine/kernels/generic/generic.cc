@@ -51,6 +51,14 @@ void AddTerm(FormatTraits f, const int16_t (&weights)[32], const SmallScales& sm
   }
 }
 
+// Whether any of a tile's rows has a second term in the block whose residual this is.
+bool HasSecondTerm(const unsigned char* residual, int32_t tile_rows) {
+  const float* scales = reinterpret_cast<const float*>(residual + 32 * tile_rows);
+  float any = 0.0f;
+  for (int32_t t = 0; t < tile_rows; ++t) any += scales[t];
+  return any > 0.0f;
+}
+
 // One matrix row times a tile of activation rows: each block's codes are taken apart once.
 void QuantizedTile(const IsaMatMul& args, const unsigned char* super, int row_in_strip, int first_row,
                    int tile_rows, float* y) {
