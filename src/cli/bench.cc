@@ -75,7 +75,8 @@ void AddFlags(CLI::App& app, BenchFlags* flags) {
   app.add_option("--threads", spec.threads, "compute threads (default: all cores)");
   app.add_option("--max-num-batched-tokens", spec.max_num_batched_tokens,
                  "tokens per step (default: automatic)");
-  app.add_option("--isa", spec.isa, "kernel path: generic, avx2, avx512vnni, avx512bf16, amx (default: the best)");
+  app.add_option("--isa", spec.isa,
+                 "kernel path: generic, avx2, avx512vnni, avx512bf16, amx (default: the best)");
   app.add_option("--prompt-lens", spec.prompt_lens, "matrix mode: prompt tokens")
       ->delimiter(',')
       ->capture_default_str();
