@@ -211,7 +211,8 @@ TEST_P(BatchInvarianceTest, EveryPromptPositionHasTheSameLogitsInOneChunkAndInMa
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, BatchInvarianceTest,
-                         testing::Combine(testing::Values("generic", "avx2", "avx512vnni", "avx512bf16", "amx"),
+                         testing::Combine(testing::Values("generic", "avx2", "avx512vnni", "avx512bf16",
+                                                          "amx"),
                                           testing::Values(KvDtype::kF16, KvDtype::kInt8)),
                          [](const auto& param) {
                            return std::string(std::get<0>(param.param)) + "_" +
