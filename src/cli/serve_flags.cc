@@ -24,43 +24,42 @@
 namespace weir {
 namespace {
 
-// "10s", "50ms", "2m", or plain seconds.
-Result<Duration> ParseDuration(const std::string& flag, const std::string& text) {
+// A number with a unit behind it, times that unit; negative when it is none.
+double ParseQuantity(const std::string& text, const std::map<std::string, double>& units) {
   size_t used = 0;
   double value = -1;
   try {
     value = std::stod(text, &used);
   } catch (const std::exception&) {
-    used = 0;
+    return -1;
   }
+  const auto unit = units.find(text.substr(used));
+  return unit == units.end() ? -1 : value * unit->second;
+}
+
+// "10s", "50ms", "2m", or plain seconds.
+Result<Duration> ParseDuration(const std::string& flag, const std::string& text) {
   static const std::map<std::string, double> kUnits = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"m", 60}};
-  const auto unit = kUnits.find(text.substr(used));
+  const double seconds = ParseQuantity(text, kUnits);
   constexpr double kMostSeconds = 86400;
-  if (used == 0 || unit == kUnits.end() || !(value >= 0 && value * unit->second <= kMostSeconds)) {
+  if (!(seconds >= 0 && seconds <= kMostSeconds)) {
     return InvalidArgument(fmt::format("{} is '{}', expected a time like 10s, 500ms or 2m", flag, text))
         .WithParam(flag);
   }
-  return FromSeconds(value * unit->second);
+  return FromSeconds(seconds);
 }
 
 // "8GiB", "500MiB", or plain bytes.
 Result<int64_t> ParseBytes(const std::string& flag, const std::string& text) {
-  size_t used = 0;
-  double value = -1;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
   static const std::map<std::string, double> kUnits = {
       {"", 1},         {"B", 1},      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
       {"TiB", 0x1p40}, {"K", 0x1p10}, {"M", 0x1p20},   {"G", 0x1p30},   {"T", 0x1p40}};
-  const auto unit = kUnits.find(text.substr(used));
-  if (used == 0 || unit == kUnits.end() || !(value >= 0 && value * unit->second <= 0x1p60)) {
+  const double bytes = ParseQuantity(text, kUnits);
+  if (!(bytes >= 0 && bytes <= 0x1p60)) {
     return InvalidArgument(fmt::format("{} is '{}', expected a size like 8GiB or 500MiB", flag, text))
         .WithParam(flag);
   }
-  return static_cast<int64_t>(value * unit->second);
+  return static_cast<int64_t>(bytes);
 }
 
 template <typename T>

@@ -34,9 +34,8 @@ Status Evicted() {
 
 Status Overdue() {
   return ResourceExhausted(
-             "the engine got slower than it predicted, so the newest requests are served first, and this one "
-             "has "
-             "waited too long; no work was done on it; try again later")
+             "the engine got slower than it predicted, so the newest requests are served first, and this "
+             "one has waited too long; no work was done on it; try again later")
       .WithReason("overloaded");
 }
 
