@@ -34,9 +34,21 @@ Refused Refuse(const Refusal& refusal, const LoadSnapshot& load) {
   return {ToStatus(refusal, load), WithJitter(refusal.retry_after)};
 }
 
-std::optional<Duration> Until(const std::optional<TimePoint>& deadline, TimePoint now) {
-  if (!deadline) return std::nullopt;
-  return *deadline - now;
+// How long its answer will be at most, as far as anybody can tell before.
+double OutputOf(const Request& request, const LoadSnapshot& load) {
+  const auto most = static_cast<double>(request.max_tokens);
+  const bool runs_to_its_end = request.ignore_eos && request.stop_token_ids.empty();
+  return runs_to_its_end ? most : std::min(most, load.long_output_tokens);
+}
+
+// The latest first token with which all of the answer comes in time. Who brings no deadline has none.
+std::optional<TimePoint> LatestFirstToken(const Request& request, const LoadSnapshot& load) {
+  std::optional<TimePoint> latest = request.first_token_deadline;
+  if (request.deadline) {
+    const TimePoint begin = *request.deadline - PredictDecode(load, OutputOf(request, load));
+    latest = std::min(latest.value_or(begin), begin);
+  }
+  return latest;
 }
 
 }  // namespace
@@ -183,9 +195,16 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
   const int64_t num_cached =
       request.prompt_logprobs ? 0 : CountCachedTokens(request.prefix_salt(), request.prompt);
   const int64_t num_uncached = static_cast<int64_t>(request.prompt.size()) - num_cached;
-  const std::optional<Duration> budget =
-      Until(request.first_token_deadline ? request.first_token_deadline : request.deadline, now);
   const Applicant applicant{.owner = request.owner, .service_class = request.service_class};
+  const int num_own = reservation.valid() ? 1 : 0;
+  std::optional<TimePoint> latest_first_token;
+  if (state.options.bounded_queue) {
+    LoadSnapshot load = Load();
+    load.num_waiting -= num_own;
+    latest_first_token = LatestFirstToken(request, load);
+  }
+  std::optional<Duration> budget;
+  if (latest_first_token) budget = *latest_first_token - now;
   if (!reservation.valid()) {
     Admitted<Reservation> place = Reserve(num_uncached, 1, budget, applicant);
     if (!place.ok()) {
@@ -198,7 +217,7 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
         static_cast<double>(num_uncached) > kEstimateTolerance * static_cast<double>(reservation.tokens());
     reservation.Shrink(reservation.num_sequences() - 1, 0);
     reservation.Move(applicant);
-    if (was_far_off) {
+    if (was_far_off || budget) {
       MutexLock lock(state.counters->mutex);
       LoadSnapshot load = state.counters->Load(state.clock.Now());
       load.num_waiting -= 1;
@@ -206,7 +225,10 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
       QueueStanding standing = state.counters->StandingOf(applicant);
       standing.num_ahead -= 1;
       standing.tokens_ahead -= reservation.tokens();
-      if (auto refusal = Decide(state.Limits(load), load, standing, num_uncached, budget)) {
+      const std::optional<Refusal> refusal_of_it =
+          was_far_off ? Decide(state.Limits(load), load, standing, num_uncached, budget)
+                      : DecideDeadline(load, standing, num_uncached, *budget);
+      if (auto refusal = refusal_of_it) {
         state.PutInLine(load, num_uncached, &*refusal);
         out.refused = Refuse(*refusal, load);
         return out;
@@ -216,6 +238,7 @@ Admitted<std::shared_ptr<RequestStream>> Engine::Submit(Reservation reservation,
   }
 
   std::unique_ptr<Sequence> sequence = state.MakeSequence(std::move(request), sink, std::move(context));
+  sequence->latest_first_token = latest_first_token;
   out.value = sequence->stream;
   sequence->arrived = now;
   sequence->stream->ledger().Enter(Stage::kHandoff, now);

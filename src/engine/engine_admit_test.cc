@@ -154,9 +154,44 @@ TEST(EngineTest, DropsAQueuedRequestThatMissedItsDeadline) {
   RunAll(*engine, {running});
 }
 
+TEST(EngineTest, RefusesADeadlineThatItsAnswerCannotMeet) {
+  EngineOptions options = Options();
+  const auto engine = MakeEngine(options);
+  RunAll(*engine, {MustSubmit(*engine, Greedy(0, 10, 30))});
+  for (const bool has_place : {false, true}) {
+    Request request = Greedy(1, 10, 2000);
+    request.deadline = MonotonicClock::Get().Now() + milliseconds(4);
+    Reservation place;
+    if (has_place) place = std::move(engine->Reserve(10).value);
+    const auto refused = engine->Submit(std::move(place), request, nullptr);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.refused.status.reason(), "deadline_unmeetable");
+    EXPECT_GE(refused.refused.retry_after, milliseconds(100));
+    request.deadline = MonotonicClock::Get().Now() + seconds(100);
+    RunAll(*engine, {MustSubmit(*engine, request)});
+  }
+}
+
+// Begun, it would run into its deadline: 504, and the time of others with it.
+TEST(EngineTest, DropsAQueuedRequestWhoseAnswerWouldComeTooLate) {
+  EngineOptions options = Options();
+  options.max_num_seqs = 1;
+  const auto engine = MakeEngine(options);
+  const auto running = MustSubmit(*engine, Greedy(0, 10, 2));
+  engine->Step();
+  Request late = Greedy(1, 10, 2000);
+  late.deadline = MonotonicClock::Get().Now() + seconds(2);
+  const auto waiting = MustSubmit(*engine, late);
+  std::this_thread::sleep_until(*late.deadline - milliseconds(4));
+  const std::vector<Answer> answers = RunAll(*engine, {running, waiting});
+  EXPECT_EQ(answers[0].finish, FinishReason::kLength);
+  EXPECT_EQ(answers[1].error.reason(), "deadline_expired");
+  EXPECT_TRUE(answers[1].tokens.empty());
+}
+
 TEST(EngineTest, StopsARunningRequestAtItsDeadline) {
   const auto engine = MakeEngine(Options());
-  Request request = Greedy(0, 10, 500);
+  Request request = Greedy(0, 10, 20);
   request.deadline = MonotonicClock::Get().Now() + milliseconds(200);
   const auto stream = MustSubmit(*engine, request);
   engine->Step();

@@ -145,12 +145,20 @@ void Engine::State::PublishLoad(TimePoint now) {
   load.request_seconds = cost.SlotSeconds(lengths.prompt_tokens, lengths.output_tokens, limits.max_num_seqs,
                                           limits.max_num_batched_tokens, limits.itl_objective);
   load.step_seconds = step_seconds;
+  load.token_seconds_alone = cost.TokenSeconds(lengths.prompt_tokens, lengths.output_tokens, 0,
+                                               limits.max_num_batched_tokens, limits.itl_objective);
+  load.token_seconds_full =
+      cost.TokenSeconds(lengths.prompt_tokens, lengths.output_tokens, limits.max_num_seqs - 1,
+                        limits.max_num_batched_tokens, limits.itl_objective);
+  load.long_output_tokens = lengths.LongOutput();
   load.overloaded = queue_delay && queue_delay->overloaded();
   load.oldest_waiting = scheduler->OldestWaiting().value_or(TimePoint{});
   num_free_blocks.store(pool->num_free(), std::memory_order_relaxed);
   peak_used_blocks.store(pool->peak_used(), std::memory_order_relaxed);
   std::vector<AdapterLoad> of_adapters = CountAdapters();
   MutexLock lock(counters->mutex);
+  load.most_of_late = std::max<double>(load.num_running + load.num_waiting + counters->num_sequences,
+                                       Fade(counters->published.most_of_late, now - counters->published.at));
   adapter_loads = std::move(of_adapters);
   counters->published = load;
   scheduler->shares().TakeServed([this](const std::string& owner, double cost_of_it) {

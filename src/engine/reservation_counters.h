@@ -44,6 +44,7 @@ struct Reservation::Counters {
     load.queued_tokens += tokens;
     load.rest_of_step = std::max(0.0, ToSeconds(step_ends - now));
     load.tokens_in_step = tokens_in_step;
+    load.most_of_late = Fade(published.most_of_late, now - published.at);
     return load;
   }
   QueueStanding StandingOf(const Applicant& applicant) const REQUIRES(mutex);

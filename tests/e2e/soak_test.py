@@ -11,7 +11,9 @@ the load ends, and within 5 s nothing may run, wait or hold cache, and a plain r
 It fails, and says which figure is wrong, unless at the end
   free KV blocks = all of them; descriptors = those at the start; resident memory at most 2 % above that after the warm-up (the first
   fifth of the rounds, at least three: buffers, prefix cache and the ring of ledgers have grown by then);
-  every patient client had an answer or an end of its connection by its deadline + 1 s; no 5xx but 504, 501 and 505; exit code 0 at SIGTERM.
+  every patient client had an answer or an end of its connection by its deadline + 1 s; no 5xx but 504, 501 and 505; of the patient
+  clients that were let in at most 1 % ran into their deadline (their deadlines are near what their answers take; 0.1 % is promised
+  where they are not); exit code 0 at SIGTERM.
 Under a sanitizer time and memory are printed only: it keeps what was freed, and everything takes many times as long.
 """
 
@@ -35,6 +37,7 @@ MODEL = "soaked"
 KEYS = {"a": "soak-key-of-a-0001", "b": "soak-key-of-b-0002"}
 IS_SANITIZED = any(name in os.environ for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
 MOST_GROWTH = 0.02
+MOST_MISSED = 0.01
 IDLE_WITHIN = 150 if IS_SANITIZED else 5
 LATE = 60 if IS_SANITIZED else 1.0
 
@@ -104,7 +107,7 @@ class Server:
             took = time.monotonic() - start
             if not any(busy):
                 return took
-            assert took < IDLE_WITHIN, (f"{IDLE_WITHIN} s after the last client left there still were (running, waiting, queued tokens, "
+            assert took - PULSE.stopped_since(start) < IDLE_WITHIN, (f"{IDLE_WITHIN} s after the last client left there still were (running, waiting, queued tokens, "
                                         f"requests, blocks) {busy}")
             time.sleep(0.05)
 
@@ -173,6 +176,31 @@ def any_garbage(rng, key):
         return f"{rng.choice(['HEAD', 'OPTIONS', 'DELETE', 'BREW'])} /v1/models HTTP/1.{rng.randrange(3)}\r\nHost: localhost\r\n\r\n".encode() * 20
     return (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer " + key.encode() +
             b"\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(b"1;" + b"x" * 50 + b"\r\na\r\n" for _ in range(400)))
+
+
+class Pulse:
+    """Notices when all of this stood still: a machine that others use stops processes, and who was stopped was not late."""
+
+    INTERVAL, LONGEST = 0.05, 0.3
+
+    def __init__(self):
+        self.gaps = []
+        threading.Thread(target=self.beat, daemon=True).start()
+
+    def beat(self):
+        last = time.monotonic()
+        while True:
+            time.sleep(self.INTERVAL)
+            now = time.monotonic()
+            if now - last > self.LONGEST:
+                self.gaps.append((last, now))
+            last = now
+
+    def stopped_since(self, start):
+        return sum(end - max(start, begin) for begin, end in self.gaps if end > start)
+
+
+PULSE = Pulse()
 
 
 class Crowd:
@@ -276,8 +304,12 @@ class Crowd:
             except TimeoutError:
                 self.complain(f"{path} {body} had no end within 120 s")
         late = time.monotonic() - start - allowed
+        if late > LATE:
+            time.sleep(2 * Pulse.INTERVAL)  # until the pulse has noticed too
+            late -= PULSE.stopped_since(start)
         status = answer[9:12].decode("latin-1")
-        self.count(status or "closed")
+        # A stream's head is sent with its first token, so its status cannot say what became of it.
+        self.count("504 in a stream" if status == "200" and b'"code":"deadline_exceeded"' in answer else status or "closed")
         time.sleep(0.1 if status == "429" else 0)
         with self.lock:
             self.latest = max(self.latest, late)
@@ -352,13 +384,17 @@ def soak(server, folder):
     left = server.num_descriptors()
     free = server.state()["kv_blocks"]["free"]
     growth = memory[-1] / warm - 1
+    num_missed = all_counts["504"] + all_counts["504 in a stream"]
+    missed = num_missed / max(1, num_missed + all_counts["200"])
     print(f"{time.monotonic() - start:.0f} s, {len(memory)} rounds: {dict(all_counts)}\n"
           f"free KV blocks {free} of {total_blocks}; descriptors {left}, at the start {descriptors}; memory "
           f"{warm / 2**20:.1f} MiB after the warm-up, {memory[-1] / 2**20:.1f} MiB at the end: {100 * growth:+.2f} %; the latest patient client "
-          f"ended {latest:.2f} s after its deadline; idle at most {slowest_idle:.2f} s after the load", flush=True)
+          f"ended {latest:.2f} s after its deadline; idle at most {slowest_idle:.2f} s after the load; {num_missed} of the patient that were let in missed "
+          f"their deadline: {100 * missed:.2f} %; everything stood still for {PULSE.stopped_since(start):.1f} s", flush=True)
     assert free == total_blocks, f"{total_blocks - free} KV blocks are still in use"
     assert left == descriptors, f"descriptors: {left} instead of {descriptors}"
     assert IS_SANITIZED or growth <= MOST_GROWTH, f"memory grew by {100 * growth:.2f} %, at most {100 * MOST_GROWTH} % may be"
+    assert IS_SANITIZED or missed <= MOST_MISSED, f"{100 * missed:.2f} % missed their deadline, at most {100 * MOST_MISSED} % may"
     server.process.send_signal(signal.SIGTERM)
     code = server.process.wait(timeout=120)
     assert code == 0, f"after SIGTERM the server ended with {code}"

@@ -113,7 +113,7 @@ std::string Simulation::Arrive() {
   MakePrompt(sequence.get());
   sequence->request.service_class = static_cast<RequestClass>(rng_.NextBelow(4));
   sequence->request.prompt_logprobs = has_echo_ && rng_.NextBelow(3) == 0;
-  if (budget && admission_.bounded) sequence->request.first_token_deadline = now_ + *budget;
+  if (budget && admission_.bounded) sequence->latest_first_token = now_ + *budget;
   sequence->request.owner.name = rng_.NextBelow(3) == 0 ? "a" : "b";
   sequence->arrived = now_;
   const Sequence* added = scheduler_->Add(std::move(sequence));

@@ -41,6 +41,10 @@ double SecondsUntilBlocks(const LoadSnapshot& load, int64_t prompt_tokens) {
 
 bool IsIdle(const LoadSnapshot& load) { return load.num_running == 0 && load.num_waiting == 0; }
 
+Duration WaitOf(const LoadSnapshot& load, const QueueStanding& standing, int64_t prompt_tokens) {
+  return IsIdle(load) ? Duration::zero() : PredictWait(AheadOf(load, standing), prompt_tokens);
+}
+
 Refusal Refuse(std::string reason, double seconds) {
   return {std::move(reason), std::clamp(FromSeconds(std::min(seconds, ToSeconds(kMaxRetryAfter))),
                                         kMinRetryAfter, kMaxRetryAfter)};
@@ -57,6 +61,22 @@ Duration PredictWait(const LoadSnapshot& load, int64_t prompt_tokens) {
   const double work = std::max({SecondsOfPrefill(load, tokens_ahead), SecondsUntilSlot(load),
                                 SecondsUntilBlocks(load, prompt_tokens)});
   return FromSeconds(rest_of_step + work);
+}
+
+double Fade(double most_of_late, Duration later) {
+  constexpr double kHalfLifeSeconds = 5.0;
+  return most_of_late * std::exp2(-ToSeconds(later) / kHalfLifeSeconds);
+}
+
+Duration PredictDecode(const LoadSnapshot& load, double output_tokens) {
+  const double num_others = std::max<double>(load.num_running + load.num_waiting, load.most_of_late);
+  const double taken = load.max_num_seqs > 1 ? num_others / (load.max_num_seqs - 1) : 1.0;
+  const double alone = load.token_seconds_alone;
+  const double full = std::max(alone, load.token_seconds_full);
+  const double seconds = alone + std::min(1.0, taken) * (full - alone);
+  // A mean is too short for half of them, and what is begun in vain helps nobody.
+  constexpr double kMargin = 1.15;
+  return FromSeconds(kMargin * std::max(0.0, output_tokens - 1) * seconds);
 }
 
 Duration RetryLine::Join(const Refusal& refusal, const LoadSnapshot& load, int64_t prompt_tokens,
@@ -110,18 +130,22 @@ std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot&
       return Refuse("queue_full", SecondsOfPrefill(load, excess_tokens));
     }
   }
-  const Duration wait = IsIdle(load) ? Duration::zero() : PredictWait(AheadOf(load, standing), prompt_tokens);
+  const Duration wait = WaitOf(load, standing, prompt_tokens);
   const Duration prefill = FromSeconds(SecondsOfPrefill(load, prompt_tokens));
   // The objective has to hold the prompt's own time too; but a prompt that needs more than half of it by itself may still wait for
   // the other half, or it would be refused whenever somebody else is there.
   const Duration longest_wait = limits.ttft_objective - std::min(prefill, limits.ttft_objective / 2);
   if (wait > longest_wait) return Refuse("ttft_unmeetable", ToSeconds(wait - longest_wait));
-  if (first_token_budget) {
-    const Duration ttft = wait + prefill;
-    if (ttft > *first_token_budget)
-      return Refuse("deadline_unmeetable", ToSeconds(ttft - *first_token_budget));
-  }
+  if (first_token_budget) return DecideDeadline(load, standing, prompt_tokens, *first_token_budget);
   return std::nullopt;
+}
+
+std::optional<Refusal> DecideDeadline(const LoadSnapshot& load, const QueueStanding& standing,
+                                      int64_t prompt_tokens, Duration first_token_budget) {
+  const Duration ttft =
+      WaitOf(load, standing, prompt_tokens) + FromSeconds(SecondsOfPrefill(load, prompt_tokens));
+  if (ttft <= first_token_budget) return std::nullopt;
+  return Refuse("deadline_unmeetable", ToSeconds(ttft - first_token_budget));
 }
 
 }  // namespace weir

@@ -25,6 +25,10 @@ struct LoadSnapshot {
   double prefill_tokens_per_s = 0;  // 0: not known yet
   double request_seconds = 0;       // time of a request in its slot while all are taken; 0: not known yet
   double step_seconds = 0;          // mean of recent steps
+  double token_seconds_alone = 0;   // of an output token while nobody else runs; 0: not known yet
+  double token_seconds_full = 0;    // and while all slots are taken and others wait
+  double most_of_late = 0;          // who ran and waited at most; the longer ago, the less it counts
+  double long_output_tokens = 0;    // nearly all of late are shorter; 0: not known yet
   double rest_of_step = -1;    // seconds, of the step that runs; below 0: not known, a mean step is assumed
   int64_t tokens_in_step = 0;  // of the queued ones, computed by the step that runs
   bool overloaded = false;     // the queue stands, see queue_delay.h
@@ -49,13 +53,25 @@ inline constexpr int kMaxQueuedInAnyMode = 1024;
 // Until the first step of a request that is accepted now.
 Duration PredictWait(const LoadSnapshot& load, int64_t prompt_tokens);
 
-// Empty: accepted. An idle engine refuses only a deadline it cannot meet.
+// What was most of late, `later` after it was said.
+double Fade(double most_of_late, Duration later);
+
+// From the first token to the last, beside the others that run and wait; or that did so a moment ago, because clients that come in
+// waves are back before the answer is there.
+Duration PredictDecode(const LoadSnapshot& load, double output_tokens);
+
+// Empty: accepted. An idle engine refuses only a deadline it cannot meet. `first_token_budget` of a request with a deadline for its
+// whole answer is what that leaves after PredictDecode().
 std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load,
                               const QueueStanding& standing, int64_t prompt_tokens,
                               std::optional<Duration> first_token_budget);
 // Among equals, who are served in the order of arrival.
 std::optional<Refusal> Decide(const AdmissionLimits& limits, const LoadSnapshot& load, int64_t prompt_tokens,
                               std::optional<Duration> first_token_budget);
+
+// Of these tests the last alone, for a request that holds its place already: of the load, its own part is taken out.
+std::optional<Refusal> DecideDeadline(const LoadSnapshot& load, const QueueStanding& standing,
+                                      int64_t prompt_tokens, Duration first_token_budget);
 
 // Those who were refused come back, and must find room when they do: each is told a time of its own, at the pace at which
 // the engine gets through requests. One whose test would pass sooner waits behind those who were told before.

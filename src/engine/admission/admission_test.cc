@@ -112,6 +112,41 @@ TEST(AdmissionTest, RefusesADeadlineThatTheQueueUsesUp) {
   EXPECT_EQ(refusal->reason, "deadline_unmeetable");
 }
 
+TEST(AdmissionTest, PredictsTheAnswersTimeByHowManyShareTheSteps) {
+  LoadSnapshot load = Busy(0, 0, 0);
+  EXPECT_EQ(PredictDecode(load, 101), Duration::zero()) << "nothing is known";
+  load.token_seconds_alone = 0.01;
+  load.token_seconds_full = 0.04;
+  EXPECT_EQ(PredictDecode(load, 101), milliseconds(1150)) << "alone, and a margin";
+  EXPECT_EQ(PredictDecode(load, 1), Duration::zero()) << "the first token has a time of its own";
+  EXPECT_EQ(PredictDecode(load, 0), Duration::zero());
+  load.num_running = 1;
+  EXPECT_NEAR(ToSeconds(PredictDecode(load, 101)), 2.3, 1e-6) << "one of three others";
+  load.num_running = 4;
+  load.num_waiting = 9;
+  EXPECT_EQ(PredictDecode(load, 101), milliseconds(4600));
+}
+
+TEST(AdmissionTest, WhoCameAMomentAgoIsExpectedBack) {
+  LoadSnapshot load = Busy(0, 0, 0);
+  load.token_seconds_alone = 0.01;
+  load.token_seconds_full = 0.04;
+  load.most_of_late = Fade(24, Duration::zero());
+  EXPECT_EQ(PredictDecode(load, 101), milliseconds(4600));
+  load.most_of_late = Fade(24, seconds(60));
+  EXPECT_LT(PredictDecode(load, 101), milliseconds(1200));
+}
+
+TEST(AdmissionTest, OfAReservedRequestOnlyTheDeadlineIsTestedAgain) {
+  const LoadSnapshot load = Busy(4, 16, 2000);  // the queue is full
+  const QueueStanding last{.num_ahead = 16, .tokens_ahead = 2000};
+  EXPECT_FALSE(DecideDeadline(load, last, 1000, seconds(11)));
+  const auto refusal = DecideDeadline(load, last, 1000, seconds(9));
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->reason, "deadline_unmeetable");
+  EXPECT_TRUE(DecideDeadline(Busy(0, 0, 0), {}, 10, -seconds(1))) << "its answer alone takes too long";
+}
+
 TEST(AdmissionTest, HoldsTheRetryTimeInItsRange) {
   LoadSnapshot slow = Busy(4, 16, 100);
   slow.request_seconds = 10000;

@@ -33,7 +33,7 @@ struct Request {
   int adapter = 0;  // 0: the model itself; else EngineOptions::adapters from 1 on
   RequestClass service_class = RequestClass::kDefault;
   std::optional<TimePoint> deadline;              // whole request
-  std::optional<TimePoint> first_token_deadline;  // refused while still queued after this
+  std::optional<TimePoint> first_token_deadline;  // refused while still queued when it cannot be met
   Ledger ledger;                                  // begun by whoever received it; the engine continues it
 
   // Of the prefix cache. One owner's adapters all have different ones, since the factor is odd: what an adapter computed

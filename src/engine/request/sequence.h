@@ -40,6 +40,8 @@ struct Sequence {
   SequenceState state = SequenceState::kWaiting;
   ServedFlow* flow = nullptr;  // whose account it is on, while the scheduler has it
   TimePoint arrived{};
+  std::optional<TimePoint>
+      latest_first_token;  // with which its answer comes in time: refused while it waits after this
   Stage waiting_cause = Stage::kQueueSlot;  // why it was passed over in the last step
   int num_overtaken = 0;
   bool was_preempted = false;  // since its last token: what it computes now is recomputation

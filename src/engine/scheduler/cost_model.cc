@@ -111,23 +111,40 @@ double CostModel::PrefillTokensPerSecond(int num_decodes, int64_t kv_tokens_read
   }
 }
 
-double CostModel::SlotSeconds(double prompt_tokens, double output_tokens, int num_seqs, int max_tokens,
-                              Duration itl_objective) const {
-  const int count = std::max(1, num_seqs);
-  const double kv = count * (prompt_tokens + 0.5 * output_tokens);
-  const double rate = PrefillTokensPerSecond(count, static_cast<int64_t>(kv), max_tokens, itl_objective);
-  if (rate <= 0 || prompt_tokens + output_tokens <= 0) return 0;
-  // While prompts are computed the others' tokens come along; what they need beyond that has steps of its own.
-  const double prompts = count * prompt_tokens / rate;
-  const double decode_step = PredictSeconds(count, kv, StepKind::kDecodesOnly);
-  const double budget = ToSeconds(StepBudget(count, static_cast<int64_t>(kv), itl_objective, true));
+CostModel::Turn CostModel::TurnOf(double prompt_tokens, double output_tokens, int num_prompts, int num_seqs,
+                                  int max_tokens, Duration itl_objective) const {
+  const double kv = num_seqs * (prompt_tokens + 0.5 * output_tokens);
+  const auto kv_tokens = static_cast<int64_t>(kv);
+  const double rate = PrefillTokensPerSecond(num_seqs, kv_tokens, max_tokens, itl_objective);
+  if (rate <= 0) return {};
+  const double budget = ToSeconds(StepBudget(num_seqs, kv_tokens, itl_objective, true));
   int chunk = kSmallestPiece;
-  while (2 * chunk + count <= max_tokens &&
-         PredictSeconds(count + 2 * chunk, kv, StepKind::kWithPrompts) <= budget) {
+  while (2 * chunk + num_seqs <= max_tokens &&
+         PredictSeconds(num_seqs + 2 * chunk, kv, StepKind::kWithPrompts) <= budget) {
     chunk *= 2;
   }
-  const double steps_with_prompts = count * prompt_tokens / chunk;
-  return prompts + std::max(0.0, output_tokens - steps_with_prompts) * decode_step;
+  return {.prompt_seconds = num_prompts * prompt_tokens / rate,
+          .steps_with_prompts = num_prompts * prompt_tokens / chunk,
+          .decode_step_seconds = PredictSeconds(num_seqs, kv, StepKind::kDecodesOnly)};
+}
+
+double CostModel::SlotSeconds(double prompt_tokens, double output_tokens, int num_seqs, int max_tokens,
+                              Duration itl_objective) const {
+  if (prompt_tokens + output_tokens <= 0) return 0;
+  const int count = std::max(1, num_seqs);
+  const Turn turn = TurnOf(prompt_tokens, output_tokens, count, count, max_tokens, itl_objective);
+  // While prompts are computed the others' tokens come along; what they need beyond that has steps of its own.
+  return turn.prompt_seconds +
+         std::max(0.0, output_tokens - turn.steps_with_prompts) * turn.decode_step_seconds;
+}
+
+double CostModel::TokenSeconds(double prompt_tokens, double output_tokens, int num_others, int max_tokens,
+                               Duration itl_objective) const {
+  const int others = std::max(0, num_others);
+  const Turn turn = TurnOf(prompt_tokens, output_tokens, others, others + 1, max_tokens, itl_objective);
+  // All steps of a turn, those with prompts and those without; where prompts never cease, they are all of the first kind.
+  const double num_steps = std::max({1.0, output_tokens, turn.steps_with_prompts});
+  return (turn.prompt_seconds + (num_steps - turn.steps_with_prompts) * turn.decode_step_seconds) / num_steps;
 }
 
 double CostModel::DecodePrice(int num_decodes, int max_chunk) const {

@@ -41,6 +41,10 @@ class CostModel {
   // changes; a mean of how long slots were held would be that of the quiet time before.
   double SlotSeconds(double prompt_tokens, double output_tokens, int num_seqs, int max_tokens,
                      Duration itl_objective) const;
+  // How long one output token takes of a request that runs beside `num_others` of these mean lengths, while each that ends is
+  // followed by the next and its prompt. 0 while nothing is known.
+  double TokenSeconds(double prompt_tokens, double output_tokens, int num_others, int max_tokens,
+                      Duration itl_objective) const;
   // False: more than 8 times its prediction, so it was an accident (a page fault, another process) and is not
   // learnt. More than twice counts as twice, until several are so.
   bool Observe(int num_tokens, int64_t kv_tokens_read, Duration actual,
@@ -70,6 +74,15 @@ class CostModel {
   };
 
   using Ranges = std::array<Range, kNumRanges>;
+
+  // What `num_prompts` prompts cost beside `num_seqs` sequences that generate.
+  struct Turn {
+    double prompt_seconds = 0;
+    double steps_with_prompts = 0;
+    double decode_step_seconds = 0;  // of a step without any
+  };
+  Turn TurnOf(double prompt_tokens, double output_tokens, int num_prompts, int num_seqs, int max_tokens,
+              Duration itl_objective) const;
 
   static int RangeOf(int num_tokens);
   // What is known of steps of this size: of their own kind, else of the other. Null: nothing.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/rng.h"
+#include "engine/scheduler/mean_lengths.h"
 
 namespace weir {
 namespace {
@@ -172,6 +173,30 @@ TEST(CostModelTest, PredictsHowLongASlotIsHeldWhileAllAreTaken) {
   EXPECT_NEAR(model.SlotSeconds(100, 50, 8, 512, std::chrono::milliseconds(50)), 50 * 0.0048 + 800 * 0.0006,
               0.08);
   EXPECT_NEAR(model.SlotSeconds(0, 50, 8, 512, std::chrono::milliseconds(50)), 50 * 0.0048, 0.03);
+}
+
+TEST(CostModelTest, PredictsHowLongAnOutputTokenTakesBesideOthers) {
+  const Duration objective = std::chrono::milliseconds(50);
+  CostModel model;
+  EXPECT_EQ(model.TokenSeconds(100, 50, 7, 512, objective), 0) << "nothing is known";
+  for (int round = 0; round < 50; ++round) {
+    for (const int tokens : {1, 8, 40, 72, 136, 264, 512})
+      model.Observe(tokens, 0, FromSeconds(TrueSeconds(tokens, 0)));
+  }
+  EXPECT_NEAR(model.TokenSeconds(100, 50, 0, 512, objective), TrueSeconds(1, 0), 0.0005) << "alone";
+  // Beside seven others: their 700 prompt tokens at 0.6 ms, spread over the steps in which each generates its 50.
+  EXPECT_NEAR(model.TokenSeconds(100, 50, 7, 512, objective), 0.0048 + 700 * 0.0006 / 50, 0.003);
+  EXPECT_NEAR(model.TokenSeconds(0, 50, 7, 512, objective), 0.0048, 0.001);
+  // Where prompts never cease, every step has a piece of one, and no step is longer than its budget.
+  EXPECT_LE(model.TokenSeconds(1000, 1, 7, 512, objective), 0.051);
+}
+
+TEST(MeanLengthsTest, NearlyAllOutputsAreShorterThanALongOne) {
+  MeanLengths lengths;
+  for (int i = 0; i < 100; ++i) lengths.Add(10, 40);
+  EXPECT_NEAR(lengths.LongOutput(), 40, 0.1);
+  for (int i = 0; i < 1000; ++i) lengths.Add(10, i % 2 == 0 ? 20 : 60);
+  EXPECT_NEAR(lengths.LongOutput(), 40 + 2 * 20, 5);
 }
 
 }  // namespace

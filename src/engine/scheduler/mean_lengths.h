@@ -4,6 +4,7 @@
 // Threads   engine thread only
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 namespace weir {
@@ -12,6 +13,7 @@ struct MeanLengths {
   // Until a request has ended: a chat's. Whoever is refused before must not be told to come back at once.
   double prompt_tokens = 128;
   double output_tokens = 128;
+  double output_variance = 0;
   int64_t num_seen = 0;
 
   // A plain mean of the first ones, later an exponential one.
@@ -20,8 +22,13 @@ struct MeanLengths {
     const double plain = 1.0 / static_cast<double>(++num_seen);
     const double weight = plain > kWeight ? plain : kWeight;
     prompt_tokens += weight * (num_prompt - prompt_tokens);
-    output_tokens += weight * (num_output - output_tokens);
+    const double deviation = num_output - output_tokens;
+    output_tokens += weight * deviation;
+    output_variance = num_seen == 1 ? 0 : (1 - weight) * (output_variance + weight * deviation * deviation);
   }
+
+  // Nearly all outputs are shorter: two deviations above the mean.
+  double LongOutput() const { return output_tokens + 2 * std::sqrt(output_variance); }
 };
 
 }  // namespace weir

@@ -147,7 +147,7 @@ std::optional<TimePoint> Scheduler::OldestWaiting() const {
 std::vector<std::unique_ptr<Sequence>> Scheduler::Expire(TimePoint now) {
   std::vector<std::unique_ptr<Sequence>> expired;
   for (auto& sequence : waiting_) {
-    const std::optional<TimePoint>& deadline = sequence->request.first_token_deadline;
+    const std::optional<TimePoint>& deadline = sequence->latest_first_token;
     const bool has_begun = sequence->num_preemptions > 0;
     if (!deadline || has_begun) continue;
     const auto is_in_time = [&](int num_tokens) {

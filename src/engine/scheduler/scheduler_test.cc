@@ -319,10 +319,10 @@ TEST(SchedulerTest, OfFlowsThatWereServedTheSameTheHigherClassGoesFirst) {
 TEST(SchedulerTest, ExpiresOnlyWhatHasNotBegun) {
   Continuous h(Limits(1, 64), 100);
   Sequence* running = h.Add(4);
-  running->request.first_token_deadline = At(10);
+  running->latest_first_token = At(10);
   h.Step();
   Sequence* queued = h.Add(4);
-  queued->request.first_token_deadline = At(20);
+  queued->latest_first_token = At(20);
   EXPECT_TRUE(h.scheduler().Expire(At(20)).empty());
   const auto expired = h.scheduler().Expire(At(21));
   ASSERT_EQ(expired.size(), 1u);
@@ -334,7 +334,7 @@ TEST(SchedulerTest, ExpiresWhatItsOwnPrefillWouldMakeLate) {
   Continuous h(Limits(1, 64), 100);
   for (int i = 0; i < 5; ++i) h.cost().Observe(64, 0, FromSeconds(0.064));
   Sequence* queued = h.Add(640);  // 640 ms of prefill
-  queued->request.first_token_deadline = At(1000);
+  queued->latest_first_token = At(1000);
   EXPECT_TRUE(h.scheduler().Expire(At(300)).empty());
   EXPECT_EQ(h.scheduler().Expire(At(400)).size(), 1u);
 }
