@@ -69,10 +69,16 @@ POINTS = {
                                          "ServerLoopbackTest.AnUnboundedQueueRefusesNobody", "EngineOverdueTest.WithoutBoundsNobodyIsGivenUp"],
     "LG-1 stages sum to the wall time": ["ServerLoopbackTest.StagesOfEveryLedgerSumToItsWallTime",
                                          "LedgerTest.StagesSumToTheWallTimeWhateverTheOrder", "check_ledger.py: main"],
+    "LG-2 stages up to the first token": ["ServerLoopbackTest.LG2TheLedgerUpToTheFirstTokenSumsToTheTimeToIt",
+                                          "EngineTest.LedgerStagesSumToTheWallTime", "LedgerTest.KeepsTheAccountUpToTheFirstToken"],
     "LG-3 the client's time": ["check_ledger.py: main"],
+    "LG-4 shares of the engine's time": ["EngineTest.LG4SharesOfTheEnginesTimeSumToTheTimeItWasBusy"],
     "LG-5 one source of times": ["ServerLoopbackTest.TellsCachedTokensInUsageMetricsAndLedger"],
+    "LG-6 what the ledger costs, and that everybody has one": ["LedgerTest.LG6CostsLessThanHalfAPercentOfAStep",
+                                                               "ServerLoopbackTest.LG6EveryOutcomeHasALedger"],
     "MT-1, MT-2 names that gateways read": [CLIENT + "test_metrics_are_text_that_prometheus_reads",
                                             "AccessTest.OperatorsQuestionsAreAnsweredOnTheControlListener"],
+    "MT-3 age of the values": ["ServerPressureTest.MT3WhatRunsIsInTheMetricsWithinTwoHundredMilliseconds"],
     "MT-4 metrics under load": [OVERLOAD + "overload", "ServerPressureTest.ShowsWhatAnOperatorLooksForUnderPressure"],
     "memory ladder": ["MemoryLadderTest.ClimbsAtNinetyTwoAndNinetyFivePercent", "MemoryLadderTest.EachStepEndsTwoPointsBelowItsBeginning",
                       "ServerPressureTest.RefusesAsLongAsMemoryIsNearlyUsedUp", "ServerPressureTest.SparesMemoryBeforeItRefuses"],
@@ -105,18 +111,13 @@ POINTS = {
     "OP-5 reload": ["ServeOperationsTest.AReloadChangesTheKeysAndABrokenFileChangesNothing",
                     "ServeOperationsTest.AReloadChangesTheCertificateOfNewConnections"],
     "OP-6 watchdog": ["ProgressWatchdogTest.WorkThatStandsStillForTenSecondsIsAStall", "ProgressWatchdogTest.AnIdleServerIsNeverStalled"],
-    "OP-7 log, descriptors": ["ServerTest.AcceptsAgainAfterDescriptorsRanOut"],
+    "OP-7 log, descriptors, idle connections": ["ServerTest.AcceptsAgainAfterDescriptorsRanOut",
+                                                "SlowClientsTest.OP7AThousandIdleConnectionsCostAtMostThirtyTwoMiB"],
     "OP-8 clients obey Retry-After": ["LoadRetriesTest.AShedRequestIsTriedAgainAndCountsFromItsFirstIntendedSend",
                                       "LoadRetriesTest.AttemptsAreBoundedAndOtherFailuresAreNotRepeated"],
     "OP-9 drain": ["ServeOperationsTest.ADrainFinishesTwentyStreamsAndTakesNothingNew"],
 }
-WITHOUT = {
-    "LG-2 stages up to the first token": "the ledger has no snapshot at the first token yet",
-    "LG-4 shares of the engine's time": "engine_share_ns is not kept yet",
-    "LG-6 what the ledger costs": "not measured: it cannot be switched off",
-    "MT-3 age of the values": "the gauges are read from the load that every step publishes; no test holds their age",
-    "OP-7 memory of 1,024 idle connections": "not measured",
-}
+WITHOUT = {}
 
 
 def main():

@@ -41,7 +41,7 @@ bool Engine::Step() {
   EnterSegment(s.profiled, StepSegment::kOther);
   const TimePoint ended = s.clock.Now();
 
-  s.ChargeStep(forward_started, forward_ended, ended);
+  s.ChargeStep(started, forward_started, forward_ended, ended);
   s.scheduler->Commit(s.plan, s.tokens);
   s.Tell(ended);
   s.Learn(started, ended);

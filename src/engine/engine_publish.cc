@@ -9,8 +9,12 @@
 namespace weir {
 
 // Before Commit(), because a sequence's share depends on what it had computed until now.
-void Engine::State::ChargeStep(TimePoint forward_started, TimePoint forward_ended, TimePoint ended) {
+void Engine::State::ChargeStep(TimePoint started, TimePoint forward_started, TimePoint forward_ended,
+                               TimePoint ended) {
   const Duration actual = forward_ended - forward_started;
+  const int64_t whole_ns = (ended - started).count();
+  int64_t num_shared_tokens = 0;
+  Duration shared{};
   for (const ScheduledSequence& entry : plan.entries) {
     const Sequence& sequence = *entry.sequence;
     Ledger& ledger = sequence.stream->ledger();
@@ -31,6 +35,11 @@ void Engine::State::ChargeStep(TimePoint forward_started, TimePoint forward_ende
     }
     ledger.EnterSplit(Stage::kSample, forward_ended, Stage::kStallPrefill, stall);
     ledger.Enter(Stage::kSchedule, ended);
+    // The rest of the division goes to those who come later, so that nothing of the step is nobody's.
+    num_shared_tokens += entry.num_scheduled_tokens;
+    const Duration until_here(whole_ns * num_shared_tokens / plan.num_tokens);
+    ledger.engine_share += until_here - shared;
+    shared = until_here;
     ++ledger.num_steps;
     ledger.batch_sum += static_cast<double>(plan.entries.size());
   }
@@ -62,7 +71,7 @@ void Engine::State::Tell(TimePoint at) {
                                               "request cannot go on, others do")
                                               .WithReason("numeric_error");
     } else {
-      if (event.index == 0) sequence.stream->ledger().first_token = at;
+      if (event.index == 0) sequence.stream->ledger().NoteFirstToken(at);
       const std::vector<int32_t>& stops = record_of_it.stop_ids;
       event.is_end_token = std::find(stops.begin(), stops.end(), event.token) != stops.end();
       if (event.is_end_token) {

@@ -135,7 +135,7 @@ struct Engine::State {
   void SeedCostModel();
 
   // engine_publish.cc: after it
-  void ChargeStep(TimePoint forward_started, TimePoint forward_ended, TimePoint ended);
+  void ChargeStep(TimePoint started, TimePoint forward_started, TimePoint forward_ended, TimePoint ended);
   void Tell(TimePoint at);
   void Learn(TimePoint started, TimePoint ended);
   double PrefillRate() const;

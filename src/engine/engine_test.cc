@@ -211,10 +211,46 @@ TEST(EngineTest, LedgerStagesSumToTheWallTime) {
     EXPECT_LE(ledger.admitted, ledger.scheduled);
     EXPECT_LT(ledger.scheduled, ledger.first_token);
     EXPECT_LT(ledger.first_token, ledger.last_token);
+    Duration to_first{};
+    for (int i = 0; i < kNumStages; ++i) {
+      const auto stage = static_cast<Stage>(i);
+      EXPECT_GE(ledger.to_first(stage), Duration::zero());
+      EXPECT_LE(ledger.to_first(stage), ledger.stage(stage)) << StageName(stage);
+      to_first += ledger.to_first(stage);
+    }
+    EXPECT_EQ(to_first, ledger.first_token - ledger.started());
   }
   EXPECT_GT(
       streams.back()->ledger().stage(Stage::kQueueSlot) + streams.back()->ledger().stage(Stage::kQueueKv),
       Duration::zero());
+}
+
+// With preemptions, prompts that come in pieces, one that leaves in the middle and one that scores its prompt.
+TEST(EngineTest, LG4SharesOfTheEnginesTimeSumToTheTimeItWasBusy) {
+  EngineOptions options = Options();
+  options.max_num_seqs = 4;
+  options.kv_cache_bytes = 12 * kBytesPerBlock;
+  const auto engine = MakeEngine(options);
+  Duration busy{};
+  engine->set_step_observer(
+      [&](const StepRecord& step) { busy += step.schedule + step.forward + step.sample; });
+  std::vector<std::shared_ptr<RequestStream>> streams;
+  for (int i = 0; i < 6; ++i) streams.push_back(MustSubmit(*engine, Greedy(i, 20, 60)));
+  Request scored = Greedy(6, 40, 3);
+  scored.prompt_logprobs = true;
+  streams.push_back(MustSubmit(*engine, scored));
+  for (int i = 0; i < 5; ++i) engine->Step();
+  streams[0]->Cancel();
+  RunAll(*engine, streams);
+  Duration shares{};
+  int num_preemptions = 0;
+  for (const auto& stream : streams) {
+    EXPECT_GT(stream->ledger().engine_share, Duration::zero());
+    shares += stream->ledger().engine_share;
+    num_preemptions += stream->ledger().num_preemptions;
+  }
+  EXPECT_EQ(shares, busy);
+  EXPECT_GT(num_preemptions, 0);
 }
 
 // The sampler says so for not-a-number too, but no model file with such weights loads. So here every token is forbidden.

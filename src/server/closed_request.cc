@@ -18,6 +18,18 @@ double Rounded(double ms) { return std::round(ms * 1000.0) / 1000.0; }
 
 bool IsSet(TimePoint time) { return time != TimePoint{}; }
 
+template <typename OfStage>
+Json StagesMsJson(const OfStage& of_stage) {
+  Json out = Json::object();
+  for (int i = 0; i < kNumStages; ++i) {
+    const Stage stage = static_cast<Stage>(i);
+    if (of_stage(stage) == Duration::zero()) continue;
+    // Nanoseconds kept: the stages must sum to the wall time for whoever adds them up.
+    out[std::string(StageName(stage))] = ToMilliseconds(of_stage(stage));
+  }
+  return out;
+}
+
 double MsSinceStart(const Ledger& ledger, TimePoint time) {
   return Rounded(ToMilliseconds(time - ledger.started()));
 }
@@ -33,14 +45,7 @@ std::string_view ClosedRequest::outcome() const {
 }
 
 Json LedgerMsJson(const Ledger& ledger) {
-  Json out = Json::object();
-  for (int i = 0; i < kNumStages; ++i) {
-    const Stage stage = static_cast<Stage>(i);
-    if (ledger.stage(stage) == Duration::zero()) continue;
-    // Nanoseconds kept: the stages must sum to the wall time for whoever adds them up.
-    out[std::string(StageName(stage))] = ToMilliseconds(ledger.stage(stage));
-  }
-  return out;
+  return StagesMsJson([&](Stage stage) { return ledger.stage(stage); });
 }
 
 Json WeirFieldJson(const std::string& request_id, const Ledger& ledger, double predicted_ttft_ms) {
@@ -83,7 +88,10 @@ Json ToJson(const ClosedRequest& request) {
       {"ttft_ms", IsSet(ledger.first_token) ? Json(MsSinceStart(ledger, ledger.first_token)) : Json(nullptr)},
       {"client_left_ms",
        IsSet(request.client_left) ? Json(MsSinceStart(ledger, request.client_left)) : Json(nullptr)},
+      {"engine_share_ns", request.engine_share.count()},
       {"ledger_ms", LedgerMsJson(ledger)}};
+  if (IsSet(ledger.first_token))
+    out["to_first_ms"] = StagesMsJson([&](Stage stage) { return ledger.to_first(stage); });
   Json marks = Json::object();
   for (const auto& [name, at] : {std::pair<const char*, TimePoint>{"parsed", ledger.parsed},
                                  {"templated", ledger.templated},

@@ -35,6 +35,7 @@ struct ClosedRequest {
   bool seed_known = false;
   int64_t seed = 0;
   double predicted_ttft_ms = -1;  // below zero: no prediction was made
+  Duration engine_share{};        // of all its sequences; the ledger is one of them
   TimePoint client_left{};        // zero: it stayed
   Ledger ledger;
   std::vector<std::string> ignored_fields;

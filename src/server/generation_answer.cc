@@ -76,6 +76,7 @@ void GenerationExchange::TakeLedger(Sequence* sequence) {
   }
   // The first choice of each prompt; the others would find what that one has computed.
   if ((sequence - sequences_.data()) % plan_->n == 0) record_.cached_tokens += ledger.num_cached_tokens;
+  record_.engine_share += ledger.engine_share;
   sequence->stream.reset();
   --num_open_;
 }

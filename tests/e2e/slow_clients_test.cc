@@ -81,6 +81,15 @@ class SlowClient {
   int fd_ = -1;
 };
 
+// A sanitizer's allocator keeps what was freed and surrounds what is not.
+constexpr bool IsSanitized() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#else
+  return false;
+#endif
+}
+
 int64_t ResidentKib(pid_t pid) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(status, line);) {
@@ -141,6 +150,65 @@ class SlowClientsTest : public testing::Test {
     EXPECT_EQ(weir.WaitForEnd(), 0) << weir.output();
   }
 };
+
+// Open, answered once, and then silent.
+class IdleClient {
+ public:
+  explicit IdleClient(int port) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const std::string request = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    char answer[4096];
+    if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+        send(fd_, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
+      const ssize_t count = recv(fd_, answer, sizeof answer, 0);
+      was_answered_ = count > 0 && std::string(answer, count).starts_with("HTTP/1.1 200");
+    }
+  }
+  IdleClient(IdleClient&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), was_answered_(other.was_answered_) {}
+  ~IdleClient() {
+    if (fd_ >= 0) close(fd_);
+  }
+  bool was_answered() const { return was_answered_; }
+  bool is_open() const {
+    char byte;
+    return recv(fd_, &byte, 1, MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  }
+
+ private:
+  int fd_;
+  bool was_answered_ = false;
+};
+
+TEST_F(SlowClientsTest, OP7AThousandIdleConnectionsCostAtMostThirtyTwoMiB) {
+  constexpr int kIdle = 1024;
+  const TinyModel model;
+  ServedWeir weir({"--model", model.path(), "--served-model-name", "tiny", "--log-level", "error",
+                   "--max-connections", std::to_string(kIdle + 16)});
+  ASSERT_TRUE(weir.ready()) << weir.output();
+  // The first ones need what every later one finds.
+  for (int i = 0; i < 8; ++i) EXPECT_TRUE(IdleClient(weir.port()).was_answered());
+  const int64_t before_kib = ResidentKib(weir.pid());
+  std::vector<IdleClient> clients;
+  for (int i = 0; i < kIdle; ++i) {
+    clients.emplace_back(weir.port());
+    ASSERT_TRUE(clients.back().was_answered()) << "connection " << i;
+  }
+  const int64_t grown_kib = ResidentKib(weir.pid()) - before_kib;
+  int num_open = 0;
+  for (const IdleClient& client : clients) num_open += client.is_open() ? 1 : 0;
+  EXPECT_EQ(num_open, kIdle);
+  std::printf("%d idle connections: %.1f MiB\n", kIdle, static_cast<double>(grown_kib) / 1024);
+  if (!IsSanitized()) {
+    EXPECT_LE(grown_kib, 32 * 1024);
+  }
+  clients.clear();
+  weir.Signal(SIGTERM);
+  EXPECT_EQ(weir.WaitForEnd(), 0) << weir.output();
+}
 
 using HostileHttp = SlowClientsTest;
 

@@ -413,6 +413,74 @@ TEST(ServerLoopbackTest, StagesOfEveryLedgerSumToItsWallTime) {
   EXPECT_EQ(num_lines, 20);
 }
 
+TEST(ServerLoopbackTest, LG2TheLedgerUpToTheFirstTokenSumsToTheTimeToIt) {
+  Loopback loopback;
+  loopback.Start();
+  loopback.Post("/v1/completions", Completion(12), {{"X-Request-Id", "answered"}});
+  loopback.Post("/v1/completions", Completion(12, true), {{"X-Request-Id", "streamed"}});
+  Json several = Completion(5);
+  several["n"] = 3;
+  loopback.Post("/v1/completions", several, {{"X-Request-Id", "several"}});
+  loopback.WaitUntilIdle();
+  for (const char* id : {"answered", "streamed", "several"}) {
+    const Json ledger = Parsed(loopback.Get(fmt::format("/ledger/{}", id)).body);
+    double sum = 0;
+    for (const auto& [name, ms] : ledger["to_first_ms"].items()) {
+      EXPECT_LE(ms.get<double>(), ledger["ledger_ms"].value(name, 0.0)) << name;
+      sum += ms.get<double>();
+    }
+    EXPECT_GT(sum, 0) << id;
+    // The time itself is rounded to a microsecond.
+    EXPECT_NEAR(sum, ledger["ttft_ms"].get<double>(), 0.001) << id;
+    EXPECT_GT(ledger["engine_share_ns"].get<int64_t>(), 0) << id;
+  }
+}
+
+// Answered, wrong, refused, left and failed: all have an account, and it is complete.
+TEST(ServerLoopbackTest, LG6EveryOutcomeHasALedger) {
+  EngineOptions options = TinyEngine();
+  options.max_num_seqs = 1;
+  options.max_num_queued_reqs = 0;
+  Loopback loopback(options);
+  loopback.server().Attach(&loopback.engine());
+  loopback.engine().set_step_observer(
+      [](const StepRecord&) { std::this_thread::sleep_for(milliseconds(10)); });
+  loopback.engine().Start();
+  loopback.Post("/v1/completions", Completion(2), {{"X-Request-Id", "ok"}});
+  Json wrong = Completion(2);
+  wrong["temperature"] = 9;
+  loopback.Post("/v1/completions", wrong, {{"X-Request-Id", "bad_request"}});
+  {
+    const std::unique_ptr<HttpClient> client = loopback.NewClient();
+    std::atomic<bool> has_data{false};
+    HttpClient::Callbacks callbacks;
+    callbacks.on_data = [&](std::string_view, TimePoint) { has_data = true; };
+    client->Start(
+        Loopback::Request("/v1/completions", Completion(1900, true), {{"X-Request-Id", "cancelled"}}),
+        std::move(callbacks));
+    const TimePoint end = Now() + seconds(10);
+    while (!has_data && Now() < end) std::this_thread::sleep_for(milliseconds(1));
+    ASSERT_TRUE(has_data);
+    EXPECT_EQ(loopback.Post("/v1/completions", Completion(2), {{"X-Request-Id", "refused"}}).status, 429);
+  }
+  loopback.WaitUntilIdle();
+  // Slower than anybody could predict: admitted, begun, and then too late.
+  EXPECT_EQ(loopback
+                .Post("/v1/completions", Completion(300),
+                      {{"X-Request-Id", "failed"}, {"x-request-timeout-ms", "1500"}})
+                .status,
+            504);
+  loopback.WaitUntilIdle();
+  for (const char* outcome : {"ok", "bad_request", "cancelled", "refused", "failed"}) {
+    const Json ledger = Parsed(loopback.Get(fmt::format("/ledger/{}", outcome)).body);
+    EXPECT_EQ(ledger["outcome"], outcome);
+    double sum = 0;
+    for (const auto& [name, ms] : ledger["ledger_ms"].items()) sum += ms.get<double>();
+    EXPECT_GT(sum, 0) << outcome;
+    EXPECT_NEAR(sum, ledger["wall_ms"].get<double>(), 1e-6) << outcome;
+  }
+}
+
 TEST(ServerLoopbackTest, EveryAnswerHasARequestIdAndErrorsHaveTheApisForm) {
   Loopback loopback;
   loopback.Start();

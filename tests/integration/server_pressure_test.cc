@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <string>
 #include <thread>
 
 #include "tests/integration/api_server.h"
@@ -76,6 +78,46 @@ TEST(ServerPressureTest, ShowsWhatAnOperatorLooksForUnderPressure) {
   const size_t count = metrics.find("weir:step_cost_error_ratio_count");
   ASSERT_NE(count, std::string::npos);
   EXPECT_GT(std::stod(metrics.substr(metrics.find(' ', count))), 0) << "the steps had predictions";
+}
+
+double Gauge(const ApiServer& server, const std::string& name) {
+  const std::string metrics = server.Get("/metrics").body;
+  const size_t at = metrics.find("\n" + name + "{");
+  EXPECT_NE(at, std::string::npos) << name;
+  return at == std::string::npos ? -1 : std::stod(metrics.substr(metrics.find(' ', at)));
+}
+
+// A balancer takes values of more than 200 ms for those of a full server.
+TEST(ServerPressureTest, MT3WhatRunsIsInTheMetricsWithinTwoHundredMilliseconds) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kOldest(200);
+  ApiServer server;
+  // Also of a server that has been idle for a while: nothing is published then.
+  for (const int idle_ms : {0, 300}) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(idle_ms));
+    std::atomic<bool> has_token{false}, has_ended{false};
+    HttpClient client(Url{"127.0.0.1", server.port(), "/"});
+    HttpClient::Callbacks callbacks;
+    callbacks.on_data = [&](std::string_view, TimePoint) { has_token = true; };
+    callbacks.on_done = [&](const ClientResponse&) { has_ended = true; };
+    ClientRequest request;
+    request.path = "/v1/completions";
+    request.body =
+        R"({"model":"tiny","prompt":"hello there","max_tokens":1900,"ignore_eos":true,"stream":true})";
+    request.headers.push_back({"Content-Type", "application/json"});
+    client.Start(std::move(request), std::move(callbacks));
+    while (!has_token) std::this_thread::yield();
+    const double running = Gauge(server, "vllm:num_requests_running");
+    const double used = Gauge(server, "vllm:kv_cache_usage_perc");
+    EXPECT_TRUE(has_ended || running == 1) << running;
+    EXPECT_TRUE(has_ended || used > 0) << used;
+    while (!has_ended) std::this_thread::yield();
+    const auto ended = Clock::now();
+    while (Gauge(server, "vllm:num_requests_running") + Gauge(server, "vllm:kv_cache_usage_perc") > 0 &&
+           Clock::now() < ended + std::chrono::seconds(10)) {
+    }
+    EXPECT_LE(Clock::now() - ended, kOldest);
+  }
 }
 
 }  // namespace

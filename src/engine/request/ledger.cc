@@ -35,6 +35,12 @@ void Ledger::EnterSplit(Stage stage, TimePoint now, Stage charged, Duration amou
   current_ = stage;
 }
 
+void Ledger::NoteFirstToken(TimePoint now) {
+  Enter(current_, now);
+  to_first_ = stages_;
+  first_token = last_change_;
+}
+
 void Ledger::Close(TimePoint now) { Enter(current_, now); }
 
 }  // namespace weir

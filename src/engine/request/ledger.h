@@ -50,9 +50,13 @@ class Ledger {
   // Charges to another stage than the current one: `amount` of the time since the last change, the rest as usual.
   void EnterSplit(Stage stage, TimePoint now, Stage charged, Duration amount);
   void Close(TimePoint now);
+  // The account up to here is kept beside the one that goes on: what the time to the first token went into.
+  void NoteFirstToken(TimePoint now);
 
   bool begun() const { return begun_; }
   Duration stage(Stage which) const { return stages_[static_cast<int>(which)]; }
+  // Sums to first_token - started(); all zero when there was none.
+  Duration to_first(Stage which) const { return to_first_[static_cast<int>(which)]; }
   Stage current() const { return current_; }
   TimePoint started() const { return started_; }
   TimePoint last_change() const { return last_change_; }
@@ -61,6 +65,9 @@ class Ledger {
   // The skeleton of the walk; zero time point when the request never got there.
   TimePoint parsed{}, templated{}, tokenized{}, admitted{}, scheduled{}, first_token{}, last_token{},
       written{};
+  // Its part of the steps it took part in, which its tokens and those of others share: over all requests they sum to what the
+  // engine was busy with.
+  Duration engine_share{};
   int num_steps = 0;
   double batch_sum = 0;  // rows of sequences in the same steps; mean = batch_sum / num_steps
   int num_preemptions = 0;
@@ -69,6 +76,7 @@ class Ledger {
 
  private:
   std::array<Duration, kNumStages> stages_{};
+  std::array<Duration, kNumStages> to_first_{};
   TimePoint started_{};
   TimePoint last_change_{};
   Stage current_ = Stage::kOther;
