@@ -192,7 +192,7 @@ std::string FishCompletion(std::span<const ListedCommand> commands) {
     if (IsPart(command))
       when += fmt::format("; and __fish_seen_subcommand_from {}", command.name.substr(root.size() + 1));
     for (const std::string& word : WordsOf(commands, command))
-      out += fmt::format("complete -c weir -n '{}' -a '{}'\n", when, word);
+      out += fmt::format("complete -c weir -n '{}' -f -a '{}'\n", when, word);
     for (const ListedOption& option : command.options) {
       if (option.is_positional) continue;
       out += fmt::format("complete -c weir -n '{}'", when);
