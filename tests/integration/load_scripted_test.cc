@@ -362,7 +362,10 @@ TEST_F(LoadScriptedTest, PromptsTheServerRemembersVoidTheRun) {
     spec.max_tokens = 2;
     const Json document = Run(spec);
     EXPECT_EQ(VerdictOf(document, "V-07"), verdict) << cached;
-    EXPECT_EQ(document["validity"]["verdict"] == "INVALID", verdict == Verdict::kInvalid);
+    // The other way round does not hold: on a slow machine another rule may void the run.
+    if (verdict == Verdict::kInvalid) {
+      EXPECT_EQ(document["validity"]["verdict"], "INVALID");
+    }
   }
 }
 
