@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <map>
 #include <utility>
 
 #include "base/utf8.h"
@@ -15,6 +14,7 @@
 #include "cli/kv_dtype_flag.h"
 #include "cli/model_flags.h"
 #include "cli/model_summary.h"
+#include "cli/quantity.h"
 #include "cli/settings.h"
 #include "cli/toml_file.h"
 #include "engine/kernels/thread_pool.h"
@@ -23,44 +23,6 @@
 
 namespace weir {
 namespace {
-
-// A number with a unit behind it, times that unit; negative when it is none.
-double ParseQuantity(const std::string& text, const std::map<std::string, double>& units) {
-  size_t used = 0;
-  double value = -1;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    return -1;
-  }
-  const auto unit = units.find(text.substr(used));
-  return unit == units.end() ? -1 : value * unit->second;
-}
-
-// "10s", "50ms", "2m", or plain seconds.
-Result<Duration> ParseDuration(const std::string& flag, const std::string& text) {
-  static const std::map<std::string, double> kUnits = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"m", 60}};
-  const double seconds = ParseQuantity(text, kUnits);
-  constexpr double kMostSeconds = 86400;
-  if (!(seconds >= 0 && seconds <= kMostSeconds)) {
-    return InvalidArgument(fmt::format("{} is '{}', expected a time like 10s, 500ms or 2m", flag, text))
-        .WithParam(flag);
-  }
-  return FromSeconds(seconds);
-}
-
-// "8GiB", "500MiB", or plain bytes.
-Result<int64_t> ParseBytes(const std::string& flag, const std::string& text) {
-  static const std::map<std::string, double> kUnits = {
-      {"", 1},         {"B", 1},      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30},
-      {"TiB", 0x1p40}, {"K", 0x1p10}, {"M", 0x1p20},   {"G", 0x1p30},   {"T", 0x1p40}};
-  const double bytes = ParseQuantity(text, kUnits);
-  if (!(bytes >= 0 && bytes <= 0x1p60)) {
-    return InvalidArgument(fmt::format("{} is '{}', expected a size like 8GiB or 500MiB", flag, text))
-        .WithParam(flag);
-  }
-  return static_cast<int64_t>(bytes);
-}
 
 template <typename T>
 Result<T> OneOf(const std::string& flag, const std::string& text,
@@ -219,7 +181,7 @@ Status Interpret(const Texts& texts, ServeSpec* spec) {
   WEIR_ASSIGN_OR_RETURN(
       spec->server.reject_unknown_params,
       OneOf<bool>("--unknown-params", texts.unknown_params, {{"ignore", false}, {"reject", true}}));
-  WEIR_ASSIGN_OR_RETURN(spec->engine.memory_limit_bytes, ParseBytes("--memory-limit", texts.memory_limit));
+  WEIR_ASSIGN_OR_RETURN(spec->engine.memory_limit_bytes, ParseSize("--memory-limit", texts.memory_limit));
   WEIR_ASSIGN_OR_RETURN(spec->engine.ttft_objective, ParseDuration("--ttft-objective", texts.ttft));
   WEIR_ASSIGN_OR_RETURN(spec->engine.itl_objective, ParseDuration("--itl-objective", texts.itl));
   WEIR_ASSIGN_OR_RETURN(spec->server.max_request_time,

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -20,6 +19,7 @@
 
 #include "base/sha256.h"
 #include "base/utf8.h"
+#include "net/http/download_head.h"
 #include "net/http/download_url.h"
 #include "net/http/field_syntax.h"
 #include "net/http/part_file.h"
@@ -35,29 +35,13 @@ bool IsInterrupted(const DownloadOptions& options) {
   return options.interrupted != nullptr && options.interrupted->load();
 }
 
-std::optional<int64_t> ToNumber(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
-}
-
 // One answer and what was done with its body.
 struct Answer {
-  long status = 0;
-  std::string etag, last_modified, encoding, location;
-  std::optional<int64_t> length;       // of this body
-  std::optional<int64_t> range_first;  // of Content-Range
-  std::optional<int64_t> range_total;
-  std::optional<int64_t> retry_after_s;
+  DownloadHead head;
+  std::string location;
   Status refused;  // why the body was not taken
   CURLcode code = CURLE_OK;
   std::string error;
-
-  // What an If-Range may say.
-  std::string Validator() const {
-    return !etag.empty() && !etag.starts_with("W/") ? etag : etag.empty() ? last_modified : "";
-  }
 };
 
 class Transfer {
@@ -128,12 +112,13 @@ class Transfer {
       const Answer answer = Request(url, with_token);
       if (IsInterrupted(options_)) return Interrupted();
       if (!answer.refused.ok()) return answer.refused;
-      const bool is_redirect = answer.status == 301 || answer.status == 302 || answer.status == 303 ||
-                               answer.status == 307 || answer.status == 308;
+      const bool is_redirect = answer.head.status == 301 || answer.head.status == 302 ||
+                               answer.head.status == 303 || answer.head.status == 307 ||
+                               answer.head.status == 308;
       if (answer.code == CURLE_OK && is_redirect) {
         if (answer.location.empty())
           return DataLoss(fmt::format("{} answered {} without a place to go to; give another URL", at.shown,
-                                      answer.status));
+                                      answer.head.status));
         if (redirects == kMaxRedirects)
           return DataLoss(fmt::format("{} leads through more than {} redirects; give the file's own URL",
                                       origin_.shown, kMaxRedirects));
@@ -201,7 +186,7 @@ class Transfer {
     last_byte_ = MonotonicClock::Get().Now();
     answer_.code = curl_easy_perform(c);
     answer_.error = error[0] != '\0' ? error : curl_easy_strerror(answer_.code);
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &answer_.status);
+    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &answer_.head.status);
     char* location = nullptr;
     curl_easy_getinfo(c, CURLINFO_REDIRECT_URL, &location);
     if (location != nullptr) answer_.location = location;
@@ -217,40 +202,16 @@ class Transfer {
   }
 
   static size_t OnHeader(char* data, size_t, size_t bytes, void* self_of_it) {
-    Answer& answer = static_cast<Transfer*>(self_of_it)->answer_;
-    static_cast<Transfer*>(self_of_it)->last_byte_ = MonotonicClock::Get().Now();
-    std::string_view line(data, bytes);
-    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
-    if (line.starts_with("HTTP/")) {
-      answer = Answer();
-      const size_t blank = line.find(' ');
-      if (blank != std::string_view::npos) answer.status = ToNumber(line.substr(blank + 1, 3)).value_or(0);
-      return bytes;
-    }
-    const size_t colon = line.find(':');
-    if (colon == std::string_view::npos) return bytes;
-    const std::string_view name = line.substr(0, colon);
-    std::string_view value = line.substr(colon + 1);
-    while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
-    while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
-    if (EqualsIgnoreCase(name, "etag")) answer.etag = value;
-    if (EqualsIgnoreCase(name, "last-modified")) answer.last_modified = value;
-    if (EqualsIgnoreCase(name, "content-encoding")) answer.encoding = value;
-    if (EqualsIgnoreCase(name, "content-length")) answer.length = ToNumber(value);
-    if (EqualsIgnoreCase(name, "retry-after")) answer.retry_after_s = ToNumber(value);
-    if (EqualsIgnoreCase(name, "content-range") && value.starts_with("bytes ")) {
-      value.remove_prefix(6);
-      answer.range_first = ToNumber(value.substr(0, value.find('-')));
-      if (const size_t slash = value.find('/'); slash != std::string_view::npos)
-        answer.range_total = ToNumber(value.substr(slash + 1));
-    }
+    auto* const self = static_cast<Transfer*>(self_of_it);
+    self->last_byte_ = MonotonicClock::Get().Now();
+    self->answer_.head.TakeLine(std::string_view(data, bytes));
     return bytes;
   }
 
   static size_t OnBody(char* data, size_t, size_t bytes, void* self_of_it) {
     auto* const self = static_cast<Transfer*>(self_of_it);
     self->last_byte_ = MonotonicClock::Get().Now();
-    const long status = self->answer_.status;
+    const long status = self->answer_.head.status;
     if (status != 200 && status != 206) {
       self->ignored_ += static_cast<int64_t>(bytes);
       return self->ignored_ > (1 << 20) ? 0 : bytes;  // of an error's page, only the status matters
@@ -268,54 +229,54 @@ class Transfer {
   // Whether the bytes that come go on where those on the disk end.
   Status BeginBody() {
     takes_body_ = true;
-    if (!answer_.encoding.empty() && !EqualsIgnoreCase(answer_.encoding, "identity"))
+    if (!answer_.head.encoding.empty() && !EqualsIgnoreCase(answer_.head.encoding, "identity"))
       return DataLoss(
           fmt::format("{} sends the file encoded as \"{}\", which was not asked for; give another URL",
-                      origin_.shown, QuoteForMessage(answer_.encoding)));
-    if (answer_.status == 206) {
-      if (first_ == 0 || answer_.range_first != first_)
+                      origin_.shown, QuoteForMessage(answer_.head.encoding)));
+    if (answer_.head.status == 206) {
+      if (first_ == 0 || answer_.head.range_first != first_)
         return DataLoss(
             fmt::format("{} sends bytes from {} on, but from {} were asked for; delete {} and try again",
-                        origin_.shown, answer_.range_first.value_or(-1), first_, part_->part_path()));
-      total_ = answer_.range_total.value_or(answer_.length ? first_ + *answer_.length : 0);
+                        origin_.shown, answer_.head.range_first.value_or(-1), first_, part_->part_path()));
+      total_ = answer_.head.range_total.value_or(answer_.head.length ? first_ + *answer_.head.length : 0);
     } else {
       was_restarted_ = was_restarted_ || part_->size() > 0;
-      WEIR_RETURN_IF_ERROR(part_->Restart(options_.url, answer_.Validator()));
-      total_ = answer_.length.value_or(0);
+      WEIR_RETURN_IF_ERROR(part_->Restart(options_.url, answer_.head.Validator()));
+      total_ = answer_.head.length.value_or(0);
     }
     return total_ > 0 ? part_->CheckSpace(total_ - part_->size()) : OkStatus();
   }
 
   Status Judge(const DownloadUrl& at, const Answer& answer, bool* may_retry, std::optional<int64_t>* wait_s) {
-    if (answer.code != CURLE_OK && !(answer.code == CURLE_WRITE_ERROR && answer.status >= 400))
+    if (answer.code != CURLE_OK && !(answer.code == CURLE_WRITE_ERROR && answer.head.status >= 400))
       return Broken(at, answer, may_retry);
-    if (answer.status == 200 || answer.status == 206) {
+    if (answer.head.status == 200 || answer.head.status == 206) {
       if (!takes_body_) WEIR_RETURN_IF_ERROR(BeginBody());  // an empty file
       if (total_ == 0 || part_->size() == total_) return OkStatus();
       *may_retry = true;
       return Unavailable(fmt::format("{} sent {} bytes, expected {}", at.shown, part_->size(), total_));
     }
-    if (answer.status == 416 && first_ > 0) {
+    if (answer.head.status == 416 && first_ > 0) {
       // All of it was there; or the file has become shorter, and begins anew.
-      if (answer.range_total == first_) return OkStatus();
+      if (answer.head.range_total == first_) return OkStatus();
       WEIR_RETURN_IF_ERROR(part_->Restart(options_.url, ""));
       was_restarted_ = true;
       *may_retry = true;
       return Unavailable(fmt::format("{} has no bytes from {} on any more", at.shown, first_));
     }
-    if (answer.status == 404 || answer.status == 410)
+    if (answer.head.status == 404 || answer.head.status == 410)
       return NotFound(fmt::format("{} answered {}: there is no such file; check the URL{}", at.shown,
-                                  answer.status,
+                                  answer.head.status,
                                   options_.token.empty() ? ", or give a token if it is private" : ""));
-    if (answer.status == 401 || answer.status == 403)
+    if (answer.head.status == 401 || answer.head.status == 403)
       return Unauthenticated(fmt::format(
-          "{} answered {}: {}", at.shown, answer.status,
+          "{} answered {}: {}", at.shown, answer.head.status,
           options_.token.empty() ? "it wants a token; give one with --token-env or --token-file"
                                  : "it does not accept the token for this file; check its rights"));
-    *wait_s = answer.retry_after_s;
-    *may_retry = answer.status == 408 || answer.status == 429 || answer.status >= 500;
+    *wait_s = answer.head.retry_after_s;
+    *may_retry = answer.head.status == 408 || answer.head.status == 429 || answer.head.status >= 500;
     return Unavailable(
-        fmt::format("{} answered {}{}", at.shown, answer.status, *may_retry ? "" : "; check the URL"));
+        fmt::format("{} answered {}{}", at.shown, answer.head.status, *may_retry ? "" : "; check the URL"));
   }
 
   Status Broken(const DownloadUrl& at, const Answer& answer, bool* may_retry) {
