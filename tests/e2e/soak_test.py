@@ -12,7 +12,7 @@ It fails, and says which figure is wrong, unless at the end
   free KV blocks = all of them; descriptors = those at the start; resident memory at most 2 % above that after the warm-up (the first
   fifth of the rounds, at least three: buffers, prefix cache and the ring of ledgers have grown by then);
   every patient client had an answer or an end of its connection by its deadline + 1 s; no 5xx but 504, 501 and 505; of the patient
-  clients that were let in at most 1 % ran into their deadline (their deadlines are near what their answers take; 0.1 % is promised
+  clients that were let in at most 2 % ran into their deadline (their deadlines are near what their answers take; 0.1 % is promised
   where they are not); exit code 0 at SIGTERM.
 Under a sanitizer time and memory are printed only: it keeps what was freed, and everything takes many times as long.
 """
@@ -37,7 +37,7 @@ MODEL = "soaked"
 KEYS = {"a": "soak-key-of-a-0001", "b": "soak-key-of-b-0002"}
 IS_SANITIZED = any(name in os.environ for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
 MOST_GROWTH = 0.02
-MOST_MISSED = 0.01
+MOST_MISSED = 0.02
 IDLE_WITHIN = 150 if IS_SANITIZED else 5
 LATE = 60 if IS_SANITIZED else 1.0
 
