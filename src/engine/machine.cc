@@ -185,7 +185,7 @@ MachineRoofs ProbeMachine(int num_threads, int64_t weight_bytes, int64_t step_by
   roofs.fp32_mac_per_s = rate_of(float_pass(kernels.probe_fp32), budget / 8);
   if (const Bf16Probe* bf16 = FindBf16Probe(); bf16 != nullptr)
     roofs.bf16_mac_per_s = rate_of(float_pass(bf16->run), budget / 8);
-  if (kernels.prompts != nullptr)
+  if (kernels.prompts != nullptr && kernels.prompts->probe != nullptr)
     roofs.tile_mac_per_s = rate_of(float_pass(kernels.prompts->probe), budget / 8);
   return roofs;
 }

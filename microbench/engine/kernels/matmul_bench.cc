@@ -148,7 +148,7 @@ const char* Prepare(const KernelTable& kernels, DType dtype, int rows, int out, 
   Rng rng(2);
   c.x.resize(static_cast<size_t>(rows) * static_cast<size_t>(in));
   for (float& v : c.x) v = static_cast<float>(rng.NextDouble() * 2 - 1);
-  auto tiles = AlignedBuffer::Allocate(static_cast<size_t>(MixedTileBytes(rows, in)));
+  auto tiles = AlignedBuffer::Allocate(static_cast<size_t>(MixedTileBytes(kernels, rows, in)));
   if (!tiles.has_value()) return "no memory";
   c.tiles = *std::move(tiles);
   c.y.resize(static_cast<size_t>(rows) * static_cast<size_t>(out));
@@ -186,7 +186,8 @@ void MatMul(benchmark::State& state, DType dtype, bool is_prompt) {
   // Of the best iteration: the mean tells more about the neighbours than about the kernel.
   state.counters["GMAC/s"] = macs / best * 1e-9;
   state.counters["GB/s"] = static_cast<double>(matrix.bytes()) / best * 1e-9;
-  state.counters["share"] = macs / best / (is_prompt ? PeakTiles(kernels) : PeakInt8(kernels));
+  state.counters["share"] =
+      macs / best / (is_prompt && kernels.prompts->probe != nullptr ? PeakTiles(kernels) : PeakInt8(kernels));
   if (state.range(0) == 1)
     state.counters["of_read"] =
         static_cast<double>(matrix.bytes()) / best / PeakRead(kernels, c.weights, matrix.bytes(), c.copies);

@@ -5,8 +5,8 @@
 //           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last. The tile
 //           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; tiles have 8 rows, but the
 //           last two share theirs evenly
-//           activations of PromptKernels lie in tiles of 16 rows, the last with room for as many: [blocks][16][32] bf16,
-//           on 64 bytes
+//           activations of PromptKernels lie in tiles of `tile_rows` rows, the last with room for as many, of `block_bytes`
+//           for each 32 columns, on 64 bytes
 // Requires  pointers valid, sizes as stated; entries work on a range and know no threads
 // Owns      nothing
 // Threads   pure functions
@@ -42,7 +42,6 @@ enum PackedFormat {
 
 enum {
   kMaxTileRows = 8,
-  kPromptTileRows = 16,
   kActivationBlockBytes = 32 + 6 * 4,
   kAttentionKeys = 64,
   kAttentionRows = 16,
@@ -107,17 +106,22 @@ struct IsaAttention {
 
 using AttentionKernel = void (*)(const IsaAttention* args);
 
-// Products of rows that were a request's prompt, where the CPU multiplies bf16 faster than int8: other bits than those of
-// KernelTable::matmul, and closer ones. A row never changes sides, so they are a matter of the request alone.
+// Products of rows that were a request's prompt, where the CPU has a faster way than one that also suits few rows: bits of its
+// own. A row never changes sides, so they are a matter of the request alone.
 struct PromptKernels {
-  // Quantized formats only; args->activations are bf16 tiles, of whose last rows there may be fewer.
+  int32_t tile_rows;
+  int64_t block_bytes;
+  // Quantized formats only; of the last tile's rows there may be fewer.
   void (*matmul)(const IsaMatMul* args);
-  // One row into its place in a tile; n is a multiple of 32.
-  void (*to_bf16)(const float* x, int32_t n, unsigned char* tile_row);
-  // 32 columns of SiLU(gate) * up, rows of `stride` floats, into bf16 rows; `tiles`: where the first tile has these columns.
+  // `rows` rows of n values, `stride` floats apart, into columns [first_column, first_column + n) of rows t, t + 1, ... of a tile of
+  // `columns`; all three multiples of 32. `thresholds`: null, or values of row i beyond thresholds[i] are too large to share a scale with others,
+  // if that makes a difference here.
+  void (*to_tile)(const float* x, int64_t stride, int32_t rows, int32_t first_column, int32_t n,
+                  unsigned char* tile, int32_t columns, int32_t t, const float* thresholds);
+  // The same of 32 columns of SiLU(gate) * up, for the rows of `tiles` from the first on.
   void (*silu_multiply)(const float* gate, const float* up, int64_t stride, int32_t rows,
-                        unsigned char* tiles, int64_t tile_bytes);
-  // As the probes of KernelTable: the products' own instruction.
+                        int32_t first_column, unsigned char* tiles, int32_t columns, const float* thresholds);
+  // As the probes of KernelTable: the products' own instruction. Null: that of `probe_int8`.
   int64_t (*probe)(int64_t rounds, float* sink);
 };
 

@@ -15,6 +15,7 @@ extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
 extern const PromptKernels kAmxPrompts;
 extern const AttentionKernel kAmxPromptAttention;
+extern const PromptKernels kAvx512Bf16Prompts;
 extern const AttentionKernel kAvx512Bf16PromptAttention;
 extern const Bf16Probe kAvx512Bf16Probe;
 
@@ -49,18 +50,19 @@ bool HasAmx() {
   return allowed;
 }
 
-// All but the attention of prompts runs on VNNI.
+// All but the attention and the products of prompts runs on VNNI.
 const KernelTable& Avx512Bf16Kernels() {
   static const KernelTable table = [] {
     KernelTable bf16 = kAvx512VnniKernels;
     bf16.name = "avx512bf16";
+    bf16.prompts = &kAvx512Bf16Prompts;
     bf16.prompt_attention = kAvx512Bf16PromptAttention;
     return bf16;
   }();
   return table;
 }
 
-// All but the attention and the products of prompts runs on VNNI.
+// The same on tiles.
 const KernelTable& AmxKernels() {
   static const KernelTable table = [] {
     KernelTable amx = kAvx512VnniKernels;

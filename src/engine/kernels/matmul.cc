@@ -6,14 +6,16 @@
 
 namespace weir {
 
-Activations RowsOf(const Activations& all, int32_t first, int32_t count) {
+Activations RowsOf(const KernelTable& kernels, const Activations& all, int32_t first, int32_t count) {
   if (count == all.rows) return all;
-  DCHECK(first % kPromptTileRows == 0);
-  DCHECK(first + count == all.rows || count % kPromptTileRows == 0);
+  [[maybe_unused]] const int32_t tile_rows =
+      all.prompt_rows > 0 ? kernels.prompts->tile_rows : int32_t{kMaxTileRows};
+  DCHECK(first % tile_rows == 0);
+  DCHECK(first + count == all.rows || count % tile_rows == 0);
   Activations part = all;
   if (all.prompt_rows > 0) {
     DCHECK(first < all.prompt_rows && (first + count <= all.prompt_rows || first + count == all.rows));
-    part.tiles += PromptTileBytes(first, all.columns);
+    part.tiles += PromptTileBytes(kernels, first, all.columns);
   } else {
     DCHECK(all.rows - first > kMaxTileRows);  // else `first` lies within one of the last two tiles
     part.tiles += ActivationTileBytes(first, all.columns);
@@ -28,14 +30,19 @@ Activations RowsOf(const Activations& all, int32_t first, int32_t count) {
 void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, int32_t row, int32_t num_rows,
                   int32_t first_column, int32_t count, const Activations& into, const float* thresholds) {
   const int64_t first_block = first_column / 32;
+  if (into.residual_tiles == nullptr) thresholds = nullptr;
   int32_t done = 0;
-  for (; done < num_rows && row + done < into.prompt_rows; ++done) {
+  while (done < num_rows && row + done < into.prompt_rows) {
     const int32_t r = row + done;
-    const int64_t tile = int64_t{r} / kPromptTileRows * ((into.columns + 31) / 32) + first_block;
-    const int64_t row_of_tile = tile * kPromptTileRows + r % kPromptTileRows;
-    kernels.prompts->to_bf16(x + done * stride, count, into.tiles + row_of_tile * 64);
+    const int32_t t = r % kernels.prompts->tile_rows;
+    const int32_t together =
+        std::min({num_rows - done, into.prompt_rows - r, kernels.prompts->tile_rows - t});
+    kernels.prompts->to_tile(x + done * stride, stride, together, first_column, count,
+                             into.tiles + PromptTileBytes(kernels, r - t, into.columns), into.columns, t,
+                             thresholds == nullptr ? nullptr : thresholds + done);
+    done += together;
   }
-  unsigned char* const tiles = into.tiles + PromptTileBytes(into.prompt_rows, into.columns);
+  unsigned char* const tiles = into.tiles + PromptTileBytes(kernels, into.prompt_rows, into.columns);
   const int32_t rows = into.rows - into.prompt_rows;
   // The tiles of 8 rows, then the last two, which share evenly.
   const int32_t whole = rows > 2 * kMaxTileRows ? (rows - kMaxTileRows - 1) / kMaxTileRows * kMaxTileRows : 0;
@@ -91,7 +98,7 @@ void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, cons
     kernels.prompts->matmul(&args);
     args.rows = input.rows - input.prompt_rows;
     if (args.rows == 0) return;
-    args.activations += PromptTileBytes(input.prompt_rows, input.columns);
+    args.activations += PromptTileBytes(kernels, input.prompt_rows, input.columns);
     args.y += int64_t{input.prompt_rows} * y_stride;
   }
   kernels.matmul(&args);

@@ -12,6 +12,7 @@
 // There a second tile holds what the first one missed: the products skip its blocks in which no row of the tile has any.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "engine/kernels/isa_abi.h"
@@ -26,28 +27,34 @@ struct Activations {
   int32_t columns = 0;
   unsigned char* residual_tiles = nullptr;  // set: blocks may have a second term
   int32_t prompt_rows =
-      0;  // the first ones: in bf16 tiles, before the others; 0 unless the kernels have `prompts`
+      0;  // the first ones: in tiles of their own, before the others; 0 unless the kernels have `prompts`
 };
 
 inline int64_t ActivationTileBytes(int64_t rows, int64_t columns) {
   return rows * ((columns + 31) / 32) * kActivationBlockBytes;
 }
-inline int64_t PromptTileBytes(int64_t rows, int64_t columns) {
-  return (rows + kPromptTileRows - 1) / kPromptTileRows * kPromptTileRows * ((columns + 31) / 32) * 64;
+inline int64_t PromptTileBytes(const KernelTable& kernels, int64_t rows, int64_t columns) {
+  if (kernels.prompts == nullptr) return 0;
+  const int64_t tile_rows = kernels.prompts->tile_rows;
+  return (rows + tile_rows - 1) / tile_rows * ((columns + 31) / 32) * kernels.prompts->block_bytes;
 }
-// However many of the rows are a prompt's.
-inline int64_t MixedTileBytes(int64_t rows, int64_t columns) {
-  return (rows + kPromptTileRows - 1) * ((columns + 31) / 32) * 64;
+// However many of the rows are a prompt's: those that lack in their last tile come on top.
+inline int64_t MixedTileBytes(const KernelTable& kernels, int64_t rows, int64_t columns) {
+  const int64_t generated = ActivationTileBytes(rows, columns);
+  if (kernels.prompts == nullptr) return generated;
+  const int64_t tile_rows = kernels.prompts->tile_rows;
+  const int64_t row_bytes =
+      (kernels.prompts->block_bytes + tile_rows - 1) / tile_rows * ((columns + 31) / 32);
+  return std::max(generated, rows * row_bytes) + PromptTileBytes(kernels, 1, columns);
 }
 
-// Rows [first, first + count) of them; first is a multiple of kPromptTileRows, and so is count unless they go to the end.
-// Where there are prompt rows, first lies within them, and the generated rows come all or not at all; elsewhere more than
-// kMaxTileRows rows are left from first on.
-Activations RowsOf(const Activations& all, int32_t first, int32_t count);
+// Rows [first, first + count) of them; they begin and end with a tile, or with all rows. Where there are prompt rows, first lies
+// within them, and the generated rows come all or not at all; elsewhere more than kMaxTileRows rows are left from first on.
+Activations RowsOf(const KernelTable& kernels, const Activations& all, int32_t first, int32_t count);
 
-// Quantizes columns [first_column, first_column + count) of rows [row, row + num_rows), `stride` floats apart, or rounds them to
-// bf16 where they are a prompt's; both multiples of 32. With residual tiles, a quantized block with a value beyond its row's
-// threshold gets a second term: thresholds[i] is of row + i, and must come from this row alone.
+// Puts columns [first_column, first_column + count) of rows [row, row + num_rows), `stride` floats apart, into their tiles; both
+// multiples of 32. With residual tiles, values beyond their row's threshold are treated apart: a generated row's block gets a
+// second term, a prompt's may do otherwise. thresholds[i] is of row + i, and must come from this row alone.
 void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, int32_t row, int32_t num_rows,
                   int32_t first_column, int32_t count, const Activations& into,
                   const float* thresholds = nullptr);

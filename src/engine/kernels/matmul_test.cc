@@ -16,40 +16,10 @@
 #include "engine/tensor/half.h"
 #include "tests/support/quantize.h"
 #include "tests/support/quantize_groups.h"
+#include "tests/support/stored_matrix.h"
 
 namespace weir {
 namespace {
-
-constexpr DType kTypes[] = {DType::kQ4_1, DType::kQ4_0, DType::kQ8_0, DType::kQ5_0,   DType::kQ5_1,
-                            DType::kF16,  DType::kBF16, DType::kF32,  DType::kQ4_K,   DType::kQ6_K,
-                            DType::kQ5_K, DType::kQ2_K, DType::kQ3_K, DType::kIQ4_NL, DType::kIQ4_XS};
-
-// `columns`, or the fewest above it that a row of the type can have.
-int WholeBlocks(DType dtype, int columns) {
-  const int block = static_cast<int>(Traits(dtype).block_size);
-  return (columns + block - 1) / block * block;
-}
-
-std::vector<float> RandomFloats(size_t count, uint64_t seed, float scale = 1.0f) {
-  Rng rng(seed);
-  std::vector<float> values(count);
-  for (float& v : values) v = static_cast<float>(rng.NextDouble() * 2 - 1) * scale;
-  return values;
-}
-
-struct StoredMatrix {
-  DType dtype;
-  int in;
-  int out;
-  std::string bytes;
-  std::vector<float> values;  // what the bytes say
-};
-
-StoredMatrix Store(DType dtype, int in, int out, const std::vector<float>& values) {
-  StoredMatrix matrix{dtype, in, out, Quantize(dtype, values), {}};
-  matrix.values = DequantizeAll(dtype, std::as_bytes(std::span(matrix.bytes)), values.size());
-  return matrix;
-}
 
 // Packs, quantizes all rows and multiplies, `strips` at a time.
 std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stored, std::vector<float> x,
@@ -103,49 +73,6 @@ void ExpectCloseToReference(const StoredMatrix& stored, const std::vector<float>
     }
   }
 }
-
-// Where a block's half-precision scale and min lie.
-std::vector<size_t> HalvesOf(DType dtype) {
-  switch (dtype) {
-    case DType::kQ2_K:
-      return {80, 82};
-    case DType::kQ3_K:
-      return {108};
-    case DType::kQ6_K:
-      return {208};
-    case DType::kQ4_1:
-    case DType::kQ5_1:
-    case DType::kQ4_K:
-    case DType::kQ5_K:
-      return {0, 2};
-    default:
-      return {0};
-  }
-}
-
-StoredMatrix RandomBlocks(DType dtype, int in, int out) {
-  Rng rng(61);
-  const size_t block = Traits(dtype).block_bytes;
-  const size_t elements = static_cast<size_t>(in) * static_cast<size_t>(out);
-  StoredMatrix matrix{dtype, in, out, std::string(elements / Traits(dtype).block_size * block, 0), {}};
-  for (char& byte : matrix.bytes) byte = static_cast<char>(rng.NextBelow(256));
-  for (size_t at = 0; at < matrix.bytes.size(); at += block)
-    for (const size_t half : HalvesOf(dtype)) {
-      const uint16_t scale = FloatToHalf(static_cast<float>(rng.NextDouble() - 0.5));
-      std::memcpy(matrix.bytes.data() + at + half, &scale, 2);
-    }
-  matrix.values = DequantizeAll(dtype, std::as_bytes(std::span(matrix.bytes)), elements);
-  return matrix;
-}
-
-class MatMulTest : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    if (!CpuSupports(GetParam())) GTEST_SKIP() << "this CPU lacks " << GetParam();
-    kernels_ = *SelectKernels(GetParam());
-  }
-  const KernelTable* kernels_ = nullptr;
-};
 
 TEST_P(MatMulTest, AgreesWithTheReferenceForOddShapes) {
   for (const DType dtype : kTypes)
@@ -519,46 +446,6 @@ TEST_P(MatMulTest, RowsThatAreNoWholeNumberOfBlocksAreRefused) {
   EXPECT_NE(matrix.error().message().find("blk.1.ffn_up.weight: type Q6_K"), std::string::npos);
 }
 
-// Products of prompts: rows [0, prompt_rows) in bf16, the others quantized; in two ranges if `cut` is not 0.
-std::vector<float> MultiplyMixed(const KernelTable& kernels, const StoredMatrix& stored,
-                                 const std::vector<float>& x, int rows, int prompt_rows,
-                                 bool accumulate = false, int strips = 100, int cut = 0,
-                                 float threshold = 0) {
-  auto matrix = LayOutMatrix(kernels, stored.dtype, stored.in, stored.out, "w");
-  EXPECT_TRUE(matrix.has_value());
-  std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()) + 4096);
-  matrix->data = data.data();
-  EXPECT_TRUE(
-      PackStrips(kernels, std::as_bytes(std::span(stored.bytes)), "w", 0, matrix->num_strips(), *matrix)
-          .ok());
-  const size_t bytes = static_cast<size_t>(MixedTileBytes(rows, stored.in));
-  std::vector<unsigned char> memory(bytes + 64,
-                                    0xff);  // as bf16, NaN: rows that a tile lacks must not matter
-  unsigned char* tiles = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
-  std::vector<unsigned char> residual(static_cast<size_t>(ActivationTileBytes(rows, stored.in)));
-  const Activations input{tiles,      x.data(), rows, stored.in, threshold > 0 ? residual.data() : nullptr,
-                          prompt_rows};
-  for (int r = 0; r < rows; ++r)
-    for (int column = 0; column < stored.in; column += 32)
-      QuantizeRows(kernels, x.data() + int64_t{r} * stored.in + column, 0, r, 1, column, 32, input,
-                   &threshold);
-  // One row more than there are, to be left alone.
-  std::vector<float> y(static_cast<size_t>(rows + 1) * static_cast<size_t>(stored.out),
-                       accumulate ? 0.5f : -77.0f);
-  const auto multiply = [&](const Activations& part, float* out) {
-    for (int s = 0; s < matrix->num_strips(); s += strips)
-      MultiplyStrips(kernels, *matrix, part, s, std::min(s + strips, matrix->num_strips()),
-                     out + int64_t{s} * matrix->strip_rows, stored.out, accumulate);
-  };
-  if (cut > 0) multiply(RowsOf(input, 0, cut), y.data());
-  multiply(RowsOf(input, cut, rows - cut), y.data() + int64_t{cut} * stored.out);
-  for (int o = 0; o < stored.out; ++o)
-    EXPECT_EQ(y[static_cast<size_t>(rows) * static_cast<size_t>(stored.out) + static_cast<size_t>(o)],
-              accumulate ? 0.5f : -77.0f);
-  y.resize(y.size() - static_cast<size_t>(stored.out));
-  return y;
-}
-
 // Wherever the last two tiles begin, a range that is cut before them has the same tiles as the whole.
 TEST_P(MatMulTest, RangesOfRowsGiveTheSameBitsAsAllRowsTogether) {
   for (const DType dtype : {DType::kQ4_1, DType::kQ6_K, DType::kF16}) {
@@ -580,78 +467,6 @@ TEST_P(MatMulTest, RangesOfRowsGiveTheSameBitsAsAllRowsTogether) {
   }
 }
 
-class PromptMatMulTest : public MatMulTest {};
-
-TEST_P(PromptMatMulTest, AgreesWithTheReferenceForOddShapes) {
-  for (const DType dtype : kTypes) {
-    if (Traits(dtype).block_size == 1) continue;
-    for (const int out : {1, 15, 16, 40})
-      for (const int rows : {1, 15, 16, 17, 32, 33, 50})
-        for (const bool accumulate : {false, true}) {
-          // More columns than are unpacked at a time, for one of the types.
-          const int in = WholeBlocks(dtype, dtype == DType::kQ4_1 ? 32 * 53 : 96);
-          const auto stored = RandomBlocks(dtype, in, out);
-          const auto x = RandomFloats(static_cast<size_t>(in * rows), 11, 3.0f);
-          const auto y = MultiplyMixed(*kernels_, stored, x, rows, rows, accumulate);
-          for (int r = 0; r < rows; ++r)
-            for (int o = 0; o < out; ++o) {
-              const auto exact =
-                  reference::DotProduct({stored.values.data() + o * in, static_cast<size_t>(in)},
-                                        {x.data() + r * in, static_cast<size_t>(in)});
-              // Both factors are rounded to 8 bits of mantissa, each off by 2^-9 of itself at most; f32 sums come on top.
-              ASSERT_NEAR(y[static_cast<size_t>(r * out + o)], exact.sum + (accumulate ? 0.5 : 0),
-                          exact.magnitude * (2.0 / 512 + 1e-5) + 1e-6)
-                  << Traits(dtype).name << " " << out << " x " << rows << " row " << r << " out " << o;
-            }
-        }
-  }
-}
-
-TEST_P(PromptMatMulTest, IsExactWhereBf16Is) {
-  // Whole numbers up to 16 times whole numbers: nothing is rounded, so a wrong place or factor shows as itself.
-  constexpr int kIn = 1024, kOut = 37, kRows = 41;
-  std::vector<float> weights(kIn * kOut), x(kIn * kRows);
-  Rng rng(81);
-  for (size_t i = 0; i < weights.size(); ++i)
-    weights[i] = i % 32 == 0 ? 15.0f : static_cast<float>(rng.NextBelow(16));
-  for (size_t i = 0; i < weights.size(); i += 32) weights[i + 1] = 0;
-  for (float& v : x) v = static_cast<float>(rng.NextBelow(9)) - 4.0f;
-  const auto stored = Store(DType::kQ4_1, kIn, kOut, weights);
-  ASSERT_EQ(stored.values, weights);
-  const auto y = MultiplyMixed(*kernels_, stored, x, kRows, kRows);
-  for (int r = 0; r < kRows; ++r)
-    for (int o = 0; o < kOut; ++o)
-      ASSERT_EQ(y[static_cast<size_t>(r * kOut + o)],
-                reference::DotProduct({weights.data() + o * kIn, kIn}, {x.data() + r * kIn, kIn}).sum);
-}
-
-TEST_P(PromptMatMulTest, ARowsBitsDependOnNothingButItself) {
-  constexpr int kOut = 53;
-  for (const DType dtype : kTypes) {
-    if (Traits(dtype).block_size == 1) continue;
-    const int in = 1024;
-    const auto stored = RandomBlocks(dtype, in, kOut);
-    const auto x = RandomFloats(static_cast<size_t>(in * 70), 5);
-    const auto row_of = [&](int r) {
-      return std::vector<float>(x.begin() + r * in, x.begin() + (r + 1) * in);
-    };
-    for (const int prompt_rows : {70, 33, 16, 1, 0}) {
-      for (const int strips : {100, 1}) {
-        const int cut = strips == 1 ? (prompt_rows - 1) / 32 * 32 : 0;
-        const auto y = MultiplyMixed(*kernels_, stored, x, 70, prompt_rows, true, strips, cut);
-        for (int r = 0; r < 70; ++r) {
-          const auto alone = MultiplyMixed(*kernels_, stored, row_of(r), 1, r < prompt_rows ? 1 : 0, true);
-          ASSERT_EQ(std::memcmp(y.data() + r * kOut, alone.data(), kOut * sizeof(float)), 0)
-              << Traits(dtype).name << " row " << r << " with " << prompt_rows << " prompt rows, " << strips
-              << " strips at a time";
-        }
-      }
-    }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Paths, PromptMatMulTest, testing::Values("amx"),
-                         [](const auto& path) { return path.param; });
 INSTANTIATE_TEST_SUITE_P(Paths, MatMulTest, testing::Values("generic", "avx2", "avx512vnni", "amx"),
                          [](const auto& path) { return path.param; });
 

@@ -205,10 +205,12 @@ TEST_P(PromptRowsTest, SiluMultiplyIsRightToBf16AndStaysInItsRows) {
   gate[0] = 200.0f, gate[1] = -200.0f, gate[2] = 0.0f, gate[3] = std::numeric_limits<float>::quiet_NaN();
   alignas(64) unsigned char tiles[2 * kTileBytes];
   std::memset(tiles, 0x5a, sizeof(tiles));
-  kernels_->prompts->silu_multiply(gate.data(), up.data(), kStride, kRows, tiles, kTileBytes);
+  kernels_->prompts->silu_multiply(gate.data(), up.data(), kStride, kRows, 0, tiles, kTileBytes / 1024 * 32,
+                                   nullptr);
   EXPECT_TRUE(std::isnan(FromBf16(tiles + 6)));
   gate[3] = 1.0f;
-  kernels_->prompts->silu_multiply(gate.data(), up.data(), kStride, kRows, tiles, kTileBytes);
+  kernels_->prompts->silu_multiply(gate.data(), up.data(), kStride, kRows, 0, tiles, kTileBytes / 1024 * 32,
+                                   nullptr);
   for (int r = 0; r < kRows; ++r)
     for (int c = 0; c < 32; ++c) {
       const double x = gate[static_cast<size_t>(r * kStride + c)];

@@ -26,8 +26,8 @@ bool AllQuantized(std::initializer_list<const PackedMatrix*> matrices) {
                      [](const PackedMatrix* matrix) { return matrix->quantized(); });
 }
 
-// Rows that are worth a range of their own. On tiles of prompts, turning a strip into bf16 costs as much as multiplying
-// about 60 rows; without them a range reads the weights once more, which some 10 rows pay for.
+// Rows that are worth a range of their own. On tiles of prompts, unpacking a strip costs as much as multiplying 12 rows (int8) or
+// about 60 (bf16); without them a range reads the weights once more, which some 10 rows pay for.
 constexpr int kPromptRowsOfRange = 256;
 constexpr int kRowsOfRange = 64;
 
@@ -84,7 +84,7 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
   const int max_rows = std::max({1, options.max_rows, options.max_logit_rows});
   const AttentionPlan::Sizes sizes{max_rows,        config.num_heads,   config.num_kv_heads,
                                    config.head_dim, config.max_context, threads};
-  WEIR_ASSIGN_OR_RETURN(model->scratch_, Scratch::Create(config, max_rows, threads, unit_columns,
+  WEIR_ASSIGN_OR_RETURN(model->scratch_, Scratch::Create(kernels, config, max_rows, threads, unit_columns,
                                                          AttentionPlan::PartialFloats(sizes), strip_bytes));
   const PackedMatrix& lm_head = model->weights_.lm_head;
   const int per_unit = LogitStripsPerUnit(lm_head, threads);
@@ -114,10 +114,11 @@ void LlamaModel::DivideRows(int num_rows) {
   const int divided = prompts_first ? num_prompt_rows_ : num_rows;
   const int count =
       std::clamp(divided / (prompts_first ? kPromptRowsOfRange : kRowsOfRange), 1, pool_->num_threads());
+  const int together = prompts_first ? 2 * kernels_->prompts->tile_rows : 4 * kMaxTileRows;
   row_ranges_.clear();
   int first = 0;
   for (int i = 1; i <= count; ++i) {
-    const int end = i < count ? divided * i / count / (2 * kPromptTileRows) * 2 * kPromptTileRows : num_rows;
+    const int end = i < count ? divided * i / count / together * together : num_rows;
     row_ranges_.push_back({first, end - first});
     first = end;
   }
@@ -199,8 +200,9 @@ void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float*
                          rows == nullptr ? num_prompt_rows_ : 0};
   if (residual_tiles != nullptr) std::fill_n(scratch_.thresholds.begin(), num_rows, threshold);
   // Rows that go into a tile together are quantized together.
-  const int group =
-      std::clamp((num_rows + pool_->num_threads() - 1) / pool_->num_threads(), 1, int{kMaxTileRows});
+  const int of_tile = into.prompt_rows > 0 ? std::min(kernels_->prompts->tile_rows, int32_t{kMaxTileRows})
+                                           : int32_t{kMaxTileRows};
+  const int group = std::clamp((num_rows + pool_->num_threads() - 1) / pool_->num_threads(), 1, of_tile);
   const auto norm_group = [&](int index, int thread) {
     const int first = index * group;
     const int count = std::min(group, num_rows - first);
@@ -237,7 +239,7 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   RunOnRanges(q_units + 2 * kv_units, [&](RowRange range, int unit, int thread_index) {
     Enter(StepSegment::kMatmulQkv, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
-    const Activations part = RowsOf(input, range.first, range.count);
+    const Activations part = RowsOf(*kernels_, input, range.first, range.count);
     const auto multiply = [&](const PackedMatrix& matrix, LoraTarget target, int index, int columns, float* y,
                               int64_t stride) {
       const int first = index * columns / matrix.strip_rows;
@@ -288,7 +290,7 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num
   RunOnRanges(units, [&](RowRange range, int unit, int thread_index) {
     Enter(StepSegment::kMatmulFfn, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
-    const Activations part = RowsOf(input, range.first, range.count);
+    const Activations part = RowsOf(*kernels_, input, range.first, range.count);
     float* gate = thread.columns;
     float* up = gate + int64_t{range.count} * kFfnUnitColumns;
     const int first = unit * strips_per_unit;
@@ -305,10 +307,10 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num
     // Beside SiLU a prompt's rows are rounded one by one.
     const int prompt_rows = quantized && !gelu ? part.prompt_rows : 0;
     if (prompt_rows > 0)
-      kernels_->prompts->silu_multiply(gate, up, kFfnUnitColumns, prompt_rows,
-                                       into.tiles + PromptTileBytes(range.first, config_.ffn_size) +
-                                           PromptTileBytes(kPromptTileRows, first_column),
-                                       PromptTileBytes(kPromptTileRows, config_.ffn_size));
+      kernels_->prompts->silu_multiply(gate, up, kFfnUnitColumns, prompt_rows, first_column,
+                                       into.tiles + PromptTileBytes(*kernels_, range.first, config_.ffn_size),
+                                       config_.ffn_size,
+                                       &scratch_.thresholds[static_cast<size_t>(range.first)]);
     if (keeps_floats)
       lora_.ForEachRow(range.first, prompt_rows, [&](int row) {
         const int64_t at = int64_t{row - range.first} * kFfnUnitColumns;
@@ -345,7 +347,7 @@ void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input
     const int first = unit * per_unit;
     const int last = std::min(first + per_unit, matrix.num_strips());
     float* const y = into + int64_t{range.first} * config_.hidden_size + int64_t{first} * matrix.strip_rows;
-    MultiplyStrips(*kernels_, matrix, RowsOf(input, range.first, range.count), first, last, y,
+    MultiplyStrips(*kernels_, matrix, RowsOf(*kernels_, input, range.first, range.count), first, last, y,
                    config_.hidden_size, norm.empty(), scratch_.threads[static_cast<size_t>(thread)].strip);
     lora_.Add(layer_index, target, range.first, range.count, first, last, y, config_.hidden_size);
   });

@@ -13,7 +13,7 @@ namespace weir {
 Activations LlamaModel::OfShare(const ExpertPlan::Share& share, unsigned char* tiles, const float* x,
                                 int columns, unsigned char* residual_tiles) const {
   return {
-      tiles + ExpertTileBytes(share.first_pair, &share - experts_.shares().data(), columns),
+      tiles + ExpertTileBytes(*kernels_, share.first_pair, &share - experts_.shares().data(), columns),
       x + int64_t{share.first_pair} * columns,
       share.num_rows,
       columns,
@@ -27,7 +27,7 @@ void LlamaModel::RouteRows(const LayerWeights& layer, int num_rows) {
                           config_.hidden_size,   nullptr,         num_prompt_rows_};
   Enter(StepSegment::kMatmulFfn);
   RunOnRanges(router.num_strips(), [&](RowRange range, int strip, int thread) {
-    MultiplyStrips(*kernels_, router, RowsOf(input, range.first, range.count), strip, strip + 1,
+    MultiplyStrips(*kernels_, router, RowsOf(*kernels_, input, range.first, range.count), strip, strip + 1,
                    scratch_.router_logits + int64_t{range.first} * config_.num_experts +
                        int64_t{strip} * router.strip_rows,
                    config_.num_experts, false, scratch_.threads[static_cast<size_t>(thread)].strip);

@@ -25,8 +25,8 @@ class Carver {
   int64_t bytes_ = 0;
 };
 
-int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int64_t rows,
-              int64_t unit_columns, int64_t partial_floats, int64_t strip_bytes) {
+int64_t Carve(Scratch& scratch, std::byte* base, const KernelTable& kernels, const ModelConfig& config,
+              int64_t rows, int64_t unit_columns, int64_t partial_floats, int64_t strip_bytes) {
   Carver carver(base);
   const int64_t q = int64_t{config.num_heads} * config.head_dim;
   carver.Take(scratch.hidden, rows * config.hidden_size);
@@ -40,11 +40,11 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   carver.Take(scratch.ffn, std::max(rows * plain_columns, pairs * expert_columns));
   if (config.post_norms) carver.Take(scratch.sublayer, rows * config.hidden_size);
   // What a layer has done with lends its memory to what comes next: the less there is, the more of it stays in the caches.
-  carver.Take(scratch.normed_tiles, MixedTileBytes(rows, std::max<int64_t>(config.hidden_size, q)));
+  carver.Take(scratch.normed_tiles, MixedTileBytes(kernels, rows, std::max<int64_t>(config.hidden_size, q)));
   scratch.attended_tiles = scratch.normed_tiles;
-  carver.Take(scratch.ffn_tiles,
-              std::max({MixedTileBytes(rows, plain_columns), ExpertTileBytes(pairs, shares, expert_columns),
-                        rows * q * int64_t{sizeof(float)}}));
+  carver.Take(scratch.ffn_tiles, std::max({MixedTileBytes(kernels, rows, plain_columns),
+                                           ExpertTileBytes(kernels, pairs, shares, expert_columns),
+                                           rows * q * int64_t{sizeof(float)}}));
   scratch.queries = reinterpret_cast<float*>(scratch.ffn_tiles);
   carver.Take(scratch.normed_residual_tiles, ActivationTileBytes(rows, config.hidden_size));
   carver.Take(scratch.ffn_residual_tiles,
@@ -52,7 +52,7 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
   if (config.num_experts > 0) {
     carver.Take(scratch.router_logits, rows * config.num_experts);
     carver.Take(scratch.pairs, pairs * config.hidden_size);
-    carver.Take(scratch.pair_tiles, ExpertTileBytes(pairs, shares, config.hidden_size));
+    carver.Take(scratch.pair_tiles, ExpertTileBytes(kernels, pairs, shares, config.hidden_size));
   }
   carver.Take(scratch.partials, partial_floats);
   carver.Take(scratch.rope_rows, static_cast<int64_t>(config.ropes.size()) * rows * 2 * config.rope_dims);
@@ -69,17 +69,19 @@ int64_t Carve(Scratch& scratch, std::byte* base, const ModelConfig& config, int6
 
 }  // namespace
 
-Result<Scratch> Scratch::Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns,
-                                int64_t partial_floats, int64_t strip_bytes) {
+Result<Scratch> Scratch::Create(const KernelTable& kernels, const ModelConfig& config, int max_rows,
+                                int num_threads, int unit_columns, int64_t partial_floats,
+                                int64_t strip_bytes) {
   Scratch scratch;
   scratch.threads.resize(static_cast<size_t>(num_threads));
   scratch.max_rows = max_rows;
   scratch.rope.resize(config.ropes.size() * static_cast<size_t>(max_rows));
   scratch.row_rms.resize(static_cast<size_t>(max_rows));
   scratch.thresholds.resize(static_cast<size_t>(max_rows));
-  const int64_t bytes = Carve(scratch, nullptr, config, max_rows, unit_columns, partial_floats, strip_bytes);
+  const int64_t bytes =
+      Carve(scratch, nullptr, kernels, config, max_rows, unit_columns, partial_floats, strip_bytes);
   WEIR_ASSIGN_OR_RETURN(scratch.buffer, AlignedBuffer::Allocate(static_cast<size_t>(bytes)));
-  Carve(scratch, scratch.buffer.data(), config, max_rows, unit_columns, partial_floats, strip_bytes);
+  Carve(scratch, scratch.buffer.data(), kernels, config, max_rows, unit_columns, partial_floats, strip_bytes);
   return scratch;
 }
 

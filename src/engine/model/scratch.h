@@ -17,9 +17,9 @@
 namespace weir {
 
 // The tiles of `pairs` rows that are divided among `shares` experts, however they are.
-inline int64_t ExpertTileBytes(int64_t pairs, int64_t shares, int64_t columns) {
-  const int64_t most_wasted = MixedTileBytes(0, columns);
-  return MixedTileBytes(pairs, columns) - most_wasted + shares * most_wasted;
+inline int64_t ExpertTileBytes(const KernelTable& kernels, int64_t pairs, int64_t shares, int64_t columns) {
+  const int64_t most_wasted = MixedTileBytes(kernels, 0, columns);
+  return MixedTileBytes(kernels, pairs, columns) - most_wasted + shares * most_wasted;
 }
 
 struct ThreadScratch {
@@ -58,8 +58,9 @@ struct Scratch {
 
   // `unit_columns`: most columns that one unit of work produces into thread scratch. `strip_bytes`: 0 when weights are
   // packed.
-  static Result<Scratch> Create(const ModelConfig& config, int max_rows, int num_threads, int unit_columns,
-                                int64_t partial_floats, int64_t strip_bytes);
+  static Result<Scratch> Create(const KernelTable& kernels, const ModelConfig& config, int max_rows,
+                                int num_threads, int unit_columns, int64_t partial_floats,
+                                int64_t strip_bytes);
 };
 
 }  // namespace weir

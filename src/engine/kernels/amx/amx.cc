@@ -34,6 +34,8 @@ static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const un
 
 #include "engine/kernels/isa_attention_prompts.h"
 
+#include "engine/kernels/isa_prompt_silu.h"
+
 enum {
   // Blocks of two strips that are unpacked at a time, for all rows: they stay in the first-level cache. Cutting costs a pass
   // over the sums, so a few more go in one piece. The smaller is a multiple of the blocks that share a scale.
@@ -296,19 +298,18 @@ void MatMul(const IsaMatMul* args) {
   }
 }
 
-void ToBf16(const float* x, int32_t n, unsigned char* tile) {
-  for (int32_t k = 0; k < n; k += 32, tile += kTileBytes)
-    _mm512_store_si512(tile, Bf16Of(Load(x + k), Load(x + k + 16)));
+void ToTile(const float* x, int64_t stride, int32_t rows, int32_t first_column, int32_t n,
+            unsigned char* tile, int32_t /*columns*/, int32_t t, const float* /*thresholds*/) {
+  tile += first_column / 32 * kTileBytes;
+  for (int32_t i = 0; i < rows; ++i, x += stride)
+    for (int32_t k = 0; k < n; k += 32)
+      _mm512_store_si512(tile + k / 32 * kTileBytes + (t + i) * 64, Bf16Of(Load(x + k), Load(x + k + 16)));
 }
 
-inline __attribute__((always_inline)) Lanes SiluMultiply(Lanes gate, Lanes up) {
-  const Lanes exponent = Min(Max(Mul(gate, Set(-kLog2E)), Set(-126.0f)), Set(126.0f));
-  const Lanes sigmoid = _mm512_rcp14_ps(Add(PowerOf2(exponent), Set(1.0f)));
-  return Mul(Mul(gate, sigmoid), up);
-}
-
-void SiluMultiplyRows(const float* gate, const float* up, int64_t stride, int32_t rows, unsigned char* tiles,
-                      int64_t tile_bytes) {
+void SiluToTiles(const float* gate, const float* up, int64_t stride, int32_t rows, int32_t first_column,
+                 unsigned char* tiles, int32_t columns, const float* /*thresholds*/) {
+  const int64_t tile_bytes = columns / 32 * static_cast<int64_t>(kTileBytes);
+  tiles += first_column / 32 * kTileBytes;
   for (int32_t r = 0; r < rows; ++r, gate += stride, up += stride) {
     const Lanes first = SiluMultiply(Load(gate), Load(up));
     const Lanes second = SiluMultiply(Load(gate + 16), Load(up + 16));
@@ -376,7 +377,7 @@ void Attention(const IsaAttention* args) {
 }  // namespace
 
 extern const PromptKernels kAmxPrompts;
-const PromptKernels kAmxPrompts = {MatMul, ToBf16, SiluMultiplyRows, Probe};
+const PromptKernels kAmxPrompts = {16, kTileBytes, MatMul, ToTile, SiluToTiles, Probe};
 extern const AttentionKernel kAmxPromptAttention;
 const AttentionKernel kAmxPromptAttention = Attention;
 

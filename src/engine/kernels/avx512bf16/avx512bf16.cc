@@ -1,5 +1,5 @@
-// Attention of a prompt's rows by the bf16 dot product, and its speed. VNNI does not imply the instruction, so it has an object
-// and a CPU check of its own.
+// A prompt's rows where the CPU has the bf16 dot product: their attention, their products, and its speed. VNNI does not imply the
+// instruction, so it has an object and a CPU check of its own.
 #include <immintrin.h>
 
 #include "engine/kernels/isa_abi.h"
@@ -12,6 +12,12 @@ namespace {
 
 #include "engine/kernels/isa_lanes_avx512.h"
 
+#include "engine/kernels/isa_formats.h"
+
+#include "engine/kernels/isa_prefetch.h"
+
+#include "engine/kernels/isa_blocks_avx512.h"
+
 #include "engine/kernels/isa_exp.h"
 
 // Rows and columns of 16 whose sums are in registers. An instruction takes a pair of columns of `a` for all 16 lanes of `b`.
@@ -22,6 +28,14 @@ static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const un
                                 int64_t out_stride);
 
 #include "engine/kernels/isa_attention_prompts.h"
+
+#include "engine/kernels/isa_prompt_silu.h"
+
+#include "engine/kernels/isa_prompt_tiles.h"
+
+#include "engine/kernels/isa_prompt_unpack.h"
+
+#include "engine/kernels/isa_prompt_products.h"
 
 static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const unsigned char* b,
                                 int64_t next_b, int64_t step_b, int32_t depth, float* out,
@@ -75,6 +89,9 @@ int64_t ProbeBf16(int64_t rounds, float* sink) {
 
 extern const Bf16Probe kAvx512Bf16Probe;
 const Bf16Probe kAvx512Bf16Probe = {ProbeBf16};
+extern const PromptKernels kAvx512Bf16Prompts;
+const PromptKernels kAvx512Bf16Prompts = {kPromptRows,  kPromptBlockBytes, PromptMatMul,
+                                          ToPromptTile, SiluToPromptTiles, nullptr};
 extern const AttentionKernel kAvx512Bf16PromptAttention;
 const AttentionKernel kAvx512Bf16PromptAttention = Attention;
 

@@ -1,0 +1,315 @@
+// Products of a prompt's rows in int8, included inside the anonymous namespace of the AVX-512 ISA files that have VNNI and bf16,
+// after isa_prompt_tiles.h and isa_prompt_unpack.h.
+//
+// Shapes    activations in tiles of PromptBlock; two strips are unpacked at a time, 24 blocks of them
+// Threads   pure functions
+// Source    docs/KERNELS.md, "Prompts in int8"
+//
+// A block adds
+//   offset * (sum of its values), as bf16, two blocks at once,
+//   w * outlier, and
+//   scale * activation scale * (integer sum of code * activation code).
+// The instruction wants unsigned codes on one side: the activations' are 128 too large, which the integer sum starts with.
+// A result is one chain per chunk of columns, first of the offsets, then of the outliers, then of the integer sums: its bits
+// depend neither on the other rows nor on how rows and strips are cut.
+#pragma once
+
+enum { kBlocksPerAsking = 8 };
+
+// The blocks of two strips that come next, on their way into the second-level cache: a few lines now and then, since asking for all
+// at once would wait for memory.
+struct StripsAhead {
+  const unsigned char* strips[2];
+  int32_t lines;  // of each
+  int32_t asked;
+  int32_t at_once;
+
+  void Ask() {
+    const int32_t until = asked + at_once < lines ? asked + at_once : lines;
+    for (; asked < until; ++asked)
+      for (const unsigned char* strip : strips)
+        __builtin_prefetch(strip + 64 * static_cast<int64_t>(asked), 0, kIntoL2);
+  }
+};
+
+// What a tile of T rows and S strips have in common. `first`: the block of the tile where those of the strips begin.
+struct PromptProduct {
+  const UnpackedStrip* strips;
+  PromptTile tile;
+  int32_t first;
+  int32_t blocks;
+  OffsetKind offset_kind;
+  bool two_sums;
+  StripsAhead* ahead;
+};
+
+// A column of a strip's block as floats.
+inline __attribute__((always_inline)) __m512 WeightsAt(const PromptProduct& p, const UnpackedStrip& strip,
+                                                       int32_t b, int32_t column) {
+  const __m512i up =
+      _mm512_sll_epi32(_mm512_load_si512(strip.codes[b][column / 4]), _mm_cvtsi32_si128(24 - column % 4 * 8));
+  const __m512i code = _mm512_srai_epi32(up, 24);
+  const __m512 scale = _mm512_load_ps(strip.scales[b][p.two_sums ? column / 16 : 0]);
+  const __m512 weights = _mm512_mul_ps(_mm512_cvtepi32_ps(code), scale);
+  if (p.offset_kind == kNoOffsets) return weights;
+  const bool per_half = p.offset_kind == kOffsetPerHalf;
+  const int shift = (per_half ? column >= 16 : b % 2 == 1) ? 0 : 16;
+  const __m512i offset = _mm512_and_si512(
+      _mm512_sll_epi32(_mm512_load_si512(strip.offsets[per_half ? b : b / 2]), _mm_cvtsi32_si128(shift)),
+      _mm512_set1_epi32(-65536));
+  return _mm512_add_ps(weights, _mm512_castsi512_ps(offset));
+}
+
+// 8 blocks' worth of rows: bit 8 * b + t for an outlier of row t < T in block `from` + b.
+template <int T>
+inline __attribute__((always_inline)) uint64_t OutliersFrom(const PromptProduct& p, int32_t from) {
+  constexpr uint64_t kRows = 0x0101010101010101u * ((1u << T) - 1);
+  const int32_t left = p.blocks - from;
+  const uint64_t there = left >= 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * left) - 1;
+  const __m512i columns = _mm512_maskz_loadu_epi8(there & kRows, p.tile.outlier_columns[p.first + from]);
+  return _mm512_mask_cmpneq_epi8_mask(there & kRows, columns, _mm512_set1_epi8(-1));
+}
+
+// Sums that are in registers: of T rows and S strips.
+template <int T, int S>
+struct Sums {
+  __m512 of[S][T];
+};
+
+inline __attribute__((always_inline)) __m512i PairAt(const uint16_t (&pair)[2]) {
+  int32_t both;
+  __builtin_memcpy(&both, pair, 4);
+  return _mm512_set1_epi32(both);
+}
+
+template <int T, int S>
+inline __attribute__((always_inline)) void AddOffsets(const PromptProduct& p, Sums<T, S>& sums) {
+  const auto add = [&](int32_t at, int t, __m512i pair) __attribute__((always_inline)) {
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s)
+      sums.of[s][t] = _mm512_dpbf16_ps(sums.of[s][t], (__m512bh)pair,
+                                       (__m512bh)_mm512_load_si512(p.strips[s].offsets[at]));
+  };
+  if (p.offset_kind == kOffsetPerHalf) {
+    for (int32_t b = 0; b < p.blocks; ++b)
+#pragma GCC unroll 6
+      for (int t = 0; t < T; ++t) add(b, t, PairAt(p.tile.blocks[p.first + b].half_sums[t]));
+    return;
+  }
+  int32_t b = 0;
+  for (; b + 2 <= p.blocks; b += 2)
+#pragma GCC unroll 6
+    for (int t = 0; t < T; ++t) add(b / 2, t, PairAt(p.tile.blocks[p.first + b].sums[t]));
+  // The last block, if it has no other beside it: nobody wrote the other's sum.
+  if (b < p.blocks)
+#pragma GCC unroll 6
+    for (int t = 0; t < T; ++t)
+      add(b / 2, t, _mm512_and_si512(PairAt(p.tile.blocks[p.first + b].sums[t]), _mm512_set1_epi32(0xffff)));
+}
+
+// Code vectors First to Last - 1 of block b.
+template <int T, int S, int First, int Last>
+inline __attribute__((always_inline)) void AddCodes(const PromptProduct& p, int32_t b, Sums<T, S>& sums) {
+  const PromptBlock& block = p.tile.blocks[p.first + b];
+  __m512i whole[S][T];
+#pragma GCC unroll 2
+  for (int s = 0; s < S; ++s)
+#pragma GCC unroll 6
+    for (int t = 0; t < T; ++t) whole[s][t] = _mm512_load_si512(p.strips[s].starts[b][First / 4]);
+  const int32_t* activations = reinterpret_cast<const int32_t*>(block.codes);
+#pragma GCC unroll 8
+  for (int v = First; v < Last; ++v) {
+    __m512i codes[S];
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s) codes[s] = _mm512_load_si512(p.strips[s].codes[b][v]);
+#pragma GCC unroll 6
+    for (int t = 0; t < T; ++t) {
+      const __m512i four = _mm512_set1_epi32(activations[8 * t + v]);
+#pragma GCC unroll 2
+      for (int s = 0; s < S; ++s) whole[s][t] = _mm512_dpbusd_epi32(whole[s][t], four, codes[s]);
+    }
+  }
+#pragma GCC unroll 2
+  for (int s = 0; s < S; ++s) {
+    const __m512 scale = _mm512_load_ps(p.strips[s].scales[b][First / 4]);
+#pragma GCC unroll 6
+    for (int t = 0; t < T; ++t) {
+      const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(block.scales[t]));
+      sums.of[s][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[s][t]), both, sums.of[s][t]);
+    }
+  }
+}
+
+// Rows tend to have their outliers in the same columns, so a column's weights are taken once for all rows that have theirs there;
+// to the others it adds zeros.
+template <int T, int S>
+inline __attribute__((always_inline)) void AddOutliers(const PromptProduct& p, Sums<T, S>& sums) {
+  for (int32_t from = 0; from < p.blocks; from += 8) {
+    uint64_t left = OutliersFrom<T>(p, from);
+    while (left != 0) {
+      const int in_group = __builtin_ctzll(left) / 8;
+      const int32_t b = from + in_group;
+      const __m128i columns =
+          _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p.tile.outlier_columns[p.first + b]));
+      const int32_t column = p.tile.outlier_columns[p.first + b][__builtin_ctzll(left) % 8];
+      const __mmask8 rows =
+          static_cast<__mmask8>(left >> 8 * in_group) &
+          static_cast<__mmask8>(_mm_cmpeq_epi8_mask(columns, _mm_set1_epi8(static_cast<char>(column))));
+      left &= ~(static_cast<uint64_t>(rows) << 8 * in_group);
+      alignas(32) float outliers[8];
+      _mm256_store_ps(outliers, _mm256_maskz_loadu_ps(rows, p.tile.outliers[p.first + b]));
+      __m512 weights[S];
+#pragma GCC unroll 2
+      for (int s = 0; s < S; ++s) weights[s] = WeightsAt(p, p.strips[s], b, column);
+#pragma GCC unroll 6
+      for (int t = 0; t < T; ++t)
+#pragma GCC unroll 2
+        for (int s = 0; s < S; ++s)
+          sums.of[s][t] = _mm512_fmadd_ps(weights[s], _mm512_set1_ps(outliers[t]), sums.of[s][t]);
+    }
+  }
+}
+
+template <int T, int S>
+void MultiplyTile(const PromptProduct& p, float* y, int64_t y_stride, int32_t valid, bool accumulate) {
+  Sums<T, S> sums;
+#pragma GCC unroll 2
+  for (int s = 0; s < S; ++s)
+#pragma GCC unroll 6
+    for (int t = 0; t < T; ++t) sums.of[s][t] = _mm512_setzero_ps();
+  if (p.offset_kind != kNoOffsets) AddOffsets<T, S>(p, sums);
+  AddOutliers<T, S>(p, sums);
+  for (int32_t b = 0; b < p.blocks;) {
+    p.ahead->Ask();
+    const int32_t end = b + kBlocksPerAsking < p.blocks ? b + kBlocksPerAsking : p.blocks;
+    if (p.two_sums) {
+      for (; b < end; ++b) {
+        AddCodes<T, S, 0, 4>(p, b, sums);
+        AddCodes<T, S, 4, 8>(p, b, sums);
+      }
+    } else {
+      for (; b < end; ++b) AddCodes<T, S, 0, 8>(p, b, sums);
+    }
+  }
+#pragma GCC unroll 6
+  for (int t = 0; t < T; ++t)
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s)
+      StoreRows(y + t * y_stride + s * kStripRows, sums.of[s][t], valid - s * kStripRows, accumulate);
+}
+
+template <int S>
+void MultiplyTileOf(int32_t rows, const PromptProduct& p, float* y, int64_t y_stride, int32_t valid,
+                    bool accumulate) {
+  switch (rows) {
+    case 1:
+      return MultiplyTile<1, S>(p, y, y_stride, valid, accumulate);
+    case 2:
+      return MultiplyTile<2, S>(p, y, y_stride, valid, accumulate);
+    case 3:
+      return MultiplyTile<3, S>(p, y, y_stride, valid, accumulate);
+    case 4:
+      return MultiplyTile<4, S>(p, y, y_stride, valid, accumulate);
+    case 5:
+      return MultiplyTile<5, S>(p, y, y_stride, valid, accumulate);
+    default:
+      return MultiplyTile<6, S>(p, y, y_stride, valid, accumulate);
+  }
+}
+
+// A range of strips and chunks, in the order in which they are multiplied: chunks outside, strips inside, as a chunk's activations
+// then stay in the second-level cache for all strips.
+struct StripWalk {
+  const IsaMatMul* args;
+  int32_t chunk;  // its first block
+  int32_t strip;
+
+  int32_t blocks() const { return args->in / 32; }
+  int32_t blocks_of_chunk() const {
+    return blocks() - chunk < kChunkBlocks ? blocks() - chunk : static_cast<int32_t>(kChunkBlocks);
+  }
+  int32_t num_strips() const { return args->last_strip - strip < 2 ? 1 : 2; }
+  bool done() const { return chunk >= blocks(); }
+  void Advance() {
+    strip += 2;
+    if (strip < args->last_strip) return;
+    strip = args->first_strip;
+    chunk += kChunkBlocks;
+  }
+};
+
+template <int Format>
+StripsAhead AheadOf(StripWalk walk) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  walk.Advance();
+  // Behind this range probably comes the next one.
+  if (walk.done()) walk = {walk.args, 0, walk.args->last_strip};
+  const int64_t super_bytes = SuperBytes(kTraits) * kStripRows;
+  const unsigned char* strip =
+      walk.args->strips + walk.strip * walk.args->strip_bytes + walk.chunk / kTraits.super * super_bytes;
+  const int64_t bytes = (walk.blocks_of_chunk() + kTraits.super - 1) / kTraits.super * super_bytes;
+  return {{strip, strip + walk.args->strip_bytes}, static_cast<int32_t>((bytes + 63) / 64), 0, 0};
+}
+
+template <int Format>
+void PromptStripRange(const IsaMatMul& args) {
+  UnpackedStrip strips[2];
+  PromptProduct p;
+  p.strips = strips;
+  p.offset_kind = OffsetKindOf(Format);
+  p.two_sums = HasTwoSums(Format);
+  const int32_t tiles = (args.rows + kPromptRows - 1) / kPromptRows;
+  for (StripWalk walk = {&args, 0, args.first_strip}; !walk.done(); walk.Advance()) {
+    p.first = walk.chunk;
+    p.blocks = walk.blocks_of_chunk();
+    for (int j = 0; j < walk.num_strips(); ++j)
+      Unpack<Format>(args.strips + (walk.strip + j) * args.strip_bytes, p.first, p.blocks, &strips[j]);
+    StripsAhead ahead = AheadOf<Format>(walk);
+    const int32_t askings = tiles * ((p.blocks + kBlocksPerAsking - 1) / kBlocksPerAsking);
+    ahead.at_once = (ahead.lines + askings - 1) / askings;
+    p.ahead = &ahead;
+    const int32_t valid = args.out - walk.strip * kStripRows;
+    const bool accumulate = p.first > 0 || args.accumulate != 0;
+    for (int32_t i = 0; i < tiles; ++i) {
+      p.tile = PromptTileAt(const_cast<unsigned char*>(args.activations) +
+                                i * walk.blocks() * static_cast<int64_t>(kPromptBlockBytes),
+                            walk.blocks());
+      const int32_t row = i * kPromptRows;
+      const int32_t rows =
+          args.rows - row < kPromptRows ? args.rows - row : static_cast<int32_t>(kPromptRows);
+      float* const y =
+          args.y + row * args.y_stride + static_cast<int64_t>(walk.strip - args.first_strip) * kStripRows;
+      (walk.num_strips() == 2 ? MultiplyTileOf<2> : MultiplyTileOf<1>)(rows, p, y, args.y_stride, valid,
+                                                                       accumulate);
+    }
+  }
+}
+
+void PromptMatMul(const IsaMatMul* args) {
+  switch (args->format) {
+    case kPackedNibbleMin:
+      return PromptStripRange<kPackedNibbleMin>(*args);
+    case kPackedNibbleSymmetric:
+      return PromptStripRange<kPackedNibbleSymmetric>(*args);
+    case kPackedByteSymmetric:
+      return PromptStripRange<kPackedByteSymmetric>(*args);
+    case kPackedQ4K:
+      return PromptStripRange<kPackedQ4K>(*args);
+    case kPackedQ6K:
+      return PromptStripRange<kPackedQ6K>(*args);
+    case kPackedQ5_0:
+      return PromptStripRange<kPackedQ5_0>(*args);
+    case kPackedQ5_1:
+      return PromptStripRange<kPackedQ5_1>(*args);
+    case kPackedQ5K:
+      return PromptStripRange<kPackedQ5K>(*args);
+    case kPackedQ2K:
+      return PromptStripRange<kPackedQ2K>(*args);
+    case kPackedQ3K:
+      return PromptStripRange<kPackedQ3K>(*args);
+    case kPackedIq4Nl:
+      return PromptStripRange<kPackedIq4Nl>(*args);
+    default:
+      return PromptStripRange<kPackedIq4Xs>(*args);
+  }
+}

@@ -1,0 +1,174 @@
+// Rows of a prompt as int8 tiles, included inside the anonymous namespace of the AVX-512 ISA files,
+// after isa_lanes_avx512.h.
+//
+// Shapes    a tile has 6 rows, the last may lack some: a PromptBlock for each 32 columns, then the outliers' columns of all blocks,
+//           then their values
+// Threads   pure functions; threads may write different rows or blocks of a tile
+// Source    docs/KERNELS.md, "Prompts in int8"
+//
+// What a block loses most by is a huge value among small ones, so one such value is taken out and multiplied as a float.
+#pragma once
+
+enum { kPromptRows = 6, kNoOutlier = 0xff };
+// Of the largest value, the most that the second may be for the first to be taken out.
+static constexpr float kWorthTaking = 0.75f;
+
+struct alignas(32) PromptBlock {
+  unsigned char codes[kPromptRows][32];  // value = (code - 128) * scale
+  float scales[kPromptRows];             // NaN where a value is not finite
+  uint16_t sums[kPromptRows]
+               [2];  // of the values without the outlier, as bf16: of this block and, if even, the next
+  uint16_t half_sums[kPromptRows][2];  // the same of the first and the last 16 columns
+};
+
+struct PromptTile {
+  PromptBlock* blocks;
+  unsigned char (
+      *outlier_columns)[8];  // [blocks]: within the block, or kNoOutlier; of 8 rows, as they are looked for
+  float (*outliers)[kPromptRows];  // [blocks], as they are
+};
+enum { kPromptBlockBytes = sizeof(PromptBlock) + 64 };  // the outliers take less
+
+static inline PromptTile PromptTileAt(unsigned char* tile, int32_t blocks) {
+  unsigned char* const columns = tile + blocks * static_cast<int64_t>(sizeof(PromptBlock));
+  return {reinterpret_cast<PromptBlock*>(tile), reinterpret_cast<unsigned char(*)[8]>(columns),
+          reinterpret_cast<float(*)[kPromptRows]>(columns + 8 * static_cast<int64_t>(blocks))};
+}
+
+// Copies a block without its largest value, if that makes the others much finer; returns the largest of what is left, which is the same
+// where nothing was taken.
+static float TakeOutlier(const float* x, float largest, const PromptTile& tile, int32_t b, int32_t t,
+                         float (&rest)[32]) {
+  const Lanes first = Load(x);
+  const Lanes last = Load(x + 16);
+  const Lanes bound = Set(largest);
+  const uint32_t equal = static_cast<uint32_t>(_mm512_cmp_ps_mask(Abs(first), bound, _CMP_EQ_OQ)) |
+                         static_cast<uint32_t>(_mm512_cmp_ps_mask(Abs(last), bound, _CMP_EQ_OQ)) << 16;
+  const int32_t at = __builtin_ctz(equal);
+  const uint32_t others = ~(1u << at);
+  Store(rest, _mm512_maskz_mov_ps(static_cast<__mmask16>(others), first));
+  Store(rest + 16, _mm512_maskz_mov_ps(static_cast<__mmask16>(others >> 16), last));
+  const float second = MaxLanes(Max(Abs(Load(rest)), Abs(Load(rest + 16))));
+  if (second > kWorthTaking * largest) return largest;
+  tile.outliers[b][t] = x[at];
+  tile.outlier_columns[b][t] = static_cast<unsigned char>(at);
+  return second;
+}
+
+// The codes of 32 values from each pointer, times their factor, 128 too large; returns in every 64 bits of row i what those of the
+// first and of the last 16 sum up to (without the 128).
+static inline __m512i PromptCodesOf(const float* const (&x)[8], const float (&factors)[8],
+                                    unsigned char* codes) {
+  // Packing works within quarters: it leaves four columns of each half of each row together.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i sums[kPromptRows / 2];  // of two rows: in every quarter first, last, first, last
+#pragma GCC unroll 3
+  for (int i = 0; i < kPromptRows / 2; ++i) {
+    __m512i words[2];
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const __m512 factor = _mm512_set1_ps(factors[2 * i + j]);
+      const float* from = x[2 * i + j];
+      words[j] = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(Load(from), factor)),
+                                    _mm512_cvtps_epi32(_mm512_mul_ps(Load(from + 16), factor)));
+    }
+    const __m512i bytes = _mm512_packs_epi16(words[0], words[1]);
+    _mm512_storeu_si512(codes + 64 * i,
+                        _mm512_xor_si512(_mm512_permutexvar_epi32(order, bytes), _mm512_set1_epi8(-128)));
+    sums[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
+  }
+  const auto fold = [](__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xdd));
+  };
+  return fold(fold(sums[0], sums[1]), fold(sums[2], _mm512_setzero_si512()));
+}
+
+// Rows [t, t + rows) of block b of a tile from rows of floats.
+static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const PromptTile& tile, int32_t b,
+                          int32_t t, const float* thresholds) {
+  PromptBlock* const block = tile.blocks + b;
+  const __mmask8 there = static_cast<__mmask8>((1u << rows) - 1);
+  const float* from[8];
+  Lanes lanes[8];
+  __mmask16 unordered = 0;
+#pragma GCC unroll 8
+  for (int32_t i = 0; i < 8; ++i) {
+    from[i] = x + (i < rows ? i : 0) * stride;
+    if (i >= kPromptRows) {
+      lanes[i] = lanes[0];
+      continue;
+    }
+    const Lanes first = Load(from[i]);
+    const Lanes last = Load(from[i] + 16);
+    lanes[i] = Max(Abs(first), Abs(last));
+    unordered |= _mm512_cmp_ps_mask(first, last, _CMP_UNORD_Q);
+  }
+  alignas(32) float largest[8];
+  MaximaOf(lanes, largest);
+  _mm_mask_storeu_epi8(tile.outlier_columns[b] + t, there, _mm_set1_epi8(-1));
+  // A maximum may lose a NaN.
+  for (int32_t i = 0; unordered != 0 && i < rows; ++i)
+    if (_mm512_cmp_ps_mask(Load(from[i]), Load(from[i] + 16), _CMP_UNORD_Q) != 0)
+      largest[i] = __builtin_nanf("");
+  float rest[kPromptRows][32];
+  if (thresholds != nullptr) {
+    const __m256 bounds = _mm256_maskz_loadu_ps(there, thresholds);
+    uint32_t beyond = _mm256_mask_cmp_ps_mask(there, _mm256_load_ps(largest), bounds, _CMP_GT_OQ);
+    for (; beyond != 0; beyond &= beyond - 1) {
+      const int i = __builtin_ctz(beyond);
+      if (!(largest[i] < __builtin_inff())) continue;
+      largest[i] = TakeOutlier(from[i], largest[i], tile, b, t + i, rest[i]);
+      if (tile.outlier_columns[b][t + i] != kNoOutlier) from[i] = rest[i];
+    }
+  }
+  // False for NaN, which stays.
+  const __mmask8 zero = _mm256_cmp_ps_mask(_mm256_load_ps(largest), _mm256_set1_ps(1e-30f), _CMP_LT_OQ);
+  const __m256 scales =
+      _mm256_maskz_div_ps(static_cast<__mmask8>(~zero), _mm256_load_ps(largest), _mm256_set1_ps(127.0f));
+  alignas(32) float inverse[8];
+  _mm256_store_ps(inverse, _mm256_maskz_div_ps(static_cast<__mmask8>(~zero), _mm256_set1_ps(1.0f), scales));
+  _mm256_mask_storeu_ps(block->scales + t, there, scales);
+  __m512i sums;
+  if (rows == kPromptRows) {
+    sums = PromptCodesOf(from, inverse, block->codes[0]);
+  } else {
+    alignas(64) unsigned char codes[kPromptRows * 32];
+    sums = PromptCodesOf(from, inverse, codes);
+    __builtin_memcpy(block->codes[t], codes, static_cast<size_t>(rows) * 32);
+  }
+  const __m256i first = _mm512_cvtepi64_epi32(sums);
+  const __m256i last = _mm512_cvtepi64_epi32(_mm512_srli_epi64(sums, 32));
+  const auto bf16_of = [&](__m256i sum) {
+    return _mm256_cvtepu16_epi32((__m128i)_mm256_cvtneps_pbh(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scales)));
+  };
+  _mm256_mask_storeu_epi32(block->half_sums + t, there,
+                           _mm256_or_si256(bf16_of(first), _mm256_slli_epi32(bf16_of(last), 16)));
+  // Another thread may be writing the other block's.
+  alignas(32) uint32_t whole[8];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(whole), bf16_of(_mm256_add_epi32(first, last)));
+  uint16_t(*const pairs)[2] = tile.blocks[b / 2 * 2].sums + t;
+  for (int32_t i = 0; i < rows; ++i) pairs[i][b % 2] = static_cast<uint16_t>(whole[i]);
+}
+
+static void ToPromptTile(const float* x, int64_t stride, int32_t rows, int32_t first_column, int32_t n,
+                         unsigned char* tile, int32_t columns, int32_t t, const float* thresholds) {
+  for (int32_t k = 0; k < n; k += 32)
+    ToPromptBlock(x + k, stride, rows, PromptTileAt(tile, columns / 32), (first_column + k) / 32, t,
+                  thresholds);
+}
+
+static void SiluToPromptTiles(const float* gate, const float* up, int64_t stride, int32_t rows,
+                              int32_t first_column, unsigned char* tiles, int32_t columns,
+                              const float* thresholds) {
+  for (int32_t row = 0; row < rows; row += kPromptRows) {
+    const int32_t together = rows - row < kPromptRows ? rows - row : static_cast<int32_t>(kPromptRows);
+    float values[kPromptRows][32];
+    for (int32_t t = 0; t < together; ++t, gate += stride, up += stride) {
+      Store(values[t], SiluMultiply(Load(gate), Load(up)));
+      Store(values[t] + 16, SiluMultiply(Load(gate + 16), Load(up + 16)));
+    }
+    ToPromptBlock(values[0], 32, together, PromptTileAt(tiles, columns / 32), first_column / 32, 0,
+                  thresholds == nullptr ? nullptr : thresholds + row);
+    tiles += columns / 32 * static_cast<int64_t>(kPromptBlockBytes);
+  }
+}
