@@ -16,6 +16,7 @@
 #include "engine/kernels/matmul.h"
 #include "engine/tensor/dequantize.h"
 #include "engine/tensor/half.h"
+#include "tests/support/block_halves.h"
 #include "tests/support/quantize.h"
 
 namespace weir {
@@ -49,25 +50,6 @@ inline StoredMatrix Store(DType dtype, int in, int out, const std::vector<float>
   StoredMatrix matrix{dtype, in, out, Quantize(dtype, values), {}};
   matrix.values = DequantizeAll(dtype, std::as_bytes(std::span(matrix.bytes)), values.size());
   return matrix;
-}
-
-// Where a block's half-precision scale and min lie.
-inline std::vector<size_t> HalvesOf(DType dtype) {
-  switch (dtype) {
-    case DType::kQ2_K:
-      return {80, 82};
-    case DType::kQ3_K:
-      return {108};
-    case DType::kQ6_K:
-      return {208};
-    case DType::kQ4_1:
-    case DType::kQ5_1:
-    case DType::kQ4_K:
-    case DType::kQ5_K:
-      return {0, 2};
-    default:
-      return {0};
-  }
 }
 
 inline StoredMatrix RandomBlocks(DType dtype, int in, int out) {

@@ -17,6 +17,7 @@
 #include "engine/kernels/reference/reference.h"
 #include "engine/tensor/aligned_buffer.h"
 #include "engine/tensor/half.h"
+#include "tests/support/block_halves.h"
 
 namespace weir {
 namespace {
@@ -60,25 +61,6 @@ double PeakRead(const KernelTable& kernels, const AlignedBuffer& buffer, int64_t
     best = std::max(best, static_cast<double>(bytes) / elapsed.count());
   }
   return best;
-}
-
-// Where a block's half-precision scale and min lie.
-std::vector<size_t> HalvesOf(DType dtype) {
-  switch (dtype) {
-    case DType::kQ2_K:
-      return {80, 82};
-    case DType::kQ3_K:
-      return {108};
-    case DType::kQ6_K:
-      return {208};
-    case DType::kQ4_1:
-    case DType::kQ5_1:
-    case DType::kQ4_K:
-    case DType::kQ5_K:
-      return {0, 2};
-    default:
-      return {0};
-  }
 }
 
 // Random weights as a file has them.

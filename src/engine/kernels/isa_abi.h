@@ -114,8 +114,8 @@ struct PromptKernels {
   // Quantized formats only; of the last tile's rows there may be fewer.
   void (*matmul)(const IsaMatMul* args);
   // `rows` rows of n values, `stride` floats apart, into columns [first_column, first_column + n) of rows t, t + 1, ... of a tile of
-  // `columns`; all three multiples of 32. `thresholds`: null, or values of row i beyond thresholds[i] are too large to share a scale with others,
-  // if that makes a difference here.
+  // `columns`; all three multiples of 32. `thresholds`: null, or values of row i beyond thresholds[i] are too large to share a
+  // scale with others, if that makes a difference here.
   void (*to_tile)(const float* x, int64_t stride, int32_t rows, int32_t first_column, int32_t n,
                   unsigned char* tile, int32_t columns, int32_t t, const float* thresholds);
   // The same of 32 columns of SiLU(gate) * up, for the rows of `tiles` from the first on.

@@ -45,6 +45,24 @@ inline __attribute__((always_inline)) __m512i CodeVector(const unsigned char* co
   return code;
 }
 
+// Those of a super-block; the minimum is what a block's scales turn into what is added.
+struct FloatScales {
+  __m512 scale;
+  __m512 minimum;
+};
+
+template <int Format>
+inline __attribute__((always_inline)) FloatScales FloatScalesOf(const unsigned char* super) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  const uint16_t* halves = reinterpret_cast<const uint16_t*>(super + ScalesAt(kTraits) * kStripRows);
+  FloatScales out = {LoadHalf(halves), _mm512_setzero_ps()};
+  if constexpr (kTraits.own_min) {
+    out.minimum = LoadHalf(halves + kStripRows);
+    if constexpr (kTraits.groups != 0) out.minimum = _mm512_xor_ps(out.minimum, _mm512_set1_ps(-0.0f));
+  }
+  return out;
+}
+
 // What one block's small scales give. Two groups: `group` holds their scales as floats, or as pairs of int16 where they
 // are multiplied into the codes.
 struct BlockScales {
@@ -56,18 +74,18 @@ struct BlockScales {
 };
 
 template <int Format>
-inline __attribute__((always_inline)) BlockScales ScalesOf(__m512 scale, __m512 minimum,
+inline __attribute__((always_inline)) BlockScales ScalesOf(const FloatScales& floats,
                                                            const unsigned char* small) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   BlockScales out;
-  out.scale = scale;
-  out.minimum = minimum;
+  out.scale = floats.scale;
+  out.minimum = floats.minimum;
   if constexpr (kTraits.groups == 1) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(small));
-    out.scale = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)));
+    out.scale = _mm512_mul_ps(floats.scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)));
     if constexpr (kTraits.own_min) {
       const __m128i mins = _mm_loadu_si128(reinterpret_cast<const __m128i*>(small + 16));
-      out.minimum = _mm512_mul_ps(minimum, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(mins)));
+      out.minimum = _mm512_mul_ps(floats.minimum, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(mins)));
     }
   } else if constexpr (kTraits.groups == 2) {
     const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(small));

@@ -71,30 +71,43 @@ static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
     halves[i] = _mm256_max_ps(_mm512_castps512_ps256(v[i]), _mm512_extractf32x8_ps(v[i], 1));
   _mm256_storeu_ps(out, MaximaOfEight(halves));
 }
-// The codes of 32 values from each pointer, times their factor, one after another, and what they sum up to.
-static inline void StoreCodesOf(const float* const (&x)[8], const float (&factors)[8], signed char* codes,
-                                uint32_t (&first)[8], uint32_t (&last)[8]) {
-  // Packing works within quarters: it leaves four columns of each half of each row together.
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+// The codes of 32 values of two rows, times their factors, with four columns of each half of each row in turn: packing works within
+// quarters.
+static inline __m512i CodesOfTwo(const float* const* x, const float* factors) {
+  __m512i words[2];
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const __m512 factor = _mm512_set1_ps(factors[i]);
+    words[i] = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(Load(x[i]), factor)),
+                                  _mm512_cvtps_epi32(_mm512_mul_ps(Load(x[i] + 16), factor)));
+  }
+  return _mm512_packs_epi16(words[0], words[1]);
+}
+static inline __m512i InOrderOfColumns(__m512i codes) {
+  return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+                                  codes);
+}
+// In every 64 bits of row i, what the first and the last 16 of its codes sum up to; `codes` as CodesOfTwo() gives them.
+static inline __m512i SumsOfCodes(const __m512i (&codes)[4]) {
   __m512i sums[4];  // of two rows: in every quarter first, last, first, last
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    __m512i words[2];
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      const __m512 factor = _mm512_set1_ps(factors[2 * i + j]);
-      const float* from = x[2 * i + j];
-      words[j] = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(Load(from), factor)),
-                                    _mm512_cvtps_epi32(_mm512_mul_ps(Load(from + 16), factor)));
-    }
-    const __m512i bytes = _mm512_packs_epi16(words[0], words[1]);
-    _mm512_storeu_si512(codes + 64 * i, _mm512_permutexvar_epi32(order, bytes));
-    sums[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
-  }
+  for (int i = 0; i < 4; ++i)
+    sums[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), codes[i]);
   const auto fold = [](__m512i a, __m512i b) {
     return _mm512_add_epi32(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xdd));
   };
-  const __m512i all = fold(fold(sums[0], sums[1]), fold(sums[2], sums[3]));
+  return fold(fold(sums[0], sums[1]), fold(sums[2], sums[3]));
+}
+// The codes of 32 values from each pointer, times their factor, one after another, and what they sum up to.
+static inline void StoreCodesOf(const float* const (&x)[8], const float (&factors)[8], signed char* codes,
+                                uint32_t (&first)[8], uint32_t (&last)[8]) {
+  __m512i of_two[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    of_two[i] = CodesOfTwo(x + 2 * i, factors + 2 * i);
+    _mm512_storeu_si512(codes + 64 * i, InOrderOfColumns(of_two[i]));
+  }
+  const __m512i all = SumsOfCodes(of_two);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(first), _mm512_cvtepi64_epi32(all));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(last), _mm512_cvtepi64_epi32(_mm512_srli_epi64(all, 32)));
 }

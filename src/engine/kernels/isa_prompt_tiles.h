@@ -16,16 +16,16 @@ static constexpr float kWorthTaking = 0.75f;
 struct alignas(32) PromptBlock {
   unsigned char codes[kPromptRows][32];  // value = (code - 128) * scale
   float scales[kPromptRows];             // NaN where a value is not finite
-  uint16_t sums[kPromptRows]
-               [2];  // of the values without the outlier, as bf16: of this block and, if even, the next
-  uint16_t half_sums[kPromptRows][2];  // the same of the first and the last 16 columns
+  // As bf16, of the values without the outlier: of this block and, if it is even, the next; of the first and the last 16 columns.
+  uint16_t sums[kPromptRows][2];
+  uint16_t half_sums[kPromptRows][2];
 };
 
 struct PromptTile {
   PromptBlock* blocks;
-  unsigned char (
-      *outlier_columns)[8];  // [blocks]: within the block, or kNoOutlier; of 8 rows, as they are looked for
-  float (*outliers)[kPromptRows];  // [blocks], as they are
+  // Per block: where in it, or kNoOutlier, of 8 rows, as they are looked for; and the values as they are.
+  unsigned char (*outlier_columns)[8];
+  float (*outliers)[kPromptRows];
 };
 enum { kPromptBlockBytes = sizeof(PromptBlock) + 64 };  // the outliers take less
 
@@ -59,28 +59,15 @@ static float TakeOutlier(const float* x, float largest, const PromptTile& tile, 
 // first and of the last 16 sum up to (without the 128).
 static inline __m512i PromptCodesOf(const float* const (&x)[8], const float (&factors)[8],
                                     unsigned char* codes) {
-  // Packing works within quarters: it leaves four columns of each half of each row together.
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  __m512i sums[kPromptRows / 2];  // of two rows: in every quarter first, last, first, last
+  __m512i of_two[4];
 #pragma GCC unroll 3
   for (int i = 0; i < kPromptRows / 2; ++i) {
-    __m512i words[2];
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      const __m512 factor = _mm512_set1_ps(factors[2 * i + j]);
-      const float* from = x[2 * i + j];
-      words[j] = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(Load(from), factor)),
-                                    _mm512_cvtps_epi32(_mm512_mul_ps(Load(from + 16), factor)));
-    }
-    const __m512i bytes = _mm512_packs_epi16(words[0], words[1]);
+    of_two[i] = CodesOfTwo(x + 2 * i, factors + 2 * i);
     _mm512_storeu_si512(codes + 64 * i,
-                        _mm512_xor_si512(_mm512_permutexvar_epi32(order, bytes), _mm512_set1_epi8(-128)));
-    sums[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
+                        _mm512_xor_si512(InOrderOfColumns(of_two[i]), _mm512_set1_epi8(-128)));
   }
-  const auto fold = [](__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xdd));
-  };
-  return fold(fold(sums[0], sums[1]), fold(sums[2], _mm512_setzero_si512()));
+  of_two[3] = _mm512_setzero_si512();
+  return SumsOfCodes(of_two);
 }
 
 // Rows [t, t + rows) of block b of a tile from rows of floats.
@@ -152,9 +139,9 @@ static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const Pr
 
 static void ToPromptTile(const float* x, int64_t stride, int32_t rows, int32_t first_column, int32_t n,
                          unsigned char* tile, int32_t columns, int32_t t, const float* thresholds) {
+  const PromptTile into = PromptTileAt(tile, columns / 32);
   for (int32_t k = 0; k < n; k += 32)
-    ToPromptBlock(x + k, stride, rows, PromptTileAt(tile, columns / 32), (first_column + k) / 32, t,
-                  thresholds);
+    ToPromptBlock(x + k, stride, rows, into, (first_column + k) / 32, t, thresholds);
 }
 
 static void SiluToPromptTiles(const float* gate, const float* up, int64_t stride, int32_t rows,

@@ -23,14 +23,13 @@ static constexpr int CenterOf(int format) {
   return ScalesCodes(format) ? 16 : 1 << (traits.low_bits + traits.high_bits - 1);
 }
 
-// Some blocks of a strip.
+// Some blocks of a strip. Starts are -128 * the sum of the codes; they and the scales are the block's, or those of its halves where
+// these have their own. Offsets are pairs of bf16: of blocks 2i and 2i + 1, or of the halves of block i.
 struct UnpackedStrip {
   alignas(64) signed char codes[kChunkBlocks][8][kVectorBytes];  // without the center
-  alignas(
-      64) int32_t starts[kChunkBlocks][2][kStripRows];    // -128 * their sum: of the block, or of its halves
-  alignas(64) float scales[kChunkBlocks][2][kStripRows];  // the second where halves have their own
-  alignas(64) uint32_t
-      offsets[kChunkBlocks][kStripRows];  // pairs of bf16: blocks 2i and 2i + 1, or halves of block i
+  alignas(64) int32_t starts[kChunkBlocks][2][kStripRows];
+  alignas(64) float scales[kChunkBlocks][2][kStripRows];
+  alignas(64) uint32_t offsets[kChunkBlocks][kStripRows];
 };
 
 // Code vectors V to Last - 1; returns `sum` and theirs.
@@ -65,19 +64,13 @@ void Unpack(const unsigned char* strip, int32_t first, int32_t count, UnpackedSt
       strip + static_cast<int64_t>(first / kTraits.super) * SuperBytes(kTraits) * kStripRows;
   __m512 even = _mm512_setzero_ps();
   for (int32_t b = 0; b < count; super += SuperBytes(kTraits) * kStripRows) {
-    const unsigned char* floats = super + ScalesAt(kTraits) * kStripRows;
-    const __m512 scale = LoadHalf(reinterpret_cast<const uint16_t*>(floats));
-    __m512 minimum = _mm512_setzero_ps();
-    if constexpr (kTraits.own_min) {
-      minimum = LoadHalf(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
-      if constexpr (kTraits.groups != 0) minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
-    }
+    const FloatScales floats = FloatScalesOf<Format>(super);
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
     for (int i = 0; i < kTraits.super; ++i, ++b) {
       for (int at = 0; at < CodeBytes(kTraits) * kStripRows; at += 64)
         __builtin_prefetch(codes + at + kNearBytes, 0, kIntoL1);
-      const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
+      const BlockScales scales = ScalesOf<Format>(floats, small);
       const __m512i zero = _mm512_setzero_si512();
       const auto store_start = [&](int half, __m512i sum) __attribute__((always_inline)) {
         _mm512_store_si512(out->starts[b][half], _mm512_sub_epi32(zero, _mm512_slli_epi32(sum, 7)));

@@ -26,8 +26,8 @@ bool AllQuantized(std::initializer_list<const PackedMatrix*> matrices) {
                      [](const PackedMatrix* matrix) { return matrix->quantized(); });
 }
 
-// Rows that are worth a range of their own. On tiles of prompts, unpacking a strip costs as much as multiplying 12 rows (int8) or
-// about 60 (bf16); without them a range reads the weights once more, which some 10 rows pay for.
+// Rows that are worth a range of their own. On tiles of prompts, unpacking a strip costs as much as multiplying some 13 rows (int8)
+// or 60 (bf16); without them a range reads the weights once more, which some 10 rows pay for.
 constexpr int kPromptRowsOfRange = 256;
 constexpr int kRowsOfRange = 64;
 

@@ -139,18 +139,12 @@ void Unpack(const unsigned char* strip, int32_t first, int32_t count, Tile* out)
   const unsigned char* super =
       strip + static_cast<int64_t>(first / kTraits.super) * SuperBytes(kTraits) * kStripRows;
   for (int32_t b = 0; b < count; b += kTraits.super, super += SuperBytes(kTraits) * kStripRows) {
-    const unsigned char* floats = super + ScalesAt(kTraits) * kStripRows;
-    const __m512 scale = LoadHalf(reinterpret_cast<const uint16_t*>(floats));
-    __m512 minimum = _mm512_setzero_ps();
-    if constexpr (kTraits.own_min) {
-      minimum = LoadHalf(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
-      if constexpr (kTraits.groups != 0) minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
-    }
+    const FloatScales floats = FloatScalesOf<Format>(super);
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
     for (int i = 0; i < kTraits.super; ++i) {
       Prefetch<CodeBytes(kTraits) * kStripRows>(codes);
-      const HalfScales scales = HalfScalesOf<Format>(ScalesOf<Format>(scale, minimum, small));
+      const HalfScales scales = HalfScalesOf<Format>(ScalesOf<Format>(floats, small));
       UnpackCodes<Format, 0>(codes, scales, out[b + i]);
       small += SmallScaleBytes(kTraits) * kStripRows;
       codes += CodeBytes(kTraits) * kStripRows;

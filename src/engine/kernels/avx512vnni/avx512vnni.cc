@@ -110,19 +110,13 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) acc[t] = _mm512_setzero_ps();
   for (int32_t b = 0; b < blocks; b += kTraits.super) {
-    const unsigned char* floats = super + ScalesAt(kTraits) * kStripRows;
-    const __m512 scale = LoadHalf(reinterpret_cast<const uint16_t*>(floats));
-    __m512 minimum = _mm512_setzero_ps();
-    if constexpr (kTraits.own_min) {
-      minimum = LoadHalf(reinterpret_cast<const uint16_t*>(floats) + kStripRows);
-      if constexpr (kTraits.groups != 0) minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
-    }
+    const FloatScales floats = FloatScalesOf<Format>(super);
     if (kTraits.super > 1 && ask_ahead) Prefetch<CodesAt(kTraits) * kStripRows>(super);
     const unsigned char* small = super + FloatScaleBytes(kTraits) * kStripRows;
     const unsigned char* codes = super + CodesAt(kTraits) * kStripRows;
 #pragma GCC unroll 1
     for (int i = 0; i < kTraits.super; ++i) {
-      const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
+      const BlockScales scales = ScalesOf<Format>(floats, small);
       MultiplyBlock<Format, T>(codes, scales, tile, ask_ahead, acc);
       if (residual != nullptr) {
         if (HasSecondTerm<T>(residual)) MultiplyBlock<Format, T>(codes, scales, residual, false, acc);
