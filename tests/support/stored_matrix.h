@@ -83,13 +83,11 @@ inline std::vector<float> MultiplyMixed(const KernelTable& kernels, const Stored
   std::vector<unsigned char> memory(bytes + 64,
                                     0xff);  // as floats, NaN: rows that a tile lacks must not matter
   unsigned char* tiles = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
-  std::vector<unsigned char> residual(static_cast<size_t>(ActivationTileBytes(rows, stored.in)));
-  const Activations input{tiles,      x.data(), rows, stored.in, threshold > 0 ? residual.data() : nullptr,
-                          prompt_rows};
+  const Activations input{tiles, x.data(), rows, stored.in, prompt_rows};
   for (int r = 0; r < rows; ++r)
     for (int column = 0; column < stored.in; column += 32)
       QuantizeRows(kernels, x.data() + int64_t{r} * stored.in + column, 0, r, 1, column, 32, input,
-                   &threshold);
+                   threshold > 0 ? &threshold : nullptr);
   // One row more than there are, to be left alone.
   std::vector<float> y(static_cast<size_t>(rows + 1) * static_cast<size_t>(stored.out),
                        accumulate ? 0.5f : -77.0f);

@@ -2,7 +2,8 @@
 //
 // Shapes    activations of quantized products lie in tiles of 1 to 8 rows: for each block of 32 columns
 //           [T][32] int8 codes, [T] f32 scales, [T] f32 scale * sum, [T] int32 -128 * sum, then of the sums of the first
-//           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last. The tile
+//           and the last 16 columns: [T] int32 -32 * first, [T] int32 -32 * last, [T][2] int16 first and last; then the
+//           value that was taken out of the block: [T] f32, 0 where none was, and [T] int32 its column there. The tile
 //           that starts at row r begins r * blocks * kActivationBlockBytes bytes in; tiles have 8 rows, but the
 //           last two share theirs evenly
 //           activations of PromptKernels lie in tiles of `tile_rows` rows, the last with room for as many, of `block_bytes`
@@ -42,7 +43,8 @@ enum PackedFormat {
 
 enum {
   kMaxTileRows = 8,
-  kActivationBlockBytes = 32 + 6 * 4,
+  kActivationBlockBytes = 32 + 8 * 4,
+  kOutliersAt = 32 + 6 * 4,  // times the rows of a tile
   kAttentionKeys = 64,
   kAttentionRows = 16,
   kPromptAttentionRows = 64
@@ -58,10 +60,7 @@ struct IsaMatMul {
   const unsigned char* strips;
   int64_t strip_bytes;
   const unsigned char* activations;  // tiles, for quantized formats
-  // Null, or tiles like those with what their codes missed; scale and scale * sum are 0 where a row has nothing there, and
-  // the rest is then undefined.
-  const unsigned char* residual;
-  const float* x;  // [rows, in], for float formats
+  const float* x;                    // [rows, in], for float formats
   int64_t x_stride;
   int32_t first_strip;
   int32_t last_strip;  // one past
@@ -130,11 +129,10 @@ struct KernelTable {
   int32_t strip_rows;
   int32_t byte_bias;  // added to signed byte codes when packing
   void (*matmul)(const IsaMatMul* args);
-  // Rows of n values, `stride` floats apart, into rows t, t + 1, ... of a tile of tile_rows; n is a multiple of 32. Unless
-  // `residual` is null, what the codes of a block miss goes into that tile, if a value of the block is larger than its row's
-  // threshold; else only a scale of 0.
+  // Rows of n values, `stride` floats apart, into rows t, t + 1, ... of a tile of tile_rows; n is a multiple of 32.
+  // `thresholds`: as in PromptKernels.
   void (*quantize)(const float* x, int64_t stride, int32_t rows, int32_t n, unsigned char* tile,
-                   int32_t tile_rows, int32_t t, unsigned char* residual, const float* thresholds);
+                   int32_t tile_rows, int32_t t, const float* thresholds);
   // Returns the root of the mean square that it divided by.
   float (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
   void (*silu_multiply)(const float* gate, const float* up, int32_t n, float* out);

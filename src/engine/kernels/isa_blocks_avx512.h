@@ -139,6 +139,47 @@ inline __attribute__((always_inline)) void AddValue(__m512 value, const BlockSca
   }
 }
 
+// A column of a block, as floats.
+template <int Format>
+inline __attribute__((always_inline)) __m512 ColumnOf(const unsigned char* codes, const BlockScales& scales,
+                                                      int32_t column) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  const int v = column / 4;
+  const int group = column / 16;
+  // The code at `shift` in byte column % 4 of every lane of a vector.
+  const auto take = [&](int vector, int shift, int bits) __attribute__((always_inline)) {
+    return _mm512_and_si512(_mm512_srl_epi32(LoadVector(codes + kVectorBytes * vector),
+                                             _mm_cvtsi32_si128(column % 4 * 8 + shift)),
+                            _mm512_set1_epi32((1 << bits) - 1));
+  };
+  __m512i code = take(LowVectorOf(kTraits, v), LowShiftOf(kTraits, v), kTraits.low_bits);
+  if constexpr (kTraits.high_bits != 0)
+    code = _mm512_or_si512(
+        code, _mm512_slli_epi32(take(HighVectorOf(kTraits, v), HighShiftOf(kTraits, v), kTraits.high_bits),
+                                kTraits.low_bits));
+  if constexpr (kTraits.table)
+    code = _mm512_permutexvar_epi32(
+        code, _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kTableValues))));
+  else
+    code = _mm512_sub_epi32(code, _mm512_set1_epi32(kTraits.offset));
+  if constexpr (ScalesCodes(Format))
+    code = _mm512_mullo_epi32(code, _mm512_and_si512(scales.factor[group], _mm512_set1_epi32(0xffff)));
+  __m512 value = _mm512_cvtepi32_ps(code);
+  if constexpr (HasTwoSums(Format)) {
+    if constexpr (CodeShift(Format) != 0)
+      value = _mm512_mul_ps(value, _mm512_set1_ps(1 << CodeShift(Format)));
+    value = _mm512_mul_ps(value, scales.group[group]);
+  }
+  if constexpr (!kTraits.own_min) return _mm512_mul_ps(value, scales.scale);
+  __m512 minimum = scales.minimum;
+  if constexpr (kTraits.groups == 2) {
+    const __m512i min = group == 0 ? _mm512_and_si512(scales.mins, _mm512_set1_epi32(0xffff))
+                                   : _mm512_srli_epi32(scales.mins, 16);
+    minimum = _mm512_mul_ps(minimum, _mm512_cvtepi32_ps(min));
+  }
+  return _mm512_fmadd_ps(value, scales.scale, minimum);
+}
+
 // `valid` rows of the strip, or all of them where more are left.
 inline void StoreRows(float* out, __m512 acc, int32_t valid, bool accumulate) {
   const __mmask16 mask = static_cast<__mmask16>(valid < kStripRows ? (1u << valid) - 1 : 0xffffu);

@@ -99,6 +99,14 @@ static inline float MaxLanes(Lanes a) {
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
+// The first of 32 lanes that has this value; one does.
+static inline int32_t IndexOf(Lanes a, Lanes b, float value) {
+  const __m256 all = _mm256_set1_ps(value);
+  const auto equal = [all](__m256 v, int shift) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(v, all, _CMP_EQ_OQ))) << shift;
+  };
+  return __builtin_ctz(equal(a.low, 0) | equal(a.high, 8) | equal(b.low, 16) | equal(b.high, 24));
+}
 static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
   __m256 halves[8];
   for (int i = 0; i < 8; ++i) halves[i] = _mm256_max_ps(v[i].low, v[i].high);

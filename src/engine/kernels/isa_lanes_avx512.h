@@ -65,6 +65,12 @@ static inline float MaxLanes(Lanes a) {
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
+// The first of 32 lanes that has this value; one does.
+static inline int32_t IndexOf(Lanes a, Lanes b, float value) {
+  const Lanes all = Set(value);
+  return __builtin_ctz(static_cast<uint32_t>(_mm512_cmp_ps_mask(a, all, _CMP_EQ_OQ)) |
+                       static_cast<uint32_t>(_mm512_cmp_ps_mask(b, all, _CMP_EQ_OQ)) << 16);
+}
 static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
   __m256 halves[8];
   for (int i = 0; i < 8; ++i)

@@ -129,6 +129,12 @@ static inline float MaxLanes(Lanes a) {
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
   return a.v[0];
 }
+// The first of 32 lanes that has this value; one does.
+static inline int32_t IndexOf(Lanes a, Lanes b, float value) {
+  int32_t at = 0;
+  while (at < 31 && (at < 16 ? a.v[at] : b.v[at - 16]) != value) ++at;
+  return at;
+}
 // The largest lane of each.
 static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
   for (int i = 0; i < 8; ++i) out[i] = MaxLanes(v[i]);

@@ -140,8 +140,7 @@ inline __attribute__((always_inline)) void AddCodes(const PromptProduct& p, int3
   }
 }
 
-// Rows tend to have their outliers in the same columns, so a column's weights are taken once for all rows that have theirs there;
-// to the others it adds zeros.
+// Rows tend to have their outliers in the same columns, so a column's weights stay for the next row that has its own there.
 template <int T, int S>
 inline __attribute__((always_inline)) void AddOutliers(const PromptProduct& p, Sums<T, S>& sums) {
   for (int32_t from = 0; from < p.blocks; from += 8) {
@@ -149,23 +148,25 @@ inline __attribute__((always_inline)) void AddOutliers(const PromptProduct& p, S
     while (left != 0) {
       const int in_group = __builtin_ctzll(left) / 8;
       const int32_t b = from + in_group;
-      const __m128i columns =
-          _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p.tile.outlier_columns[p.first + b]));
-      const int32_t column = p.tile.outlier_columns[p.first + b][__builtin_ctzll(left) % 8];
-      const __mmask8 rows =
-          static_cast<__mmask8>(left >> 8 * in_group) &
-          static_cast<__mmask8>(_mm_cmpeq_epi8_mask(columns, _mm_set1_epi8(static_cast<char>(column))));
-      left &= ~(static_cast<uint64_t>(rows) << 8 * in_group);
-      alignas(32) float outliers[8];
-      _mm256_store_ps(outliers, _mm256_maskz_loadu_ps(rows, p.tile.outliers[p.first + b]));
+      const uint64_t rows = left >> 8 * in_group & 0xff;
+      left &= ~(rows << 8 * in_group);
+      const unsigned char* const columns = p.tile.outlier_columns[p.first + b];
+      int32_t column = kNoOutlier;
       __m512 weights[S];
 #pragma GCC unroll 2
-      for (int s = 0; s < S; ++s) weights[s] = WeightsAt(p, p.strips[s], b, column);
+      for (int s = 0; s < S; ++s) weights[s] = _mm512_setzero_ps();
 #pragma GCC unroll 6
-      for (int t = 0; t < T; ++t)
+      for (int t = 0; t < T; ++t) {
+        if ((rows >> t & 1) == 0) continue;
+        if (columns[t] != column) {
+          column = columns[t];
 #pragma GCC unroll 2
-        for (int s = 0; s < S; ++s)
-          sums.of[s][t] = _mm512_fmadd_ps(weights[s], _mm512_set1_ps(outliers[t]), sums.of[s][t]);
+          for (int s = 0; s < S; ++s) weights[s] = WeightsAt(p, p.strips[s], b, column);
+        }
+        const __m512 outlier = _mm512_set1_ps(p.tile.outliers[p.first + b][t]);
+#pragma GCC unroll 2
+        for (int s = 0; s < S; ++s) sums.of[s][t] = _mm512_fmadd_ps(weights[s], outlier, sums.of[s][t]);
+      }
     }
   }
 }

@@ -1,5 +1,5 @@
 // Rows of a prompt as int8 tiles, included inside the anonymous namespace of the AVX-512 ISA files,
-// after isa_lanes_avx512.h.
+// after isa_lanes_avx512.h and isa_outliers.h.
 //
 // Shapes    a tile has 6 rows, the last may lack some: a PromptBlock for each 32 columns, then the outliers' columns of all blocks,
 //           then their values
@@ -10,8 +10,6 @@
 #pragma once
 
 enum { kPromptRows = 6, kNoOutlier = 0xff };
-// Of the largest value, the most that the second may be for the first to be taken out.
-static constexpr float kWorthTaking = 0.75f;
 
 struct alignas(32) PromptBlock {
   unsigned char codes[kPromptRows][32];  // value = (code - 128) * scale
@@ -33,26 +31,6 @@ static inline PromptTile PromptTileAt(unsigned char* tile, int32_t blocks) {
   unsigned char* const columns = tile + blocks * static_cast<int64_t>(sizeof(PromptBlock));
   return {reinterpret_cast<PromptBlock*>(tile), reinterpret_cast<unsigned char(*)[8]>(columns),
           reinterpret_cast<float(*)[kPromptRows]>(columns + 8 * static_cast<int64_t>(blocks))};
-}
-
-// Copies a block without its largest value, if that makes the others much finer; returns the largest of what is left, which is the same
-// where nothing was taken.
-static float TakeOutlier(const float* x, float largest, const PromptTile& tile, int32_t b, int32_t t,
-                         float (&rest)[32]) {
-  const Lanes first = Load(x);
-  const Lanes last = Load(x + 16);
-  const Lanes bound = Set(largest);
-  const uint32_t equal = static_cast<uint32_t>(_mm512_cmp_ps_mask(Abs(first), bound, _CMP_EQ_OQ)) |
-                         static_cast<uint32_t>(_mm512_cmp_ps_mask(Abs(last), bound, _CMP_EQ_OQ)) << 16;
-  const int32_t at = __builtin_ctz(equal);
-  const uint32_t others = ~(1u << at);
-  Store(rest, _mm512_maskz_mov_ps(static_cast<__mmask16>(others), first));
-  Store(rest + 16, _mm512_maskz_mov_ps(static_cast<__mmask16>(others >> 16), last));
-  const float second = MaxLanes(Max(Abs(Load(rest)), Abs(Load(rest + 16))));
-  if (second > kWorthTaking * largest) return largest;
-  tile.outliers[b][t] = x[at];
-  tile.outlier_columns[b][t] = static_cast<unsigned char>(at);
-  return second;
 }
 
 // The codes of 32 values from each pointer, times their factor, 128 too large; returns in every 64 bits of row i what those of the
@@ -104,8 +82,12 @@ static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const Pr
     for (; beyond != 0; beyond &= beyond - 1) {
       const int i = __builtin_ctz(beyond);
       if (!(largest[i] < __builtin_inff())) continue;
-      largest[i] = TakeOutlier(from[i], largest[i], tile, b, t + i, rest[i]);
-      if (tile.outlier_columns[b][t + i] != kNoOutlier) from[i] = rest[i];
+      const BlockMaximum maximum = TakeOutlier(from[i], largest[i], rest[i]);
+      if (maximum.taken_from < 0) continue;
+      tile.outliers[b][t + i] = from[i][maximum.taken_from];
+      tile.outlier_columns[b][t + i] = static_cast<unsigned char>(maximum.taken_from);
+      largest[i] = maximum.largest;
+      from[i] = rest[i];
     }
   }
   // False for NaN, which stays.

@@ -1,5 +1,5 @@
 // Rows of activations into the tiles that quantized products read, included inside the anonymous namespace of every vector ISA
-// file and of the generic one, after isa_rows.h.
+// file and of the generic one, after isa_rows.h and isa_outliers.h.
 //
 // Requires  the ISA file has defined Lanes, StoreCodes, MaximaOf and StoreCodesOf before
 // Threads   pure functions
@@ -10,13 +10,35 @@
 
 enum { kTogether = 8 };
 
-// One block of 32 columns for row t of a tile, and what its codes miss.
-struct BlockRest {
-  Lanes a;
-  Lanes b;
-};
-static inline BlockRest QuantizeBlock(Lanes a, Lanes b, float largest, unsigned char* block,
-                                      int32_t tile_rows, int32_t t) {
+static inline void StoreOutlier(unsigned char* block, int32_t tile_rows, int32_t t, float value,
+                                int32_t column) {
+  unsigned char* const outliers = block + kOutliersAt * tile_rows;
+  __builtin_memcpy(outliers + 4 * t, &value, 4);
+  __builtin_memcpy(outliers + 4 * (tile_rows + t), &column, 4);
+}
+
+// Whether a block's largest value may be taken out.
+static inline bool IsBeyond(float largest, float threshold) {
+  return largest > threshold && largest < __builtin_inff();
+}
+
+// One block of 32 columns for row t of a tile.
+static inline void QuantizeOne(const float* x, unsigned char* block, int32_t tile_rows, int32_t t,
+                               float threshold) {
+  Lanes a = Load(x);
+  Lanes b = Load(x + 16);
+  float largest = MaxLanes(Max(Abs(a), Abs(b)));
+  StoreOutlier(block, tile_rows, t, 0.0f, 0);
+  if (IsBeyond(largest, threshold)) {
+    float rest[32];
+    const BlockMaximum maximum = TakeOutlier(x, largest, rest);
+    if (maximum.taken_from >= 0) {
+      StoreOutlier(block, tile_rows, t, x[maximum.taken_from], maximum.taken_from);
+      largest = maximum.largest;
+      a = Load(rest);
+      b = Load(rest + 16);
+    }
+  }
   // Below this the reciprocal would overflow; such a block is zero for every purpose.
   const bool zero = largest < 1e-30f;
   const float d = zero ? 0.0f : largest / 127.0f;
@@ -33,36 +55,29 @@ static inline BlockRest QuantizeBlock(Lanes a, Lanes b, float largest, unsigned 
   words[3 * tile_rows + t] = 0u - 32u * sums.first;
   words[4 * tile_rows + t] = 0u - 32u * sums.last;
   words[5 * tile_rows + t] = (sums.first & 0xffffu) | sums.last << 16;
-  return {Fma(Set(-d), Round(codes_a), a), Fma(Set(-d), Round(codes_b), b)};
-}
-
-static inline void QuantizeOne(const float* x, unsigned char* block, int32_t tile_rows, int32_t t,
-                               unsigned char* residual, float threshold) {
-  const Lanes a = Load(x);
-  const Lanes b = Load(x + 16);
-  const float largest = MaxLanes(Max(Abs(a), Abs(b)));
-  const BlockRest rest = QuantizeBlock(a, b, largest, block, tile_rows, t);
-  if (residual == nullptr) return;
-  if (largest > threshold) {
-    QuantizeBlock(rest.a, rest.b, MaxLanes(Max(Abs(rest.a), Abs(rest.b))), residual, tile_rows, t);
-  } else {
-    // With these two at zero the row's codes, whatever they are, count for nothing: most blocks cost no more than this.
-    float* scales = reinterpret_cast<float*>(residual + 32 * tile_rows);
-    scales[t] = 0.0f;
-    scales[tile_rows + t] = 0.0f;
-  }
 }
 
 // One block of `rows` rows, 3 to 8, from row t of the tile on.
 static inline void QuantizeTogether(const float* x, int64_t stride, int32_t rows, unsigned char* block,
-                                    int32_t tile_rows, int32_t t, unsigned char* residual,
-                                    const float* thresholds) {
+                                    int32_t tile_rows, int32_t t, const float* thresholds) {
   const float* from[kTogether];
   for (int32_t i = 0; i < kTogether; ++i) from[i] = x + (i < rows ? i : 0) * stride;
   Lanes largest_lanes[kTogether];
   for (int32_t i = 0; i < kTogether; ++i) largest_lanes[i] = Max(Abs(Load(from[i])), Abs(Load(from[i] + 16)));
   float largest[kTogether];
   MaximaOf(largest_lanes, largest);
+  float outliers[kTogether] = {};
+  int32_t columns[kTogether] = {};
+  float rest[kTogether][32];
+  for (int32_t i = 0; thresholds != nullptr && i < rows; ++i) {
+    if (!IsBeyond(largest[i], thresholds[i])) continue;
+    const BlockMaximum maximum = TakeOutlier(from[i], largest[i], rest[i]);
+    if (maximum.taken_from < 0) continue;
+    outliers[i] = from[i][maximum.taken_from];
+    columns[i] = maximum.taken_from;
+    largest[i] = maximum.largest;
+    from[i] = rest[i];
+  }
   float words[2][kTogether];
   float inverse[kTogether];
   for (int32_t i = 0; i < kTogether; ++i) {
@@ -89,6 +104,8 @@ static inline void QuantizeTogether(const float* x, int64_t stride, int32_t rows
   if (whole) {
     __builtin_memcpy(block + 32 * kTogether, words, sizeof(words));
     __builtin_memcpy(block + 32 * kTogether + sizeof(words), sums, sizeof(sums));
+    __builtin_memcpy(block + int{kOutliersAt} * kTogether, outliers, sizeof(outliers));
+    __builtin_memcpy(block + int{kOutliersAt} * kTogether + sizeof(outliers), columns, sizeof(columns));
   } else {
     __builtin_memcpy(block + 32 * t, codes, static_cast<size_t>(rows) * 32);
     unsigned char* to = block + 32 * tile_rows + 4 * t;
@@ -96,35 +113,20 @@ static inline void QuantizeTogether(const float* x, int64_t stride, int32_t rows
       __builtin_memcpy(to + 4 * i, &words[0][i], 4);
       __builtin_memcpy(to + 4 * (tile_rows + i), &words[1][i], 4);
       for (int32_t j = 0; j < 4; ++j) __builtin_memcpy(to + 4 * ((2 + j) * tile_rows + i), &sums[j][i], 4);
+      StoreOutlier(block, tile_rows, t + i, outliers[i], columns[i]);
     }
-  }
-  if (residual == nullptr) return;
-  float* scales = reinterpret_cast<float*>(residual + 32 * tile_rows) + t;
-  for (int32_t i = 0; i < rows; ++i) {
-    scales[i] = 0.0f;
-    scales[tile_rows + i] = 0.0f;
-  }
-  for (int32_t i = 0; i < rows; ++i) {
-    if (!(largest[i] > thresholds[i])) continue;
-    const Lanes factor = Set(inverse[i]);
-    const Lanes d = Set(-words[0][i]);
-    const Lanes a = Load(from[i]);
-    const Lanes b = Load(from[i] + 16);
-    const BlockRest rest = {Fma(d, Round(Mul(a, factor)), a), Fma(d, Round(Mul(b, factor)), b)};
-    QuantizeBlock(rest.a, rest.b, MaxLanes(Max(Abs(rest.a), Abs(rest.b))), residual, tile_rows, t + i);
   }
 }
 
 static void Quantize(const float* x, int64_t stride, int32_t rows, int32_t n, unsigned char* tile,
-                     int32_t tile_rows, int32_t t, unsigned char* residual, const float* thresholds) {
+                     int32_t tile_rows, int32_t t, const float* thresholds) {
   const int64_t block_bytes = static_cast<int64_t>(tile_rows) * kActivationBlockBytes;
   for (int32_t k = 0; k < n; k += 32, tile += block_bytes) {
     if (rows > 2)
-      QuantizeTogether(x + k, stride, rows, tile, tile_rows, t, residual, thresholds);
+      QuantizeTogether(x + k, stride, rows, tile, tile_rows, t, thresholds);
     else
       for (int32_t i = 0; i < rows; ++i)
-        QuantizeOne(x + i * stride + k, tile, tile_rows, t + i, residual,
-                    residual == nullptr ? 0.0f : thresholds[i]);
-    if (residual != nullptr) residual += block_bytes;
+        QuantizeOne(x + i * stride + k, tile, tile_rows, t + i,
+                    thresholds == nullptr ? __builtin_inff() : thresholds[i]);
   }
 }

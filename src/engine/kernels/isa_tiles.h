@@ -32,9 +32,8 @@ static void TileProduct(const IsaMatMul& args, const unsigned char* strip, int32
                                    valid - i * kStripRows);
   } else {
     const int64_t offset = static_cast<int64_t>(first_row) * (args.in / 32) * kActivationBlockBytes;
-    MultiplyBlocks<Format, T>(strip, args.activations + offset,
-                              args.residual == nullptr ? nullptr : args.residual + offset, args.in / 32,
-                              first_row == 0, y, args.y_stride, valid, args.accumulate != 0);
+    MultiplyBlocks<Format, T>(strip, args.activations + offset, args.in / 32, first_row == 0, y,
+                              args.y_stride, valid, args.accumulate != 0);
   }
 }
 

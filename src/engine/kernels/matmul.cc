@@ -19,7 +19,6 @@ Activations RowsOf(const KernelTable& kernels, const Activations& all, int32_t f
   } else {
     DCHECK(all.rows - first > kMaxTileRows);  // else `first` lies within one of the last two tiles
     part.tiles += ActivationTileBytes(first, all.columns);
-    if (part.residual_tiles != nullptr) part.residual_tiles += ActivationTileBytes(first, all.columns);
   }
   if (part.x != nullptr) part.x += int64_t{first} * all.columns;
   part.rows = count;
@@ -30,7 +29,6 @@ Activations RowsOf(const KernelTable& kernels, const Activations& all, int32_t f
 void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, int32_t row, int32_t num_rows,
                   int32_t first_column, int32_t count, const Activations& into, const float* thresholds) {
   const int64_t first_block = first_column / 32;
-  if (into.residual_tiles == nullptr) thresholds = nullptr;
   int32_t done = 0;
   while (done < num_rows && row + done < into.prompt_rows) {
     const int32_t r = row + done;
@@ -56,7 +54,6 @@ void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, in
     const int64_t offset =
         ActivationTileBytes(r - t, into.columns) + first_block * tile_rows * kActivationBlockBytes;
     kernels.quantize(x + done * stride, stride, together, count, tiles + offset, tile_rows, t,
-                     into.residual_tiles == nullptr ? nullptr : into.residual_tiles + offset,
                      thresholds == nullptr ? nullptr : thresholds + done);
     done += together;
   }
@@ -85,7 +82,6 @@ void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, cons
   args.strips = matrix.data;
   args.strip_bytes = matrix.strip_bytes;
   args.activations = input.tiles;
-  args.residual = input.residual_tiles;
   args.x = input.x;
   args.x_stride = input.columns;
   args.first_strip = first_strip;

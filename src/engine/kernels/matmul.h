@@ -9,7 +9,7 @@
 // A result does not depend on the number of rows: every tile width adds in the same order.
 //
 // Eight bits are too few for blocks with a huge value, which leaves the other 31 few bits, as before `down` and the lm-head.
-// There a second tile holds what the first one missed: the products skip its blocks in which no row of the tile has any.
+// There it is taken out, and multiplied as a float.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,6 @@ struct Activations {
   const float* x = nullptr;        // [rows, columns], for float formats
   int32_t rows = 0;
   int32_t columns = 0;
-  unsigned char* residual_tiles = nullptr;  // set: blocks may have a second term
   int32_t prompt_rows =
       0;  // the first ones: in tiles of their own, before the others; 0 unless the kernels have `prompts`
 };
@@ -53,8 +52,8 @@ inline int64_t MixedTileBytes(const KernelTable& kernels, int64_t rows, int64_t 
 Activations RowsOf(const KernelTable& kernels, const Activations& all, int32_t first, int32_t count);
 
 // Puts columns [first_column, first_column + count) of rows [row, row + num_rows), `stride` floats apart, into their tiles; both
-// multiples of 32. With residual tiles, values beyond their row's threshold are treated apart: a generated row's block gets a
-// second term, a prompt's may do otherwise. thresholds[i] is of row + i, and must come from this row alone.
+// multiples of 32. `thresholds`: null, or a block's largest value is taken out if it is beyond its row's threshold and well beyond the
+// others of the block. thresholds[i] is of row + i, and must come from this row alone.
 void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, int32_t row, int32_t num_rows,
                   int32_t first_column, int32_t count, const Activations& into,
                   const float* thresholds = nullptr);

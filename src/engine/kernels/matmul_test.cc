@@ -21,10 +21,13 @@
 namespace weir {
 namespace {
 
-// Packs, quantizes all rows and multiplies, `strips` at a time.
+// No block of the tests' rows has a value as large.
+constexpr float kNoOutliers = 1e37f;
+
+// Packs, quantizes all rows and multiplies, `strips` at a time. Values beyond the threshold are taken out of their blocks.
 std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stored, std::vector<float> x,
-                            int rows, bool accumulate = false, bool two_terms = false, int strips = 100,
-                            float threshold = 0) {
+                            int rows, bool accumulate = false, float threshold = kNoOutliers,
+                            int strips = 100) {
   auto matrix = LayOutMatrix(kernels, stored.dtype, stored.in, stored.out, "w");
   EXPECT_TRUE(matrix.has_value());
   std::vector<unsigned char> data(static_cast<size_t>(matrix->bytes()) + 4096);
@@ -32,11 +35,9 @@ std::vector<float> Multiply(const KernelTable& kernels, const StoredMatrix& stor
   const Status packed =
       PackStrips(kernels, std::as_bytes(std::span(stored.bytes)), "w", 0, matrix->num_strips(), *matrix);
   EXPECT_TRUE(packed.ok()) << packed.message();
-  std::vector<unsigned char> tiles(static_cast<size_t>(ActivationTileBytes(rows, stored.in)));
-  // What lies in a second tile from earlier must not count where a block has no second term.
-  std::vector<unsigned char> residual_tiles(two_terms ? tiles.size() : 0, 0x5a);
-  const Activations input{tiles.data(), x.data(), rows, stored.in,
-                          two_terms ? residual_tiles.data() : nullptr};
+  // What lies there from earlier must not count.
+  std::vector<unsigned char> tiles(static_cast<size_t>(ActivationTileBytes(rows, stored.in)), 0x5a);
+  const Activations input{tiles.data(), x.data(), rows, stored.in};
   if (matrix->quantized())
     for (int r = 0; r < rows; ++r)
       QuantizeRows(kernels, x.data() + int64_t{r} * stored.in, 0, r, 1, 0, stored.in, input, &threshold);
@@ -108,8 +109,8 @@ TEST_P(MatMulTest, ARowsBitsDoNotDependOnHowManyRowsThereAre) {
   }
 }
 
-// More tiles and blocks than any path takes together, odd ends, and second terms in some
-// blocks of some rows.
+// More tiles and blocks than any path takes together, odd ends, and values taken out of some blocks of some rows, in columns that
+// they share or not.
 TEST_P(MatMulTest, ManyRowsHaveTheBitsOfEachAlone) {
   constexpr int kOut = 53;
   for (const DType dtype : kTypes) {
@@ -117,42 +118,46 @@ TEST_P(MatMulTest, ManyRowsHaveTheBitsOfEachAlone) {
     const int in = quantized ? 1024 : 32;
     const auto stored = Store(dtype, in, kOut, RandomFloats(static_cast<size_t>(in * kOut), 61));
     auto x = RandomFloats(static_cast<size_t>(in * 277), 67);
-    for (size_t i = 0; i < x.size(); i += 3 * 32 + 7) x[i] *= 40;
+    for (size_t i = 0; i < x.size(); i += i % 2 == 0 ? 3 * 32 + 7 : static_cast<size_t>(in) + 1) x[i] *= 40;
     std::vector<float> alone;
     for (int r = 0; r < 277; ++r) {
       const std::vector<float> row(x.begin() + r * in, x.begin() + (r + 1) * in);
-      const auto y = Multiply(*kernels_, stored, row, 1, false, quantized, 100, 2.0f);
+      const auto y = Multiply(*kernels_, stored, row, 1, false, 2.0f);
       alone.insert(alone.end(), y.begin(), y.end());
     }
     for (const int rows : {47, 48, 49, 63, 64, 65, 100, 277}) {
-      const auto y =
-          Multiply(*kernels_, stored, {x.begin(), x.begin() + rows * in}, rows, false, quantized, 100, 2.0f);
+      const auto y = Multiply(*kernels_, stored, {x.begin(), x.begin() + rows * in}, rows, false, 2.0f);
       ASSERT_EQ(std::memcmp(y.data(), alone.data(), y.size() * sizeof(float)), 0)
           << Traits(dtype).name << " with " << rows << " rows";
     }
   }
 }
 
-TEST_P(MatMulTest, ASecondTermIsTakenWhereABlockExceedsTheThresholdAndOnlyThere) {
+TEST_P(MatMulTest, AValueIsTakenOutWhereItIsBeyondTheThresholdAndTheOthersOfItsBlock) {
   constexpr int kIn = 256;
   constexpr int kOut = 20;
   const auto stored = Store(DType::kQ4_1, kIn, kOut, RandomFloats(kIn * kOut, 71));
   auto x = RandomFloats(kIn, 73);
   x[40] = 50;  // in the second block
-  const auto none = Multiply(*kernels_, stored, x, 1, false, true, 100, 60.0f);
-  EXPECT_EQ(none, Multiply(*kernels_, stored, x, 1));
-  const auto one = Multiply(*kernels_, stored, x, 1, false, true, 100, 10.0f);
-  const auto all = Multiply(*kernels_, stored, x, 1, false, true, 100, 0.0f);
-  double error_none = 0, error_one = 0, error_all = 0;
-  for (int o = 0; o < kOut; ++o) {
-    const size_t i = static_cast<size_t>(o);
-    const double exact = reference::DotProduct({stored.values.data() + o * kIn, kIn}, x).sum;
-    error_none += std::fabs(none[i] - exact);
-    error_one += std::fabs(one[i] - exact);
-    error_all += std::fabs(all[i] - exact);
-  }
-  EXPECT_LT(error_one, error_none / 4);
-  EXPECT_LT(error_all, error_one / 10);
+  x[140] = 50;
+  x[141] = 40;  // beside another as large, which would be left
+  const auto error_beyond = [&](float threshold) {
+    const auto y = Multiply(*kernels_, stored, x, 1, false, threshold);
+    double error = 0;
+    for (int o = 0; o < kOut; ++o)
+      error += std::fabs(y[static_cast<size_t>(o)] -
+                         reference::DotProduct({stored.values.data() + o * kIn, kIn}, x).sum);
+    return error;
+  };
+  const double none = error_beyond(kNoOutliers);
+  EXPECT_EQ(error_beyond(60.0f), none);
+  const double one = error_beyond(10.0f);
+  EXPECT_NE(one, none);
+  x[140] = x[141] = 0.5f;
+  EXPECT_LT(error_beyond(10.0f), error_beyond(kNoOutliers) / 10);
+  x[140] = 50;
+  x[141] = 30;
+  EXPECT_LT(error_beyond(10.0f), one);  // 30 is what the others are divided by, not 50
 }
 
 TEST_P(MatMulTest, EveryPathGivesTheSameBits) {
@@ -161,11 +166,14 @@ TEST_P(MatMulTest, EveryPathGivesTheSameBits) {
   for (const DType dtype : kTypes) {
     const int in = WholeBlocks(dtype, 576);
     const auto stored = Store(dtype, in, kOut, RandomFloats(static_cast<size_t>(in * kOut), 13));
-    const auto x = RandomFloats(static_cast<size_t>(in * 19), 17);
-    const auto expected = Multiply(generic, stored, x, 19);
-    const auto found = Multiply(*kernels_, stored, x, 19);
-    ASSERT_EQ(std::memcmp(expected.data(), found.data(), found.size() * sizeof(float)), 0)
-        << Traits(dtype).name;
+    auto x = RandomFloats(static_cast<size_t>(in * 19), 17);
+    for (size_t i = 0; i < x.size(); i += 71) x[i] *= 40;  // every column of a block has its turn
+    for (const float threshold : {kNoOutliers, 2.0f}) {
+      const auto expected = Multiply(generic, stored, x, 19, false, threshold);
+      const auto found = Multiply(*kernels_, stored, x, 19, false, threshold);
+      ASSERT_EQ(std::memcmp(expected.data(), found.data(), found.size() * sizeof(float)), 0)
+          << Traits(dtype).name << " beyond " << threshold;
+    }
   }
 }
 
@@ -179,7 +187,7 @@ TEST_P(MatMulTest, ARangeOfStripsGivesTheBitsOfItsParts) {
       const std::vector<float> some(x.begin(), x.begin() + rows * in);
       const auto whole = Multiply(*kernels_, stored, some, rows);
       for (const int strips : {1, 2, 3, 7}) {
-        const auto parts = Multiply(*kernels_, stored, some, rows, false, false, strips);
+        const auto parts = Multiply(*kernels_, stored, some, rows, false, kNoOutliers, strips);
         ASSERT_EQ(std::memcmp(parts.data(), whole.data(), whole.size() * sizeof(float)), 0)
             << Traits(dtype).name << " " << rows << " rows, " << strips << " strips at a time";
       }
@@ -238,25 +246,31 @@ TEST_P(MatMulTest, ZeroBlocksAndDenormalScales) {
   }
 }
 
-// One huge value per block leaves the others few of the eight bits; the second term gives them back.
-TEST_P(MatMulTest, TwoTermsAreAsGoodAsSixteenBitsAndIgnoreTheirNeighbours) {
-  for (const DType dtype : {DType::kQ4_1, DType::kQ8_0, DType::kQ4_0}) {
-    constexpr int kIn = 96, kOut = 37, kRows = 19;
-    const auto stored = Store(dtype, kIn, kOut, RandomFloats(kIn * kOut, 51));
-    std::vector<float> x = RandomFloats(kIn * kRows, 53);
-    for (size_t i = 5; i < x.size(); i += 32) x[i] *= 300.0f;
-    const std::vector<float> y = Multiply(*kernels_, stored, x, kRows, false, true);
-    for (int r = 0; r < kRows; ++r) {
-      const std::vector<float> row(x.begin() + r * kIn, x.begin() + (r + 1) * kIn);
-      const std::vector<float> alone = Multiply(*kernels_, stored, row, 1, false, true);
-      const auto quantized = reference::Quantize(row);
-      for (int o = 0; o < kOut; ++o) {
-        const std::span<const float> w(stored.values.data() + o * kIn, kIn);
-        ASSERT_EQ(y[static_cast<size_t>(r * kOut + o)], alone[static_cast<size_t>(o)]);
+// One huge value per block costs the others nothing: it is as if it were not among them.
+TEST_P(MatMulTest, AHugeValueLeavesTheOthersOfItsBlockAloneAndIgnoresItsNeighbours) {
+  for (const DType dtype : kTypes) {
+    if (Traits(dtype).block_size == 1) continue;
+    constexpr int kOut = 37, kRows = 19;
+    const int in = WholeBlocks(dtype, 96);
+    const size_t columns = static_cast<size_t>(in);
+    const auto stored = RandomBlocks(dtype, in, kOut);
+    std::vector<float> x = RandomFloats(columns * kRows, 53);
+    std::vector<float> others = x;
+    for (size_t i = 5; i < x.size(); i += i % 3 == 0 ? 33 : 32) {
+      x[i] *= 300.0f;
+      if (std::fabs(x[i]) > 2) others[i] = 0;
+    }
+    const std::vector<float> y = Multiply(*kernels_, stored, x, kRows, false, 2.0f);
+    for (size_t r = 0; r < kRows; ++r) {
+      const std::span<const float> row(x.data() + r * columns, columns);
+      const std::vector<float> alone = Multiply(*kernels_, stored, {row.begin(), row.end()}, 1, false, 2.0f);
+      const auto rest = reference::Quantize({others.data() + r * columns, columns});
+      for (size_t o = 0; o < kOut; ++o) {
+        const std::span<const float> w(stored.values.data() + o * columns, columns);
+        ASSERT_EQ(y[r * kOut + o], alone[o]);
         const auto exact = reference::DotProduct(w, row);
-        // The residual's own step is at least 254 times smaller.
-        ASSERT_NEAR(alone[static_cast<size_t>(o)], exact.sum,
-                    reference::QuantizationError(w, quantized) / 254 + 1e-5 * exact.magnitude)
+        ASSERT_NEAR(alone[o], exact.sum,
+                    reference::QuantizationError(w, rest) + 1e-5 * exact.magnitude + 1e-30)
             << Traits(dtype).name << " row " << r << " out " << o;
       }
     }
@@ -273,22 +287,17 @@ TEST_P(MatMulTest, RowsQuantizedTogetherEqualRowsAlone) {
   for (int r = 0; r < kRows; ++r) thresholds.push_back(r == 5 ? 1e30f : 4.0f);
   for (int tile_rows = 1; tile_rows <= kRows; ++tile_rows)
     for (int first = 0; first < tile_rows; ++first)
-      for (const bool two_terms : {false, true}) {
+      for (const bool with_thresholds : {false, true}) {
         const size_t bytes = static_cast<size_t>(ActivationTileBytes(tile_rows, kColumns));
         std::vector<unsigned char> together(bytes, 0x5a);
         std::vector<unsigned char> alone(bytes, 0x5a);
-        std::vector<unsigned char> residual_together(bytes, 0x5a);
-        std::vector<unsigned char> residual_alone(bytes, 0x5a);
         const float* from = x.data() + first * kColumns;
         kernels_->quantize(from, kColumns, tile_rows - first, kColumns, together.data(), tile_rows, first,
-                           two_terms ? residual_together.data() : nullptr,
-                           &thresholds[static_cast<size_t>(first)]);
+                           with_thresholds ? &thresholds[static_cast<size_t>(first)] : nullptr);
         for (int t = first; t < tile_rows; ++t)
           kernels_->quantize(x.data() + t * kColumns, kColumns, 1, kColumns, alone.data(), tile_rows, t,
-                             two_terms ? residual_alone.data() : nullptr,
-                             &thresholds[static_cast<size_t>(t)]);
+                             with_thresholds ? &thresholds[static_cast<size_t>(t)] : nullptr);
         ASSERT_EQ(together, alone) << tile_rows << " rows from " << first;
-        ASSERT_EQ(residual_together, residual_alone) << tile_rows << " rows from " << first;
       }
 }
 
@@ -300,7 +309,7 @@ TEST_P(MatMulTest, QuantizedRowsEqualTheReference) {
     for (const int tile_rows : {1, 3, 8}) {
       std::vector<unsigned char> tile(static_cast<size_t>(ActivationTileBytes(tile_rows, kColumns)));
       const int t = tile_rows - 1;
-      kernels_->quantize(x.data(), 0, 1, kColumns, tile.data(), tile_rows, t, nullptr, nullptr);
+      kernels_->quantize(x.data(), 0, 1, kColumns, tile.data(), tile_rows, t, nullptr);
       for (int b = 0; b < kColumns / 32; ++b) {
         const unsigned char* block = tile.data() + b * tile_rows * kActivationBlockBytes;
         for (int k = 0; k < 32; ++k)
@@ -452,12 +461,13 @@ TEST_P(MatMulTest, RangesOfRowsGiveTheSameBitsAsAllRowsTogether) {
     const int in = WholeBlocks(dtype, 96);
     const auto stored = RandomBlocks(dtype, in, 40);
     for (int rows = 25; rows <= 50; ++rows) {
-      const auto x = RandomFloats(static_cast<size_t>(in * rows), 17, 3.0f);
-      for (const float threshold : {0.0f, 2.9f}) {
+      auto x = RandomFloats(static_cast<size_t>(in * rows), 17, 3.0f);
+      for (size_t i = 0; i < x.size(); i += 101) x[i] = 20;
+      for (const float threshold : {0.0f, 10.0f}) {
         const auto whole = MultiplyMixed(*kernels_, stored, x, rows, 0, true, 2, 0, threshold);
         if (threshold > 0 && dtype != DType::kF16) {
           ASSERT_NE(whole,
-                    MultiplyMixed(*kernels_, stored, x, rows, 0, true));  // some block has a second term
+                    MultiplyMixed(*kernels_, stored, x, rows, 0, true));  // some block has lost a value
         }
         for (int cut = 16; rows - cut > kMaxTileRows; cut += 16)
           ASSERT_EQ(MultiplyMixed(*kernels_, stored, x, rows, 0, true, 2, cut, threshold), whole)

@@ -178,7 +178,7 @@ TEST_P(PromptMatMulTest, SiluMultiplyFillsItsColumnsOfTheTiles) {
   std::vector<unsigned char> memory(static_cast<size_t>(MixedTileBytes(*kernels_, kRows, kColumns)) + 64,
                                     0xff);
   unsigned char* const tiles = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
-  const Activations input{tiles, nullptr, kRows, kColumns, nullptr, kRows};
+  const Activations input{tiles, nullptr, kRows, kColumns, kRows};
   const std::vector<float> zeros(kRows * kColumns);
   QuantizeRows(*kernels_, zeros.data(), kColumns, 0, kRows, 0, kColumns, input);
   kernels_->prompts->silu_multiply(gate.data(), up.data(), kStride, kRows, 32, tiles, kColumns, nullptr);

@@ -5,7 +5,7 @@
 #include <initializer_list>
 
 #include "engine/kernels/attention.h"
-#include "engine/model/second_term.h"
+#include "engine/model/outlier_threshold.h"
 
 namespace weir {
 namespace {
@@ -143,13 +143,11 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
   for (int i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     NormAndQuantize(nullptr, rows, layer.attention_norm.data(),
-                    tiles_suffice && AllQuantized({&layer.q, &layer.k, &layer.v}),
-                    scratch_.normed_residual_tiles, layer.attention_largest);
+                    tiles_suffice && AllQuantized({&layer.q, &layer.k, &layer.v}), layer.attention_largest);
     ProjectHeads(batch, layer, kv, i);
     Attend(batch, kv, i, layer);
     Enter(StepSegment::kMatmulOut);
-    AddProduct(layer.o,
-               {scratch_.attended_tiles, scratch_.attended, rows, q_columns, nullptr, num_prompt_rows_},
+    AddProduct(layer.o, {scratch_.attended_tiles, scratch_.attended, rows, q_columns, num_prompt_rows_},
                layer.post_attention_norm, i, LoraTarget::kO);
     if (KindOf(i).experts) {
       NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), false);
@@ -157,13 +155,10 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
       continue;
     }
     NormAndQuantize(nullptr, rows, layer.ffn_norm.data(),
-                    tiles_suffice && AllQuantized({&layer.gate, &layer.up}), scratch_.normed_residual_tiles,
-                    layer.ffn_largest);
+                    tiles_suffice && AllQuantized({&layer.gate, &layer.up}), layer.ffn_largest);
     FeedForward(layer, i, rows);
     Enter(StepSegment::kMatmulFfn);
-    AddProduct(layer.down,
-               {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, scratch_.ffn_residual_tiles,
-                num_prompt_rows_},
+    AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, num_prompt_rows_},
                layer.post_ffn_norm, i, LoraTarget::kDown);
   }
   ComputeLogits(batch, logits, maxima);
@@ -189,16 +184,12 @@ void LlamaModel::Embed(const Batch& batch) {
 // Norms and quantizes the given rows of the residual stream (all of them when `rows` is null), packed one after another.
 // With `tiles_suffice` nobody reads the normed floats: writing them would cost a prompt more than norming it.
 void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float* norm, bool tiles_suffice,
-                                 unsigned char* residual_tiles, float threshold) {
+                                 std::optional<float> threshold) {
   Enter(StepSegment::kNormQuantize);
   const int n = config_.hidden_size;
-  const Activations into{scratch_.normed_tiles,
-                         scratch_.normed,
-                         num_rows,
-                         n,
-                         residual_tiles,
+  const Activations into{scratch_.normed_tiles, scratch_.normed, num_rows, n,
                          rows == nullptr ? num_prompt_rows_ : 0};
-  if (residual_tiles != nullptr) std::fill_n(scratch_.thresholds.begin(), num_rows, threshold);
+  if (threshold) std::fill_n(scratch_.thresholds.begin(), num_rows, *threshold);
   // Rows that go into a tile together are quantized together.
   const int of_tile = into.prompt_rows > 0 ? std::min(kernels_->prompts->tile_rows, int32_t{kMaxTileRows})
                                            : int32_t{kMaxTileRows};
@@ -215,7 +206,7 @@ void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float*
     }
     if (n % 32 == 0)
       QuantizeRows(*kernels_, out, n, first, count, 0, n, into,
-                   &scratch_.thresholds[static_cast<size_t>(first)]);
+                   threshold ? &scratch_.thresholds[static_cast<size_t>(first)] : nullptr);
   };
   const int groups = (num_rows + group - 1) / group;
   if (num_rows >= kRowsWorthSharing)
@@ -230,8 +221,8 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   const int kv_unit = HeadUnitColumns(*kernels_, config_, config_.num_kv_heads);
   const int q_units = config_.num_heads * dim / q_unit;
   const int kv_units = config_.num_kv_heads * dim / kv_unit;
-  const Activations input{scratch_.normed_tiles,          scratch_.normed, rows, config_.hidden_size,
-                          scratch_.normed_residual_tiles, num_prompt_rows_};
+  const Activations input{scratch_.normed_tiles, scratch_.normed, rows, config_.hidden_size,
+                          num_prompt_rows_};
   Enter(StepSegment::kMatmulQkv);
   if (!lora_.empty())
     lora_.Shrink(*pool_, layer_index, {LoraTarget::kQ, LoraTarget::kK, LoraTarget::kV}, scratch_.normed,
@@ -275,10 +266,9 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
 void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num_rows) {
   const int strips_per_unit = kFfnUnitColumns / layer.gate.strip_rows;
   const int units = (config_.ffn_size + kFfnUnitColumns - 1) / kFfnUnitColumns;
-  const Activations input{scratch_.normed_tiles,          scratch_.normed, num_rows, config_.hidden_size,
-                          scratch_.normed_residual_tiles, num_prompt_rows_};
-  const Activations into{scratch_.ffn_tiles,          scratch_.ffn,    num_rows, config_.ffn_size,
-                         scratch_.ffn_residual_tiles, num_prompt_rows_};
+  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
+                          num_prompt_rows_};
+  const Activations into{scratch_.ffn_tiles, scratch_.ffn, num_rows, config_.ffn_size, num_prompt_rows_};
   const float largest = LargestFor(layer.down, kStreamError);
   for (size_t row = 0; row < static_cast<size_t>(num_rows); ++row)
     scratch_.thresholds[row] = largest * scratch_.row_rms[row];
@@ -372,11 +362,9 @@ void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits, std
   if (num_rows == 0) return;
   DCHECK(logits.rows >= num_rows && logits.columns == config_.vocab_size);
   const PackedMatrix& matrix = weights_.lm_head;
-  unsigned char* residual_tiles = scratch_.normed_residual_tiles;
   NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data(), matrix.quantized(),
-                  residual_tiles, LargestFor(matrix, kLogitError));
-  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
-                          residual_tiles};
+                  LargestFor(matrix, kLogitError));
+  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
   Enter(StepSegment::kLmHead);
   const int per_unit = LogitStripsPerUnit(matrix, pool_->num_threads());
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;

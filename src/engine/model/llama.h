@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -72,7 +73,7 @@ class LlamaModel final : public Model {
   void DivideRows(int num_rows);
   void Embed(const Batch& batch);
   void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm, bool tiles_suffice,
-                       unsigned char* residual_tiles = nullptr, float threshold = 0);
+                       std::optional<float> threshold = {});
   void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index);
   // Bias, norm and position of one head of q or k.
   void FinishHead(float* x, int row, int head, int rope, const std::vector<float>& bias,
@@ -90,8 +91,8 @@ class LlamaModel final : public Model {
   void RouteRows(const LayerWeights& layer, int num_rows);
   void GatherRows(const LayerWeights& layer, int num_pairs);
   void ExpertColumns(const LayerWeights& layer, const ExpertPlan::Share& share, int unit, int thread_index);
-  Activations OfShare(const ExpertPlan::Share& share, unsigned char* tiles, const float* x, int columns,
-                      unsigned char* residual_tiles) const;
+  Activations OfShare(const ExpertPlan::Share& share, unsigned char* tiles, const float* x,
+                      int columns) const;
   // Adds to the residual stream, through `norm` unless it is empty.
   void AddProduct(const PackedMatrix& matrix, const Activations& input, const std::vector<float>& norm,
                   int layer_index, LoraTarget target);

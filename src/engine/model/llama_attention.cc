@@ -96,8 +96,8 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
   const int group = config_.num_heads / config_.num_kv_heads;
   const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
   const int columns = group * config_.head_dim;
-  const Activations into{scratch_.attended_tiles,      scratch_.attended, batch.num_rows(),
-                         static_cast<int32_t>(stride), nullptr,           num_prompt_rows_};
+  const Activations into{scratch_.attended_tiles, scratch_.attended, batch.num_rows(),
+                         static_cast<int32_t>(stride), num_prompt_rows_};
   // Else the whole row is quantized when all its heads are there.
   const bool quantize_here = columns % 32 == 0 && layer.o.quantized();
   // Adapters multiply the floats.

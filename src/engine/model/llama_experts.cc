@@ -5,26 +5,21 @@
 #include <algorithm>
 
 #include "engine/model/llama.h"
-#include "engine/model/second_term.h"
+#include "engine/model/outlier_threshold.h"
 
 namespace weir {
 
 // A share's part of what has a row per pair. Its tiles begin where those before it end at the latest.
 Activations LlamaModel::OfShare(const ExpertPlan::Share& share, unsigned char* tiles, const float* x,
-                                int columns, unsigned char* residual_tiles) const {
-  return {
-      tiles + ExpertTileBytes(*kernels_, share.first_pair, &share - experts_.shares().data(), columns),
-      x + int64_t{share.first_pair} * columns,
-      share.num_rows,
-      columns,
-      residual_tiles == nullptr ? nullptr : residual_tiles + ActivationTileBytes(share.first_pair, columns),
-      share.num_prompt_rows};
+                                int columns) const {
+  return {tiles + ExpertTileBytes(*kernels_, share.first_pair, &share - experts_.shares().data(), columns),
+          x + int64_t{share.first_pair} * columns, share.num_rows, columns, share.num_prompt_rows};
 }
 
 void LlamaModel::RouteRows(const LayerWeights& layer, int num_rows) {
   const PackedMatrix& router = layer.router;
-  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows,
-                          config_.hidden_size,   nullptr,         num_prompt_rows_};
+  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
+                          num_prompt_rows_};
   Enter(StepSegment::kMatmulFfn);
   RunOnRanges(router.num_strips(), [&](RowRange range, int strip, int thread) {
     MultiplyStrips(*kernels_, router, RowsOf(*kernels_, input, range.first, range.count), strip, strip + 1,
@@ -55,7 +50,7 @@ void LlamaModel::GatherRows(const LayerWeights& layer, int num_pairs) {
     if (floats) std::copy_n(from, n, scratch_.pairs + int64_t{pair} * n);
     if (quantized)
       QuantizeRows(*kernels_, from, n, pair - share.first_pair, 1, 0, n,
-                   OfShare(share, scratch_.pair_tiles, scratch_.pairs, n, nullptr));
+                   OfShare(share, scratch_.pair_tiles, scratch_.pairs, n));
   });
 }
 
@@ -64,8 +59,8 @@ void LlamaModel::ExpertColumns(const LayerWeights& layer, const ExpertPlan::Shar
   const ExpertWeights& expert = layer.experts[static_cast<size_t>(share.expert)];
   const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
   const int ffn = config_.expert_ffn_size;
-  const Activations input = OfShare(share, scratch_.pair_tiles, scratch_.pairs, config_.hidden_size, nullptr);
-  const Activations into = OfShare(share, scratch_.ffn_tiles, scratch_.ffn, ffn, scratch_.ffn_residual_tiles);
+  const Activations input = OfShare(share, scratch_.pair_tiles, scratch_.pairs, config_.hidden_size);
+  const Activations into = OfShare(share, scratch_.ffn_tiles, scratch_.ffn, ffn);
   float* const gate = thread.columns;
   float* const up = gate + int64_t{share.num_rows} * kFfnUnitColumns;
   const int strips = kFfnUnitColumns / expert.gate.strip_rows;
@@ -118,9 +113,7 @@ void LlamaModel::FeedForwardOfExperts(const LayerWeights& layer, int num_rows) {
     const ExpertPlan::Share& share = share_at(index / down_units);
     const PackedMatrix& down = layer.experts[static_cast<size_t>(share.expert)].down;
     const int first = index % down_units * per_unit;
-    MultiplyStrips(*kernels_, down,
-                   OfShare(share, scratch_.ffn_tiles, scratch_.ffn, config_.expert_ffn_size,
-                           scratch_.ffn_residual_tiles),
+    MultiplyStrips(*kernels_, down, OfShare(share, scratch_.ffn_tiles, scratch_.ffn, config_.expert_ffn_size),
                    first, std::min(first + per_unit, strips),
                    scratch_.pairs + int64_t{share.first_pair} * hidden + int64_t{first} * down.strip_rows,
                    hidden, false, scratch_.threads[static_cast<size_t>(thread)].strip);

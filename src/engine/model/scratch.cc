@@ -46,9 +46,6 @@ int64_t Carve(Scratch& scratch, std::byte* base, const KernelTable& kernels, con
                                            ExpertTileBytes(kernels, pairs, shares, expert_columns),
                                            rows * q * int64_t{sizeof(float)}}));
   scratch.queries = reinterpret_cast<float*>(scratch.ffn_tiles);
-  carver.Take(scratch.normed_residual_tiles, ActivationTileBytes(rows, config.hidden_size));
-  carver.Take(scratch.ffn_residual_tiles,
-              std::max(ActivationTileBytes(rows, plain_columns), ActivationTileBytes(pairs, expert_columns)));
   if (config.num_experts > 0) {
     carver.Take(scratch.router_logits, rows * config.num_experts);
     carver.Take(scratch.pairs, pairs * config.hidden_size);

@@ -40,9 +40,7 @@ struct Scratch {
   unsigned char* normed_tiles = nullptr;
   unsigned char* attended_tiles = nullptr;  // in the memory of normed_tiles
   unsigned char* ffn_tiles = nullptr;
-  unsigned char* normed_residual_tiles = nullptr;  // before q, k, v, gate, up and the lm-head
-  unsigned char* ffn_residual_tiles = nullptr;     // before `down`
-  // Of layers with experts, whose ffn, ffn_tiles and ffn_residual_tiles have a row per pair of a row and an expert.
+  // Of layers with experts, whose ffn and ffn_tiles have a row per pair of a row and an expert.
   float* router_logits = nullptr;       // [rows, experts]
   float* pairs = nullptr;               // [pairs, hidden]: normed rows, then what the experts make of them
   unsigned char* pair_tiles = nullptr;  // of the normed rows
@@ -50,7 +48,7 @@ struct Scratch {
   float* rope_rows = nullptr;           // [ropes, rows, 2 * rope_dims] for positions beyond the table
   std::vector<float> logit_maxima;      // [logit rows, units of the lm-head]
   std::vector<float> row_rms;           // [rows], of the residual stream at the last norm
-  std::vector<float> thresholds;        // [rows]: values beyond theirs give a block a second term
+  std::vector<float> thresholds;        // [rows]: larger values are taken out of their block
   std::vector<const float*> rope;       // [ropes, max_rows]
   int max_rows = 0;
   std::vector<ThreadScratch> threads;

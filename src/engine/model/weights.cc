@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "base/clock.h"
-#include "engine/model/second_term.h"
+#include "engine/model/outlier_threshold.h"
 #include "engine/tensor/dequantize.h"
 
 namespace weir {

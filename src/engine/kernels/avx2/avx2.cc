@@ -17,6 +17,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_outliers.h"
+
 #include "engine/kernels/isa_quantize.h"
 
 #include "engine/kernels/isa_variant_rows.h"
@@ -191,23 +193,77 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* bl
   }
 }
 
-// Whether any of a tile's rows has a second term in the block whose residual this is.
-template <int T>
-inline __attribute__((always_inline)) bool HasSecondTerm(const unsigned char* residual) {
-  if constexpr (T == kMaxTileRows) {
-    const __m256 scales = _mm256_loadu_ps(reinterpret_cast<const float*>(residual + 32 * T));
-    return _mm256_movemask_ps(_mm256_cmp_ps(scales, _mm256_setzero_ps(), _CMP_NEQ_UQ)) != 0;
+// A column of a block, as floats.
+template <int Format>
+inline __attribute__((always_inline)) __m256 ColumnOf(const unsigned char* codes, const BlockScales& scales,
+                                                      int32_t column) {
+  constexpr FormatTraits kTraits = TraitsOf(Format);
+  const int v = column / 4;
+  const int group = column / 16;
+  // The code at `shift` in byte column % 4 of every lane of a vector.
+  const auto take = [&](int vector, int shift, int bits) __attribute__((always_inline)) {
+    return _mm256_and_si256(_mm256_srl_epi32(LoadVector(codes + kVectorBytes * vector),
+                                             _mm_cvtsi32_si128(column % 4 * 8 + shift)),
+                            _mm256_set1_epi32((1 << bits) - 1));
+  };
+  __m256i code = take(LowVectorOf(kTraits, v), LowShiftOf(kTraits, v), kTraits.low_bits);
+  if constexpr (kTraits.high_bits != 0)
+    code = _mm256_or_si256(
+        code, _mm256_slli_epi32(take(HighVectorOf(kTraits, v), HighShiftOf(kTraits, v), kTraits.high_bits),
+                                kTraits.low_bits));
+  if constexpr (kTraits.table)
+    code = _mm256_shuffle_epi8(
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kTableValues))), code);
+  if constexpr (kTraits.table || kTraits.low_bits == 8)
+    code = _mm256_srai_epi32(_mm256_slli_epi32(code, 24), 24);
+  else
+    code = _mm256_sub_epi32(code, _mm256_set1_epi32(kTraits.offset));
+  if constexpr (kTraits.groups == 2)
+    code = _mm256_mullo_epi32(code, _mm256_srai_epi32(scales.group[group], 16));
+  const __m256 value = _mm256_cvtepi32_ps(code);
+  if constexpr (!kTraits.own_min) return _mm256_mul_ps(value, scales.scale);
+  __m256 minimum = scales.minimum;
+  if constexpr (kTraits.groups == 2) {
+    const __m256i min = group == 0 ? _mm256_and_si256(scales.mins, _mm256_set1_epi32(0xffff))
+                                   : _mm256_srli_epi32(scales.mins, 16);
+    minimum = _mm256_mul_ps(minimum, _mm256_cvtepi32_ps(min));
   }
-  const float* scales = reinterpret_cast<const float*>(residual + 32 * T);
-  float any = 0.0f;
-  for (int t = 0; t < T; ++t) any += scales[t];
-  return any > 0.0f;
+  return _mm256_fmadd_ps(value, scales.scale, minimum);
+}
+
+// Whether any of a tile's rows had a value taken out of the block.
+template <int T>
+inline __attribute__((always_inline)) bool HasOutlier(const unsigned char* tile) {
+  const float* values = reinterpret_cast<const float*>(tile + kOutliersAt * T);
+  if constexpr (T == kMaxTileRows)
+    return _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(values), _mm256_setzero_ps(), _CMP_NEQ_UQ)) != 0;
+  bool any = false;
+  for (int t = 0; t < T; ++t) any |= values[t] != 0.0f;
+  return any;
+}
+
+// Rows tend to have theirs in the same column, whose weights are then taken once.
+template <int Format, int T>
+inline __attribute__((always_inline)) void AddOutliers(const unsigned char* codes, const BlockScales& scales,
+                                                       const unsigned char* tile, __m256 (&acc)[T]) {
+  const float* outliers = reinterpret_cast<const float*>(tile + kOutliersAt * T);
+  const int32_t* columns = reinterpret_cast<const int32_t*>(outliers + T);
+  int32_t column = -1;
+  __m256 weights = _mm256_setzero_ps();
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) {
+    if (outliers[t] == 0.0f) continue;
+    if (columns[t] != column) {
+      column = columns[t];
+      weights = ColumnOf<Format>(codes, scales, column);
+    }
+    acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(outliers[t]), weights, acc[t]);
+  }
 }
 
 template <int Format, int T>
-void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
-                    int32_t blocks, bool ask_ahead, float* y, int64_t y_stride, int32_t valid,
-                    bool accumulate) {
+void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32_t blocks, bool ask_ahead,
+                    float* y, int64_t y_stride, int32_t valid, bool accumulate) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   __m256 acc[T];
 #pragma GCC unroll 8
@@ -227,10 +283,7 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const
     for (int i = 0; i < kTraits.super; ++i) {
       const BlockScales scales = ScalesOf<Format>(scale, minimum, small);
       MultiplyBlock<Format, T>(codes, scales, tile, ask_ahead, acc);
-      if (residual != nullptr) {
-        if (HasSecondTerm<T>(residual)) MultiplyBlock<Format, T>(codes, scales, residual, false, acc);
-        residual += T * kActivationBlockBytes;
-      }
+      if (HasOutlier<T>(tile)) AddOutliers<Format, T>(codes, scales, tile, acc);
       small += SmallScaleBytes(kTraits) * kStripRows;
       codes += CodeBytes(kTraits) * kStripRows;
       tile += T * kActivationBlockBytes;

@@ -31,6 +31,8 @@ static inline void MultiplyFour(const unsigned char* a, int64_t next_a, const un
 
 #include "engine/kernels/isa_prompt_silu.h"
 
+#include "engine/kernels/isa_outliers.h"
+
 #include "engine/kernels/isa_prompt_tiles.h"
 
 #include "engine/kernels/isa_prompt_unpack.h"

@@ -17,6 +17,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_outliers.h"
+
 #include "engine/kernels/isa_quantize.h"
 
 #include "engine/kernels/isa_variant_rows.h"
@@ -94,17 +96,36 @@ inline __attribute__((always_inline)) void MultiplyBlock(const unsigned char* co
   for (int t = 0; t < T; ++t) AddValue<Format, T>(values[t], scales, tile, t, acc[t]);
 }
 
-// Whether any of a tile's rows has a second term in the block whose residual this is.
+// Which of a tile's rows had a value taken out of the block.
 template <int T>
-inline __attribute__((always_inline)) bool HasSecondTerm(const unsigned char* residual) {
-  const __m256 scales = _mm256_maskz_loadu_ps(static_cast<__mmask8>((1u << T) - 1), residual + 32 * T);
-  return _mm256_cmp_ps_mask(scales, _mm256_setzero_ps(), _CMP_NEQ_UQ) != 0;
+inline __attribute__((always_inline)) __mmask8 RowsWithOutlier(const unsigned char* tile) {
+  const __m256 values = _mm256_maskz_loadu_ps(static_cast<__mmask8>((1u << T) - 1), tile + kOutliersAt * T);
+  return _mm256_cmp_ps_mask(values, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+}
+
+// Rows tend to have theirs in the same column, whose weights are then taken once.
+template <int Format, int T>
+inline __attribute__((always_inline)) void AddOutliers(const unsigned char* codes, const BlockScales& scales,
+                                                       const unsigned char* tile, __mmask8 rows,
+                                                       __m512 (&acc)[T]) {
+  const float* outliers = reinterpret_cast<const float*>(tile + kOutliersAt * T);
+  const int32_t* columns = reinterpret_cast<const int32_t*>(outliers + T);
+  int32_t column = -1;
+  __m512 weights = _mm512_setzero_ps();
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) {
+    if ((rows >> t & 1) == 0) continue;
+    if (columns[t] != column) {
+      column = columns[t];
+      weights = ColumnOf<Format>(codes, scales, column);
+    }
+    acc[t] = _mm512_fmadd_ps(_mm512_set1_ps(outliers[t]), weights, acc[t]);
+  }
 }
 
 template <int Format, int T>
-void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const unsigned char* residual,
-                    int32_t blocks, bool ask_ahead, float* y, int64_t y_stride, int32_t valid,
-                    bool accumulate) {
+void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, int32_t blocks, bool ask_ahead,
+                    float* y, int64_t y_stride, int32_t valid, bool accumulate) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   __m512 acc[T];
 #pragma GCC unroll 8
@@ -118,10 +139,8 @@ void MultiplyBlocks(const unsigned char* super, const unsigned char* tile, const
     for (int i = 0; i < kTraits.super; ++i) {
       const BlockScales scales = ScalesOf<Format>(floats, small);
       MultiplyBlock<Format, T>(codes, scales, tile, ask_ahead, acc);
-      if (residual != nullptr) {
-        if (HasSecondTerm<T>(residual)) MultiplyBlock<Format, T>(codes, scales, residual, false, acc);
-        residual += T * kActivationBlockBytes;
-      }
+      const __mmask8 rows = RowsWithOutlier<T>(tile);
+      if (rows != 0) AddOutliers<Format, T>(codes, scales, tile, rows, acc);
       small += SmallScaleBytes(kTraits) * kStripRows;
       codes += CodeBytes(kTraits) * kStripRows;
       tile += T * kActivationBlockBytes;

@@ -13,6 +13,8 @@ namespace {
 
 #include "engine/kernels/isa_rows.h"
 
+#include "engine/kernels/isa_outliers.h"
+
 #include "engine/kernels/isa_quantize.h"
 
 #include "engine/kernels/isa_variant_rows.h"
@@ -31,32 +33,31 @@ int Weight(FormatTraits f, const unsigned char* codes, int row, int column) {
   return f.low_bits == 8 ? static_cast<signed char>(code) : code - f.offset;
 }
 
-// One block of a matrix row, already taken apart, times a tile's codes.
+// One block of a matrix row, already taken apart, times a tile's codes and the values taken out of it.
 void AddTerm(FormatTraits f, const int16_t (&weights)[32], const SmallScales& small, float scale, float min,
              const unsigned char* tile, int tile_rows, float* acc) {
   const float* activation_scales = reinterpret_cast<const float*>(tile + 32 * tile_rows);
+  const float* outliers = reinterpret_cast<const float*>(tile + kOutliersAt * tile_rows);
+  const int32_t* columns = reinterpret_cast<const int32_t*>(outliers + tile_rows);
   for (int t = 0; t < tile_rows; ++t) {
     const signed char* row = reinterpret_cast<const signed char*>(tile) + 32 * t;
     int32_t sum = 0;
     for (int k = 0; k < 32; ++k) sum += weights[k] * row[k];
     acc[t] = __builtin_fmaf(static_cast<float>(sum), scale * activation_scales[t], acc[t]);
-    if (!f.own_min) continue;
-    if (f.groups == 2) {
+    if (f.own_min && f.groups == 2) {
       int32_t mins = 0;
       for (int k = 0; k < 32; ++k) mins += small.min[k / 16] * row[k];
       acc[t] = __builtin_fmaf(static_cast<float>(mins), min * activation_scales[t], acc[t]);
-    } else {
+    } else if (f.own_min) {
       acc[t] = __builtin_fmaf(min, activation_scales[tile_rows + t], acc[t]);
     }
+    if (outliers[t] == 0.0f) continue;
+    const int32_t column = columns[t];
+    const float code = static_cast<float>(weights[column]);
+    const float offset = f.groups == 2 ? min * static_cast<float>(small.min[column / 16]) : min;
+    acc[t] =
+        __builtin_fmaf(outliers[t], f.own_min ? __builtin_fmaf(code, scale, offset) : code * scale, acc[t]);
   }
-}
-
-// Whether any of a tile's rows has a second term in the block whose residual this is.
-bool HasSecondTerm(const unsigned char* residual, int32_t tile_rows) {
-  const float* scales = reinterpret_cast<const float*>(residual + 32 * tile_rows);
-  float any = 0.0f;
-  for (int32_t t = 0; t < tile_rows; ++t) any += scales[t];
-  return any > 0.0f;
 }
 
 // One matrix row times a tile of activation rows: each block's codes are taken apart once.
@@ -66,7 +67,6 @@ void QuantizedTile(const IsaMatMul& args, const unsigned char* super, int row_in
   const int blocks = args.in / 32;
   const int64_t offset = static_cast<int64_t>(first_row) * blocks * kActivationBlockBytes;
   const unsigned char* tile = args.activations + offset;
-  const unsigned char* residual = args.residual == nullptr ? nullptr : args.residual + offset;
   float acc[kMaxTileRows] = {};
   for (int b = 0; b < blocks; ++b) {
     if (b != 0 && b % f.super == 0) super += SuperBytes(f) * kStripRows;
@@ -85,10 +85,6 @@ void QuantizedTile(const IsaMatMul& args, const unsigned char* super, int row_in
       weights[k] =
           static_cast<int16_t>(Weight(f, codes, row_in_strip, k) * (f.groups == 2 ? small.scale[k / 16] : 1));
     AddTerm(f, weights, small, scale, min, tile, tile_rows, acc);
-    if (residual != nullptr) {
-      const unsigned char* second = residual + static_cast<int64_t>(b) * tile_rows * kActivationBlockBytes;
-      if (HasSecondTerm(second, tile_rows)) AddTerm(f, weights, small, scale, min, second, tile_rows, acc);
-    }
     tile += tile_rows * kActivationBlockBytes;
   }
   for (int t = 0; t < tile_rows; ++t) {

@@ -1,4 +1,4 @@
-// When eight bits are too few for a block of activations with a huge value: it gets a second term where rounding it would
+// When eight bits are too few for a block of activations with a huge value: that is taken out where rounding the block would
 // move, as a root mean square, a logit by more than kLogitError; the residual stream by kStreamError, as a share of the
 // stream's own size; or what a normed row is multiplied to by kOutputError, as a share of its size.
 #pragma once
