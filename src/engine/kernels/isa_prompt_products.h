@@ -1,7 +1,7 @@
 // Products of a prompt's rows in int8, included inside the anonymous namespace of the AVX-512 ISA files that have VNNI and bf16,
 // after isa_prompt_tiles.h and isa_prompt_unpack.h.
 //
-// Shapes    activations in tiles of PromptBlock; two strips are unpacked at a time, 24 blocks of them
+// Shapes    activations in tiles of PromptBlock; two strips are unpacked at a time, up to 18 blocks of them
 // Threads   pure functions
 // Source    docs/KERNELS.md, "Prompts in int8"
 //
@@ -9,6 +9,8 @@
 //   offset * (sum of its values), as bf16, two blocks at once,
 //   w * outlier, and
 //   scale * activation scale * (integer sum of code * activation code).
+// The power of two in the activation scale is the exponent of a float that the integer sum is added to (kShift): additions do not share
+// the pipes of products.
 // The instruction wants unsigned codes on one side: the activations' are 128 too large, which the integer sum starts with.
 // A result is one chain per chunk of columns, first of the offsets, then of the outliers, then of the integer sums: its bits
 // depend neither on the other rows nor on how rows and strips are cut.
@@ -49,7 +51,7 @@ inline __attribute__((always_inline)) __m512 WeightsAt(const PromptProduct& p, c
   const __m512i up =
       _mm512_sll_epi32(_mm512_load_si512(strip.codes[b][column / 4]), _mm_cvtsi32_si128(24 - column % 4 * 8));
   const __m512i code = _mm512_srai_epi32(up, 24);
-  const __m512 scale = _mm512_load_ps(strip.scales[b][p.two_sums ? column / 16 : 0]);
+  const __m512 scale = _mm512_load_ps(strip.scales[b][p.two_sums ? column / 16 : 0][0]);
   const __m512 weights = _mm512_mul_ps(_mm512_cvtepi32_ps(code), scale);
   if (p.offset_kind == kNoOffsets) return weights;
   const bool per_half = p.offset_kind == kOffsetPerHalf;
@@ -129,13 +131,15 @@ inline __attribute__((always_inline)) void AddCodes(const PromptProduct& p, int3
       for (int s = 0; s < S; ++s) whole[s][t] = _mm512_dpbusd_epi32(whole[s][t], four, codes[s]);
     }
   }
-#pragma GCC unroll 2
-  for (int s = 0; s < S; ++s) {
-    const __m512 scale = _mm512_load_ps(p.strips[s].scales[b][First / 4]);
 #pragma GCC unroll 6
-    for (int t = 0; t < T; ++t) {
-      const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(block.scales[t]));
-      sums.of[s][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[s][t]), both, sums.of[s][t]);
+  for (int t = 0; t < T; ++t) {
+    const __m512 shift = _mm512_set1_ps(block.shifts[t]);
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s) {
+      const __m512i shifted = _mm512_add_epi32(_mm512_castps_si512(shift), whole[s][t]);
+      const __m512 scale = _mm512_load_ps(p.strips[s].scales[b][First / 4][block.steps[t]]);
+      sums.of[s][t] =
+          _mm512_fmadd_ps(_mm512_sub_ps(_mm512_castsi512_ps(shifted), shift), scale, sums.of[s][t]);
     }
   }
 }
@@ -222,12 +226,13 @@ void MultiplyTileOf(int32_t rows, const PromptProduct& p, float* y, int64_t y_st
 // then stay in the second-level cache for all strips.
 struct StripWalk {
   const IsaMatMul* args;
+  int32_t chunk_blocks;
   int32_t chunk;  // its first block
   int32_t strip;
 
   int32_t blocks() const { return args->in / 32; }
   int32_t blocks_of_chunk() const {
-    return blocks() - chunk < kChunkBlocks ? blocks() - chunk : static_cast<int32_t>(kChunkBlocks);
+    return blocks() - chunk < chunk_blocks ? blocks() - chunk : chunk_blocks;
   }
   int32_t num_strips() const { return args->last_strip - strip < 2 ? 1 : 2; }
   bool done() const { return chunk >= blocks(); }
@@ -235,16 +240,25 @@ struct StripWalk {
     strip += 2;
     if (strip < args->last_strip) return;
     strip = args->first_strip;
-    chunk += kChunkBlocks;
+    chunk += chunk_blocks;
   }
 };
+
+// Chunks of even length, of whole super-blocks or pairs of blocks.
+template <int Format>
+int32_t ChunkBlocks(int32_t blocks) {
+  constexpr int32_t kUnit = TraitsOf(Format).super == 1 ? 2 : TraitsOf(Format).super;
+  constexpr int32_t kMost = kChunkBlocks / kUnit * kUnit;
+  const int32_t chunks = (blocks + kMost - 1) / kMost;
+  return (blocks + chunks * kUnit - 1) / (chunks * kUnit) * kUnit;
+}
 
 template <int Format>
 StripsAhead AheadOf(StripWalk walk) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   walk.Advance();
   // Behind this range probably comes the next one.
-  if (walk.done()) walk = {walk.args, 0, walk.args->last_strip};
+  if (walk.done()) walk = {walk.args, walk.chunk_blocks, 0, walk.args->last_strip};
   const int64_t super_bytes = SuperBytes(kTraits) * kStripRows;
   const unsigned char* strip =
       walk.args->strips + walk.strip * walk.args->strip_bytes + walk.chunk / kTraits.super * super_bytes;
@@ -260,7 +274,8 @@ void PromptStripRange(const IsaMatMul& args) {
   p.offset_kind = OffsetKindOf(Format);
   p.two_sums = HasTwoSums(Format);
   const int32_t tiles = (args.rows + kPromptRows - 1) / kPromptRows;
-  for (StripWalk walk = {&args, 0, args.first_strip}; !walk.done(); walk.Advance()) {
+  for (StripWalk walk = {&args, ChunkBlocks<Format>(args.in / 32), 0, args.first_strip}; !walk.done();
+       walk.Advance()) {
     p.first = walk.chunk;
     p.blocks = walk.blocks_of_chunk();
     for (int j = 0; j < walk.num_strips(); ++j)

@@ -7,13 +7,21 @@
 // Source    docs/KERNELS.md, "Prompts in int8"
 //
 // What a block loses most by is a huge value among small ones, so one such value is taken out and multiplied as a float.
+//
+// A block's scale is 2^k times 1, 1.25, 1.5 or 1.75, rounded up. The power of two can then be had without a multiplication, and the
+// rest is among the multiples of the weights' scale (isa_prompt_unpack.h).
 #pragma once
 
 enum { kPromptRows = 6, kNoOutlier = 0xff };
+enum { kStepBits = 2, kSteps = 1 << kStepBits };
+
+// As a float, it has a whole number in its low bits: adding another to these bits, as integers, adds that number.
+static constexpr float kShift = 0x1.8p23f;
 
 struct alignas(32) PromptBlock {
   unsigned char codes[kPromptRows][32];  // value = (code - 128) * scale
-  float scales[kPromptRows];             // NaN where a value is not finite
+  float shifts[kPromptRows];             // kShift * 2^k; NaN where a value is not finite
+  int32_t steps[kPromptRows];            // the scale is 2^k * (1 + step / kSteps)
   // As bf16, of the values without the outlier: of this block and, if it is even, the next; of the first and the last 16 columns.
   uint16_t sums[kPromptRows][2];
   uint16_t half_sums[kPromptRows][2];
@@ -92,11 +100,20 @@ static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const Pr
   }
   // False for NaN, which stays.
   const __mmask8 zero = _mm256_cmp_ps_mask(_mm256_load_ps(largest), _mm256_set1_ps(1e-30f), _CMP_LT_OQ);
-  const __m256 scales =
-      _mm256_maskz_div_ps(static_cast<__mmask8>(~zero), _mm256_load_ps(largest), _mm256_set1_ps(127.0f));
+  const __m256 exact =
+      _mm256_maskz_mul_ps(static_cast<__mmask8>(~zero), _mm256_load_ps(largest), _mm256_set1_ps(1 / 127.0f));
+  const __m256i below_step = _mm256_set1_epi32((1 << (23 - kStepBits)) - 1);
+  const __m256i rounded =
+      _mm256_andnot_si256(below_step, _mm256_add_epi32(_mm256_castps_si256(exact), below_step));
+  const __m256 scales = _mm256_castsi256_ps(rounded);
   alignas(32) float inverse[8];
   _mm256_store_ps(inverse, _mm256_maskz_div_ps(static_cast<__mmask8>(~zero), _mm256_set1_ps(1.0f), scales));
-  _mm256_mask_storeu_ps(block->scales + t, there, scales);
+  const __m256 powers =
+      _mm256_castsi256_ps(_mm256_and_si256(rounded, _mm256_castps_si256(_mm256_set1_ps(__builtin_inff()))));
+  _mm256_mask_storeu_ps(block->shifts + t, there, _mm256_mul_ps(powers, _mm256_set1_ps(kShift)));
+  _mm256_mask_storeu_epi32(
+      block->steps + t, there,
+      _mm256_and_si256(_mm256_srli_epi32(rounded, 23 - kStepBits), _mm256_set1_epi32(kSteps - 1)));
   __m512i sums;
   if (rows == kPromptRows) {
     sums = PromptCodesOf(from, inverse, block->codes[0]);

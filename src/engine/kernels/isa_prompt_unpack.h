@@ -1,12 +1,13 @@
 // A strip's weights as the products of prompts read them, included inside the anonymous namespace of the AVX-512 ISA files that have
 // VNNI and bf16, after isa_blocks_avx512.h.
 //
-// Shapes    w = scale * code + offset, with a signed code and a small offset; up to 24 blocks at a time
+// Shapes    w = scale * code + offset, with a signed code and a small offset; up to 18 blocks at a time
 // Threads   pure functions
 // Source    docs/KERNELS.md, "Prompts in int8"
 #pragma once
 
-enum { kChunkBlocks = 24 };
+// Two strips of as many stay in the first-level cache.
+enum { kChunkBlocks = 18 };
 
 // What is added beside the integer sums.
 enum OffsetKind { kNoOffsets, kOffsetPerBlock, kOffsetPerHalf };
@@ -24,11 +25,11 @@ static constexpr int CenterOf(int format) {
 }
 
 // Some blocks of a strip. Starts are -128 * the sum of the codes; they and the scales are the block's, or those of its halves where
-// these have their own. Offsets are pairs of bf16: of blocks 2i and 2i + 1, or of the halves of block i.
+// these have their own; scales for each step of the activations'. Offsets are pairs of bf16: of blocks 2i and 2i + 1, or of the halves of block i.
 struct UnpackedStrip {
   alignas(64) signed char codes[kChunkBlocks][8][kVectorBytes];  // without the center
   alignas(64) int32_t starts[kChunkBlocks][2][kStripRows];
-  alignas(64) float scales[kChunkBlocks][2][kStripRows];
+  alignas(64) float scales[kChunkBlocks][2][kSteps][kStripRows];
   alignas(64) uint32_t offsets[kChunkBlocks][kStripRows];
 };
 
@@ -81,11 +82,18 @@ void Unpack(const unsigned char* strip, int32_t first, int32_t count, UnpackedSt
       } else {
         store_start(0, UnpackCodes<Format, 0, 8>(codes, scales, out->codes[b], zero));
       }
+      const auto store_scales = [&](int half, __m512 scale) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+        for (int step = 0; step < kSteps; ++step)
+          _mm512_store_ps(out->scales[b][half][step],
+                          _mm512_mul_ps(scale, _mm512_set1_ps(1.0f + static_cast<float>(step) /
+                                                                         static_cast<float>(kSteps))));
+      };
       if constexpr (HasTwoSums(Format)) {
-        _mm512_store_ps(out->scales[b][0], _mm512_mul_ps(scales.scale, scales.group[0]));
-        _mm512_store_ps(out->scales[b][1], _mm512_mul_ps(scales.scale, scales.group[1]));
+        store_scales(0, _mm512_mul_ps(scales.scale, scales.group[0]));
+        store_scales(1, _mm512_mul_ps(scales.scale, scales.group[1]));
       } else {
-        _mm512_store_ps(out->scales[b][0], scales.scale);
+        store_scales(0, scales.scale);
       }
       if constexpr (OffsetKindOf(Format) == kOffsetPerHalf) {
         const __m512i low = _mm512_srai_epi32(_mm512_slli_epi32(scales.mins, 16), 16);

@@ -11,8 +11,8 @@
 namespace weir {
 
 inline constexpr float kLogitError = 0.004f;
-inline constexpr float kStreamError = 0.002f;
-inline constexpr float kOutputError = 0.003f;
+inline constexpr float kStreamError = 0.001f;
+inline constexpr float kOutputError = 0.002f;
 
 // Of a sum over a block, for a largest value of 1: 32 values, each off by largest / 127 / sqrt(12).
 inline constexpr float kBlockRounding = 0.0128583f;  // sqrt(32 / 12) / 127
