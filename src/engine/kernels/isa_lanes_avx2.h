@@ -107,6 +107,18 @@ static inline int32_t IndexOf(Lanes a, Lanes b, float value) {
   };
   return __builtin_ctz(equal(a.low, 0) | equal(a.high, 8) | equal(b.low, 16) | equal(b.high, 24));
 }
+// Zeroes one of 32 lanes.
+static inline void ClearLane(Lanes& a, Lanes& b, int32_t at) {
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const auto clear = [&](__m256& v, int32_t first) {
+    const __m256i is_it = _mm256_cmpeq_epi32(lanes, _mm256_set1_epi32(at - first));
+    v = _mm256_andnot_ps(_mm256_castsi256_ps(is_it), v);
+  };
+  clear(a.low, 0);
+  clear(a.high, 8);
+  clear(b.low, 16);
+  clear(b.high, 24);
+}
 static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
   __m256 halves[8];
   for (int i = 0; i < 8; ++i) halves[i] = _mm256_max_ps(v[i].low, v[i].high);

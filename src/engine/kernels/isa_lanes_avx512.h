@@ -71,6 +71,12 @@ static inline int32_t IndexOf(Lanes a, Lanes b, float value) {
   return __builtin_ctz(static_cast<uint32_t>(_mm512_cmp_ps_mask(a, all, _CMP_EQ_OQ)) |
                        static_cast<uint32_t>(_mm512_cmp_ps_mask(b, all, _CMP_EQ_OQ)) << 16);
 }
+// Zeroes one of 32 lanes.
+static inline void ClearLane(Lanes& a, Lanes& b, int32_t at) {
+  const uint32_t others = ~(1u << at);
+  a = _mm512_maskz_mov_ps(static_cast<__mmask16>(others), a);
+  b = _mm512_maskz_mov_ps(static_cast<__mmask16>(others >> 16), b);
+}
 static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
   __m256 halves[8];
   for (int i = 0; i < 8; ++i)

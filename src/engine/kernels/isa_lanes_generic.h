@@ -135,6 +135,8 @@ static inline int32_t IndexOf(Lanes a, Lanes b, float value) {
   while (at < 31 && (at < 16 ? a.v[at] : b.v[at - 16]) != value) ++at;
   return at;
 }
+// Zeroes one of 32 lanes.
+static inline void ClearLane(Lanes& a, Lanes& b, int32_t at) { (at < 16 ? a.v[at] : b.v[at - 16]) = 0; }
 // The largest lane of each.
 static inline void MaximaOf(const Lanes (&v)[8], float (&out)[8]) {
   for (int i = 0; i < 8; ++i) out[i] = MaxLanes(v[i]);

@@ -15,13 +15,13 @@ struct BlockMaximum {
 
 // Copies 32 values without the largest, if that makes the others much finer.
 static inline BlockMaximum TakeOutlier(const float* x, float largest, float (&rest)[32]) {
-  const Lanes first = Load(x);
-  const Lanes last = Load(x + 16);
+  Lanes first = Load(x);
+  Lanes last = Load(x + 16);
   const int32_t at = IndexOf(Abs(first), Abs(last), largest);
+  ClearLane(first, last, at);
+  const float second = MaxLanes(Max(Abs(first), Abs(last)));
+  if (second > kWorthTaking * largest) return {largest, -1};
   Store(rest, first);
   Store(rest + 16, last);
-  rest[at] = 0.0f;
-  const float second = MaxLanes(Max(Abs(Load(rest)), Abs(Load(rest + 16))));
-  if (second > kWorthTaking * largest) return {largest, -1};
   return {second, at};
 }
