@@ -134,7 +134,7 @@ const char* Prepare(const KernelTable& kernels, DType dtype, int rows, int out, 
   if (!tiles.has_value()) return "no memory";
   c.tiles = *std::move(tiles);
   c.y.resize(static_cast<size_t>(rows) * static_cast<size_t>(out));
-  c.input = {c.tiles.as<unsigned char>(), c.x.data(), rows, in, nullptr, is_prompt ? rows : 0};
+  c.input = {c.tiles.as<unsigned char>(), c.x.data(), rows, in, is_prompt ? rows : 0};
   if (c.matrix.quantized()) QuantizeRows(kernels, c.x.data(), in, 0, rows, 0, in, c.input);
   MultiplyStrips(kernels, c.matrix, c.input, 0, c.matrix.num_strips(), c.y.data(), out, false);
   return Agrees(kernels, c) ? nullptr : "the product differs from the reference";

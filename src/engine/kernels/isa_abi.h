@@ -64,6 +64,9 @@ struct IsaMatMul {
   int64_t x_stride;
   int32_t first_strip;
   int32_t last_strip;  // one past
+  const unsigned char*
+      next_strips;  // null, or what this thread will probably multiply by after these: a hint for PromptKernels
+  int64_t next_strip_bytes;
   int32_t accumulate;  // y += instead of y =
   float* y;            // y[row * y_stride + matrix row - first matrix row of first_strip]
   int64_t y_stride;

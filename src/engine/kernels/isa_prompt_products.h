@@ -257,13 +257,19 @@ template <int Format>
 StripsAhead AheadOf(StripWalk walk) {
   constexpr FormatTraits kTraits = TraitsOf(Format);
   walk.Advance();
-  // Behind this range probably comes the next one.
-  if (walk.done()) walk = {walk.args, walk.chunk_blocks, 0, walk.args->last_strip};
   const int64_t super_bytes = SuperBytes(kTraits) * kStripRows;
+  const IsaMatMul& args = *walk.args;
   const unsigned char* strip =
-      walk.args->strips + walk.strip * walk.args->strip_bytes + walk.chunk / kTraits.super * super_bytes;
+      args.strips + walk.strip * args.strip_bytes + walk.chunk / kTraits.super * super_bytes;
+  int64_t strip_bytes = args.strip_bytes;
+  if (walk.done()) {
+    // Probably of the same format, if it is known at all.
+    strip = args.next_strips != nullptr ? args.next_strips : args.strips + args.last_strip * args.strip_bytes;
+    if (args.next_strips != nullptr) strip_bytes = args.next_strip_bytes;
+    walk.chunk = 0;
+  }
   const int64_t bytes = (walk.blocks_of_chunk() + kTraits.super - 1) / kTraits.super * super_bytes;
-  return {{strip, strip + walk.args->strip_bytes}, static_cast<int32_t>((bytes + 63) / 64), 0, 0};
+  return {{strip, strip + strip_bytes}, static_cast<int32_t>((bytes + 63) / 64), 0, 0};
 }
 
 template <int Format>

@@ -61,7 +61,7 @@ void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, in
 
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,
                     int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate,
-                    unsigned char* strip_buffer) {
+                    unsigned char* strip_buffer, NextStrips next) {
   if (matrix.data == nullptr) {
     DCHECK(strip_buffer != nullptr);
     PackedMatrix one = matrix;
@@ -86,6 +86,9 @@ void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, cons
   args.x_stride = input.columns;
   args.first_strip = first_strip;
   args.last_strip = last_strip;
+  const bool knows_next = next.matrix != nullptr && next.matrix->data != nullptr;
+  args.next_strips = knows_next ? next.matrix->data + next.first * next.matrix->strip_bytes : nullptr;
+  args.next_strip_bytes = knows_next ? next.matrix->strip_bytes : 0;
   args.accumulate = accumulate ? 1 : 0;
   args.y = y;
   args.y_stride = y_stride;

@@ -57,10 +57,16 @@ Activations RowsOf(const KernelTable& kernels, const Activations& all, int32_t f
 void QuantizeRows(const KernelTable& kernels, const float* x, int64_t stride, int32_t row, int32_t num_rows,
                   int32_t first_column, int32_t count, const Activations& into,
                   const float* thresholds = nullptr);
+// Strips that a thread will probably multiply by after those at hand, so that memory can be asked for them already.
+struct NextStrips {
+  const PackedMatrix* matrix = nullptr;  // null: not known
+  int32_t first = 0;
+};
+
 // y[row * y_stride + i] (+)= row i of the strips' rows times activation row. A matrix that was left in its file is packed
 // strip by strip into `strip_buffer`, strip_bytes large, and so gives the same bits.
 void MultiplyStrips(const KernelTable& kernels, const PackedMatrix& matrix, const Activations& input,
                     int32_t first_strip, int32_t last_strip, float* y, int64_t y_stride, bool accumulate,
-                    unsigned char* strip_buffer = nullptr);
+                    unsigned char* strip_buffer = nullptr, NextStrips next = {});
 
 }  // namespace weir

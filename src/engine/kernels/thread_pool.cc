@@ -63,7 +63,7 @@ void ThreadPool::RunErased(int num_units, int grain, Call call, const void* body
   const int units_per_part = num_units / Claims::kMost + 1;
   const int num_parts = (num_units + units_per_part - 1) / units_per_part;
   if (workers_.empty() || num_parts <= grain) {
-    for (int unit = 0; unit < num_units; ++unit) call(body, unit, 0);
+    for (int unit = 0; unit < num_units; ++unit) call(body, unit, 0, unit + 1 < num_units ? unit + 1 : -1);
     return;
   }
   const StepSegment segment = profile_ != nullptr ? profile_->current() : StepSegment::kOther;
@@ -108,14 +108,17 @@ void ThreadPool::Work(int thread) {
   Claims claims{claims_.load(std::memory_order_acquire)};
   const bool from_front = ClaimsFromFront(thread);
   while (claims.left() > 0) {
-    const int count =
-        std::clamp(claims.left() / (2 * num_threads()), 1, grain_.load(std::memory_order_relaxed));
+    const int grain = grain_.load(std::memory_order_relaxed);
+    const int count = ClaimOf(claims.left(), grain);
     const Claims rest = from_front ? claims.WithoutFirst(count) : claims.WithoutLast(count);
     if (!claims_.compare_exchange_weak(claims.word, rest.word, std::memory_order_acq_rel)) continue;
     // The phase cannot end before this claim is counted, so its members hold still.
     const int first = (from_front ? claims.first() : rest.end()) * units_per_part_;
     const int last = std::min(first + count * units_per_part_, num_units_);
-    for (int unit = first; unit < last; ++unit) call_(body_, unit, thread);
+    const int next_first = from_front ? rest.first() : rest.end() - ClaimOf(rest.left(), grain);
+    const int next_claim = rest.left() > 0 ? next_first * units_per_part_ : -1;
+    for (int unit = first; unit < last; ++unit)
+      call_(body_, unit, thread, unit + 1 < last ? unit + 1 : next_claim);
     num_done_.fetch_add(count);
     if (thread != 0 && caller_sleeps_.load()) num_done_.notify_one();
     claims.word = claims_.load(std::memory_order_acquire);

@@ -14,10 +14,12 @@
 // phase: where the units of several phases are parts of the same rows, a row's data stay in one core's cache.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "base/result.h"
@@ -34,22 +36,30 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  // The unit that a thread probably does first in a phase.
+  int FirstUnit(int num_units, int grain, int thread) const {
+    return ClaimsFromFront(thread) ? 0 : num_units - ClaimOf(num_units, grain);
+  }
   int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
   // From now on Run() enters kBarrierWait while it starts and awaits the workers, and is in it when it returns; around
   // worker 0's own units the caller's segment goes on. Null: off. Never during Run().
   void set_profile(StepProfile* profile) { profile_ = profile; }
 
-  // The unit that a thread probably gets after this one, with a grain of 1.
-  static int UnitAfter(int unit, int thread) { return ClaimsFromFront(thread) ? unit + 1 : unit - 1; }
-
-  // Calls body(unit, thread) for every unit in [0, num_units); returns when all are done. A thread claims up to `grain`
-  // neighbouring units at a time: where they read memory one after another, its stream then stays in one piece. Towards the
-  // end it claims fewer, so that nobody waits long for the last.
+  // Calls body(unit, thread) for every unit in [0, num_units), or body(unit, thread, next) with the unit that the thread will
+  // probably do next, -1 for none; returns when all are done. A thread claims up to `grain` neighbouring units at a time: where
+  // they read memory one after another, its stream then stays in one piece. Towards the end it claims fewer, so that nobody
+  // waits long for the last.
   template <typename Body>
   void Run(int num_units, int grain, const Body& body) {
     RunErased(
         num_units, grain,
-        [](const void* b, int unit, int thread) { (*static_cast<const Body*>(b))(unit, thread); }, &body);
+        [](const void* b, int unit, int thread, int next) {
+          if constexpr (std::is_invocable_v<Body, int, int, int>)
+            (*static_cast<const Body*>(b))(unit, thread, next);
+          else
+            (*static_cast<const Body*>(b))(unit, thread);
+        },
+        &body);
   }
   template <typename Body>
   void Run(int num_units, const Body& body) {
@@ -57,10 +67,12 @@ class ThreadPool {
   }
 
  private:
-  using Call = void (*)(const void* body, int unit, int thread);
+  using Call = void (*)(const void* body, int unit, int thread, int next);
 
   ThreadPool() = default;
   static bool ClaimsFromFront(int thread) { return thread == 0; }
+  // How many of the parts that are left, at least one, a thread claims.
+  int ClaimOf(int left, int grain) const { return std::clamp(left / (2 * num_threads()), 1, grain); }
   void RunErased(int num_units, int grain, Call call, const void* body);
   void Wake(int num_parts);
   void AwaitParts(int num_parts);

@@ -81,8 +81,42 @@ TEST(ThreadPoolTest, OfTwoThreadsOneHasTheFirstUnitsAndOneTheLast) {
       EXPECT_TRUE(std::is_sorted(threads.begin(), threads.end())) << units << " units, grain " << grain;
       EXPECT_GE(threads.front(), 0);
     }
-  EXPECT_EQ(ThreadPool::UnitAfter(5, 0), 6);
-  EXPECT_EQ(ThreadPool::UnitAfter(5, 1), 4);
+}
+
+TEST(ThreadPoolTest, SaysWhichUnitAThreadDoesNext) {
+  auto pool = ThreadPool::Create(2);
+  ASSERT_TRUE(pool.has_value());
+  for (const int units : {100, 200'000})
+    for (const int grain : {1, 20}) {
+      std::vector<int> units_of_worker;
+      std::vector<int> said;
+      std::atomic<int> done_by_worker{0};
+      const int most = units / 2;
+      (*pool)->Run(units, grain, [&](int unit, int thread, int next) {
+        if (thread == 0) {
+          // Nobody else claims meanwhile, so what the worker is told comes true.
+          while (done_by_worker.load() < most) std::this_thread::yield();
+          return;
+        }
+        if (done_by_worker.load() < most) {
+          units_of_worker.push_back(unit);
+          said.push_back(next);
+        }
+        ++done_by_worker;
+      });
+      ASSERT_EQ(units_of_worker.size(), static_cast<size_t>(most));
+      for (size_t i = 0; i + 1 < units_of_worker.size(); ++i)
+        ASSERT_EQ(said[i], units_of_worker[i + 1]) << "behind unit " << units_of_worker[i];
+      if (units == 100) {
+        EXPECT_EQ(units_of_worker.front(), (*pool)->FirstUnit(units, grain, 1));
+      }
+      EXPECT_EQ((*pool)->FirstUnit(units, grain, 0), 0);
+    }
+  auto alone = ThreadPool::Create(1);
+  ASSERT_TRUE(alone.has_value());
+  std::vector<int> said;
+  (*alone)->Run(3, [&](int, int, int next) { said.push_back(next); });
+  EXPECT_EQ(said, (std::vector<int>{1, 2, -1}));
 }
 
 // A worker that looks for the stop and then for the phase could miss both and sleep for ever.

@@ -18,8 +18,6 @@ int HeadUnitColumns(const KernelTable& kernels, const ModelConfig& config, int h
   return config.head_dim % kernels.strip_rows == 0 ? config.head_dim : config.head_dim * heads;
 }
 
-int StripsPerUnit(int num_strips, int num_threads) { return std::max(1, num_strips / (8 * num_threads)); }
-
 // Whether every one of them reads tiles and none the activations themselves.
 bool AllQuantized(std::initializer_list<const PackedMatrix*> matrices) {
   return std::all_of(matrices.begin(), matrices.end(),
@@ -34,26 +32,6 @@ constexpr int kRowsOfRange = 64;
 // On tiles, a unit reads the activations once for all its strips: fewer units, of whole pairs of strips.
 int PromptStripsPerUnit(int num_strips, int num_threads) {
   return std::max(1, num_strips / (6 * num_threads)) * 2;
-}
-
-int LogitStripsPerUnit(const PackedMatrix& matrix, int num_threads) {
-  return std::min(16, StripsPerUnit(matrix.num_strips(), num_threads));
-}
-
-// The first of the largest values, found from the largest of every `piece` of the row.
-RowMaximum BestOf(const float* row, int count, const float* of_pieces, int piece) {
-  RowMaximum result;
-  int best = 0;
-  for (int i = 0; i * piece < count; ++i) {
-    if (std::isnan(of_pieces[i])) return result;
-    if (of_pieces[i] > of_pieces[best]) best = i;
-  }
-  result.best.logit = of_pieces[best];
-  result.sound = std::isfinite(result.best.logit);
-  const float* first = row + int64_t{best} * piece;
-  const float* last = row + std::min(count, (best + 1) * piece);
-  result.best.token = static_cast<int32_t>(std::find(first, last, result.best.logit) - row);
-  return result;
 }
 
 }  // namespace
@@ -227,15 +205,22 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   if (!lora_.empty())
     lora_.Shrink(*pool_, layer_index, {LoraTarget::kQ, LoraTarget::kK, LoraTarget::kV}, scratch_.normed,
                  config_.hidden_size);
-  RunOnRanges(q_units + 2 * kv_units, [&](RowRange range, int unit, int thread_index) {
+  const auto strips_of = [&](int unit) -> NextStrips {
+    if (unit < q_units) return {&layer.q, unit * q_unit / layer.q.strip_rows};
+    const int index = (unit - q_units) % kv_units;
+    return {unit - q_units < kv_units ? &layer.k : &layer.v, index * kv_unit / layer.k.strip_rows};
+  };
+  RunOnRanges(q_units + 2 * kv_units, [&](RowRange range, int unit, int thread_index, int next_unit) {
     Enter(StepSegment::kMatmulQkv, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     const Activations part = RowsOf(*kernels_, input, range.first, range.count);
+    const NextStrips next =
+        next_unit >= 0 ? strips_of(next_unit) : BeginningOf(layer.o, StripsOfSum(layer.o), thread_index);
     const auto multiply = [&](const PackedMatrix& matrix, LoraTarget target, int index, int columns, float* y,
                               int64_t stride) {
       const int first = index * columns / matrix.strip_rows;
       const int last = ((index + 1) * columns + matrix.strip_rows - 1) / matrix.strip_rows;
-      MultiplyStrips(*kernels_, matrix, part, first, last, y, stride, false, thread.strip);
+      MultiplyStrips(*kernels_, matrix, part, first, last, y, stride, false, thread.strip, next);
       lora_.Add(layer_index, target, range.first, range.count, first, last, y, stride);
     };
     if (unit < q_units) {
@@ -277,7 +262,7 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num
     lora_.Shrink(*pool_, layer_index, {LoraTarget::kGate, LoraTarget::kUp}, scratch_.normed,
                  config_.hidden_size);
   const bool keeps_floats = lora_.Adapts(layer_index, LoraTarget::kDown);
-  RunOnRanges(units, [&](RowRange range, int unit, int thread_index) {
+  RunOnRanges(units, [&](RowRange range, int unit, int thread_index, int next_unit) {
     Enter(StepSegment::kMatmulFfn, thread_index);
     const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
     const Activations part = RowsOf(*kernels_, input, range.first, range.count);
@@ -285,8 +270,15 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num
     float* up = gate + int64_t{range.count} * kFfnUnitColumns;
     const int first = unit * strips_per_unit;
     const int last = std::min(first + strips_per_unit, layer.gate.num_strips());
-    MultiplyStrips(*kernels_, layer.gate, part, first, last, gate, kFfnUnitColumns, false, thread.strip);
-    MultiplyStrips(*kernels_, layer.up, part, first, last, up, kFfnUnitColumns, false, thread.strip);
+    // Two streams side by side, each of which goes on with the next unit.
+    const auto next = [&](const PackedMatrix& matrix) {
+      return next_unit >= 0 ? NextStrips{&matrix, next_unit * strips_per_unit}
+                            : BeginningOf(layer.down, StripsOfSum(layer.down), thread_index);
+    };
+    MultiplyStrips(*kernels_, layer.gate, part, first, last, gate, kFfnUnitColumns, false, thread.strip,
+                   next(layer.gate));
+    MultiplyStrips(*kernels_, layer.up, part, first, last, up, kFfnUnitColumns, false, thread.strip,
+                   next(layer.up));
     lora_.Add(layer_index, LoraTarget::kGate, range.first, range.count, first, last, gate, kFfnUnitColumns);
     lora_.Add(layer_index, LoraTarget::kUp, range.first, range.count, first, last, up, kFfnUnitColumns);
     Enter(StepSegment::kNormQuantize, thread_index);
@@ -325,20 +317,41 @@ void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num
   });
 }
 
+int LlamaModel::StripsOfSum(const PackedMatrix& matrix) const {
+  const int threads = pool_->num_threads();
+  return num_prompt_rows_ > 0 ? PromptStripsPerUnit(matrix.num_strips(), threads)
+                              : StripsPerUnit(matrix.num_strips(), threads);
+}
+
+NextStrips LlamaModel::BeginningOfLayer(int layer_index, int thread) const {
+  if (layer_index == config_.num_layers) return {};
+  const LayerWeights& layer = weights_.layers[static_cast<size_t>(layer_index)];
+  const int strips = HeadUnitColumns(*kernels_, config_, config_.num_kv_heads) / layer.v.strip_rows;
+  const NextStrips of_v = BeginningOf(layer.v, strips, thread);
+  return of_v.first == 0 ? NextStrips{&layer.q, 0} : of_v;
+}
+
 void LlamaModel::AddProduct(const PackedMatrix& matrix, const Activations& input,
                             const std::vector<float>& norm, int layer_index, LoraTarget target) {
   if (!lora_.empty()) lora_.Shrink(*pool_, layer_index, {target}, input.x, input.columns);
-  const int threads = pool_->num_threads();
-  const int per_unit = input.prompt_rows > 0 ? PromptStripsPerUnit(matrix.num_strips(), threads)
-                                             : StripsPerUnit(matrix.num_strips(), threads);
+  const int per_unit = StripsOfSum(matrix);
   const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
   float* const into = norm.empty() ? scratch_.hidden : scratch_.sublayer;
-  RunOnRanges(units, [&](RowRange range, int unit, int thread) {
+  const bool is_down = target == LoraTarget::kDown;
+  const auto beginning_of_next = [&](int thread) -> NextStrips {
+    if (is_down) return BeginningOfLayer(layer_index + 1, thread);
+    const LayerWeights& layer = weights_.layers[static_cast<size_t>(layer_index)];
+    return KindOf(layer_index).experts
+               ? NextStrips{}
+               : BeginningOf(layer.gate, kFfnUnitColumns / layer.gate.strip_rows, thread);
+  };
+  RunOnRanges(units, [&](RowRange range, int unit, int thread, int next_unit) {
     const int first = unit * per_unit;
     const int last = std::min(first + per_unit, matrix.num_strips());
     float* const y = into + int64_t{range.first} * config_.hidden_size + int64_t{first} * matrix.strip_rows;
     MultiplyStrips(*kernels_, matrix, RowsOf(*kernels_, input, range.first, range.count), first, last, y,
-                   config_.hidden_size, norm.empty(), scratch_.threads[static_cast<size_t>(thread)].strip);
+                   config_.hidden_size, norm.empty(), scratch_.threads[static_cast<size_t>(thread)].strip,
+                   next_unit >= 0 ? NextStrips{&matrix, next_unit * per_unit} : beginning_of_next(thread));
     lora_.Add(layer_index, target, range.first, range.count, first, last, y, config_.hidden_size);
   });
   if (!norm.empty()) AddNormed(norm, input.rows);
@@ -355,38 +368,6 @@ void LlamaModel::AddNormed(const std::vector<float>& norm, int num_rows) {
   if (num_rows >= kRowsWorthSharing)
     return pool_->Run(num_rows, std::max(1, num_rows / (8 * pool_->num_threads())), one);
   for (int row = 0; row < num_rows; ++row) one(row, 0);
-}
-
-void LlamaModel::ComputeLogits(const Batch& batch, MatrixView<float> logits, std::span<RowMaximum> maxima) {
-  const int num_rows = static_cast<int>(batch.logit_rows.size());
-  if (num_rows == 0) return;
-  DCHECK(logits.rows >= num_rows && logits.columns == config_.vocab_size);
-  const PackedMatrix& matrix = weights_.lm_head;
-  NormAndQuantize(batch.logit_rows.data(), num_rows, weights_.output_norm.data(), matrix.quantized(),
-                  LargestFor(matrix, kLogitError));
-  const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size};
-  Enter(StepSegment::kLmHead);
-  const int per_unit = LogitStripsPerUnit(matrix, pool_->num_threads());
-  const int units = (matrix.num_strips() + per_unit - 1) / per_unit;
-  const int unit_columns = per_unit * matrix.strip_rows;
-  DCHECK(maxima.empty() || maxima.size() == static_cast<size_t>(num_rows));
-  float* const maxima_of_units = scratch_.logit_maxima.data();
-  pool_->Run(units, GrainOf(units, num_rows, pool_->num_threads()), [&](int unit, int thread) {
-    const int first = unit * per_unit;
-    float* columns = logits.data + int64_t{first} * matrix.strip_rows;
-    MultiplyStrips(*kernels_, matrix, input, first, std::min(first + per_unit, matrix.num_strips()), columns,
-                   logits.stride, false, scratch_.threads[static_cast<size_t>(thread)].strip);
-    const int count = std::min(unit_columns, config_.vocab_size - unit * unit_columns);
-    if (config_.logit_soft_cap > 0)
-      for (int row = 0; row < num_rows; ++row)
-        kernels_->soft_cap(columns + row * logits.stride, count, config_.logit_soft_cap);
-    if (maxima.empty()) return;
-    for (int row = 0; row < num_rows; ++row)
-      maxima_of_units[int64_t{row} * units + unit] = kernels_->maximum(columns + row * logits.stride, count);
-  });
-  for (size_t row = 0; row < maxima.size(); ++row)
-    maxima[row] = BestOf(logits.row(static_cast<int64_t>(row)), config_.vocab_size,
-                         maxima_of_units + static_cast<int64_t>(row) * units, unit_columns);
 }
 
 }  // namespace weir

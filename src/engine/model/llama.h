@@ -61,14 +61,26 @@ class LlamaModel final : public Model {
   static int GrainOf(int num_units, int num_rows, int num_threads) {
     return num_rows <= kMaxTileRows ? std::max(1, num_units / (4 * num_threads)) : 1;
   }
-  // Shares out units of all row ranges.
+  static int StripsPerUnit(int num_strips, int num_threads) {
+    return std::max(1, num_strips / (8 * num_threads));
+  }
+  static int LogitStripsPerUnit(const PackedMatrix& matrix, int num_threads);
+  // Shares out units of all row ranges: body(range, unit, thread, the unit that the thread will probably do next, or -1).
   template <typename Body>
   void RunOnRanges(int num_units, const Body& body) {
     const int total = num_units * static_cast<int>(row_ranges_.size());
     pool_->Run(total, GrainOf(total, row_ranges_.back().count, pool_->num_threads()),
-               [&](int index, int thread) {
-                 body(row_ranges_[static_cast<size_t>(index / num_units)], index % num_units, thread);
+               [&](int index, int thread, int next) {
+                 body(row_ranges_[static_cast<size_t>(index / num_units)], index % num_units, thread,
+                      next < 0 ? -1 : next % num_units);
                });
+  }
+  // Where a thread will probably begin with a matrix that is divided into units of as many strips.
+  NextStrips BeginningOf(const PackedMatrix& matrix, int strips_per_unit, int thread) const {
+    const int num_units = (matrix.num_strips() + strips_per_unit - 1) / strips_per_unit;
+    const int total = num_units * static_cast<int>(row_ranges_.size());
+    const int grain = GrainOf(total, row_ranges_.back().count, pool_->num_threads());
+    return {&matrix, pool_->FirstUnit(total, grain, thread) % num_units * strips_per_unit};
   }
   void DivideRows(int num_rows);
   void Embed(const Batch& batch);
@@ -86,6 +98,10 @@ class LlamaModel final : public Model {
                       RowRange rows, float* values, int stride);
   void Attend(const Batch& batch, KvStorage& kv, int layer_index, const LayerWeights& layer);
   void FeedForward(const LayerWeights& layer, int layer_index, int num_rows);
+  // Strips of a unit of AddProduct().
+  int StripsOfSum(const PackedMatrix& matrix) const;
+  // What a layer begins with, or behind the last one the lm-head.
+  NextStrips BeginningOfLayer(int layer_index, int thread) const;
   // llama_experts.cc: the same where a layer has experts, added to the residual stream.
   void FeedForwardOfExperts(const LayerWeights& layer, int num_rows);
   void RouteRows(const LayerWeights& layer, int num_rows);

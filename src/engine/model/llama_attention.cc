@@ -106,7 +106,7 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
   const auto tile_of = [&](const AttentionTask& task) -> const AttentionTile& {
     return attention_.tiles()[static_cast<size_t>(task.tile)];
   };
-  pool_->Run(static_cast<int>(tasks.size()), [&](int index, int thread) {
+  pool_->Run(static_cast<int>(tasks.size()), [&](int index, int thread, int after) {
     Enter(StepSegment::kAttention, thread);
     const AttentionTask& task = tasks[static_cast<size_t>(index)];
     const AttentionTile& tile = tile_of(task);
@@ -127,8 +127,7 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     args.blocks = kv.blocks(layer_index, tile.kv_head);
     args.block_stride = kv.block_stride();
     args.block_table = batch.block_ids.data() + tile.sequence->first_block;
-    const int after = std::clamp(ThreadPool::UnitAfter(index, thread), 0, static_cast<int>(tasks.size()) - 1);
-    const AttentionTask& next_task = tasks[static_cast<size_t>(after)];
+    const AttentionTask& next_task = tasks[static_cast<size_t>(after >= 0 ? after : index)];
     const AttentionTile& next = tile_of(next_task);
     const int next_block = next_task.first_chunk * (kAttentionChunk / kBlockSize);
     args.next_blocks = kv.blocks(layer_index, next.kv_head);

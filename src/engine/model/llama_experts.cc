@@ -21,7 +21,7 @@ void LlamaModel::RouteRows(const LayerWeights& layer, int num_rows) {
   const Activations input{scratch_.normed_tiles, scratch_.normed, num_rows, config_.hidden_size,
                           num_prompt_rows_};
   Enter(StepSegment::kMatmulFfn);
-  RunOnRanges(router.num_strips(), [&](RowRange range, int strip, int thread) {
+  RunOnRanges(router.num_strips(), [&](RowRange range, int strip, int thread, int) {
     MultiplyStrips(*kernels_, router, RowsOf(*kernels_, input, range.first, range.count), strip, strip + 1,
                    scratch_.router_logits + int64_t{range.first} * config_.num_experts +
                        int64_t{strip} * router.strip_rows,
