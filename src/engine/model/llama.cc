@@ -24,7 +24,7 @@ bool AllQuantized(std::initializer_list<const PackedMatrix*> matrices) {
                      [](const PackedMatrix* matrix) { return matrix->quantized(); });
 }
 
-// Rows that are worth a range of their own. On tiles of prompts, unpacking a strip costs as much as multiplying some 13 rows (int8)
+// Rows that are worth a range of their own. On tiles of prompts, unpacking a strip costs as much as multiplying some 12 rows (int8)
 // or 60 (bf16); without them a range reads the weights once more, which some 10 rows pay for.
 constexpr int kPromptRowsOfRange = 256;
 constexpr int kRowsOfRange = 64;
