@@ -18,7 +18,9 @@ Engine::State::~State() = default;
 
 bool Engine::Step() {
   State& s = *state_;
-  const TimePoint started = s.clock.Now();
+  StepTimes times;
+  times.started = s.clock.Now();
+  const TimePoint started = times.started;
   if (s.profiled != nullptr) s.profiled->Begin(StepSegment::kSchedule);
   s.DrainSubmitQueue();
   s.EndUnwanted(started);
@@ -28,26 +30,28 @@ bool Engine::Step() {
   s.scheduler->Schedule(started, &s.plan);
   if (s.plan.empty()) return s.FinishIdleStep(started);
   if (s.pages != nullptr) s.pages->NoteUsed(s.pool->end_of_given());
-  s.ChargeQueues(started);
+  ChargeWaits(s.scheduler->waiting(), s.scheduler->running(), s.plan, started);
+  s.NoteFirstSteps(started);
   s.PublishStep(started);
   s.BuildBatch();
 
-  const TimePoint forward_started = s.clock.Now();
+  times.forward_started = s.clock.Now();
   s.Forward();
   EnterSegment(s.profiled, StepSegment::kSampling);
-  const TimePoint forward_ended = s.clock.Now();
+  times.forward_ended = s.clock.Now();
   s.Sample();
   if (!s.WeightsAreSound()) std::fill(s.tokens.begin(), s.tokens.end(), -1);
   EnterSegment(s.profiled, StepSegment::kOther);
-  const TimePoint ended = s.clock.Now();
+  times.ended = s.clock.Now();
+  const TimePoint ended = times.ended;
 
-  s.ChargeStep(started, forward_started, forward_ended, ended);
+  ChargeStep(s.plan, s.cost, times);
   s.scheduler->Commit(s.plan, s.tokens);
   s.Tell(ended);
   s.Learn(started, ended);
   s.PublishLoad(ended);
   s.Deliver();
-  s.Observe(started, forward_started, forward_ended, ended);
+  s.Observe(times);
   DCHECK(CheckInvariants() == "");
   return true;
 }

@@ -61,6 +61,7 @@ struct EngineOptions {
   SchedulerPolicy policy = SchedulerPolicy::kContinuous;
   bool prefix_cache = true;  // prompts that begin alike are computed once; never in sequential mode
   uint64_t prefix_hash_mask = ~uint64_t{0};  // for tests, which let all hashes collide
+  const Clock* clock = nullptr;              // for tests, which count its readings; null: the monotonic one
   bool bounded_queue = true;
   bool cancel_on_disconnect = true;  // read by the server
   Duration tokenizer_delay{};        // a planted fault, read by the server: every prompt takes so much longer

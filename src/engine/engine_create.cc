@@ -96,7 +96,7 @@ Result<std::vector<LoraAdapter>> OpenAdapters(const std::vector<AdapterSpec>& sp
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
-  auto state = std::make_unique<State>();
+  auto state = std::make_unique<State>(options.clock != nullptr ? *options.clock : MonotonicClock::Get());
   State& s = *state;
   s.options = options;
   WEIR_RETURN_IF_ERROR(CheckAsked(s.options));

@@ -1,4 +1,4 @@
-// The part of a step after sampling: whose time it was, what the readers are told, what the door may know.
+// The part of a step after sampling: what the readers are told, what the door may know.
 
 #include <algorithm>
 #include <utility>
@@ -7,43 +7,6 @@
 #include "engine/engine_state.h"
 
 namespace weir {
-
-// Before Commit(), because a sequence's share depends on what it had computed until now.
-void Engine::State::ChargeStep(TimePoint started, TimePoint forward_started, TimePoint forward_ended,
-                               TimePoint ended) {
-  const Duration actual = forward_ended - forward_started;
-  const int64_t whole_ns = (ended - started).count();
-  int64_t num_shared_tokens = 0;
-  Duration shared{};
-  for (const ScheduledSequence& entry : plan.entries) {
-    const Sequence& sequence = *entry.sequence;
-    Ledger& ledger = sequence.stream->ledger();
-    const Stage stage = sequence.was_preempted ? Stage::kRecompute
-                        : entry.is_decode      ? Stage::kDecode
-                                               : Stage::kPrefill;
-    ledger.Enter(stage, forward_started);
-    Duration stall{};
-    const int own_prefill = entry.is_decode ? 0 : entry.num_scheduled_tokens;
-    if (const int others_prefill = plan.num_prefill_tokens - own_prefill; others_prefill > 0) {
-      // Modelled: the step without the others' prompts, by its prediction.
-      const int64_t own_kv =
-          entry.is_decode ? 0 : KvTokensRead(sequence.num_computed_tokens, entry.num_scheduled_tokens);
-      const Duration without = cost.Predict(
-          plan.num_tokens - others_prefill, plan.kv_tokens_read - plan.prefill_kv_tokens_read + own_kv,
-          own_prefill > 0 ? StepKind::kWithPrompts : StepKind::kDecodesOnly);
-      if (without > Duration::zero()) stall = std::clamp(actual - without, Duration::zero(), actual);
-    }
-    ledger.EnterSplit(Stage::kSample, forward_ended, Stage::kStallPrefill, stall);
-    ledger.Enter(Stage::kSchedule, ended);
-    // The rest of the division goes to those who come later, so that nothing of the step is nobody's.
-    num_shared_tokens += entry.num_scheduled_tokens;
-    const Duration until_here(whole_ns * num_shared_tokens / plan.num_tokens);
-    ledger.engine_share += until_here - shared;
-    shared = until_here;
-    ++ledger.num_steps;
-    ledger.batch_sum += static_cast<double>(plan.entries.size());
-  }
-}
 
 // After Commit(): the tokens are the sequences' own now.
 void Engine::State::Tell(TimePoint at) {
@@ -195,11 +158,10 @@ bool Engine::State::FinishIdleStep(TimePoint now) {
   return true;
 }
 
-void Engine::State::Observe(TimePoint started, TimePoint forward_started, TimePoint forward_ended,
-                            TimePoint ended) {
+void Engine::State::Observe(const StepTimes& times) {
   if (!observer) return;
   StepRecord record;
-  record.started = started;
+  record.started = times.started;
   record.ended = clock.Now();
   record.num_tokens = plan.num_tokens;
   record.num_prefill_tokens = plan.num_prefill_tokens;
@@ -211,13 +173,13 @@ void Engine::State::Observe(TimePoint started, TimePoint forward_started, TimePo
   record.num_preempted = static_cast<int>(plan.preempted.size());
   record.num_queried_tokens = plan.num_queried_tokens;
   record.num_cached_tokens = plan.num_cached_tokens;
-  record.schedule = forward_started - started;
-  record.forward = forward_ended - forward_started;
-  record.sample = ended - forward_ended;
-  record.publish = record.ended - ended;
+  record.schedule = times.forward_started - times.started;
+  record.forward = times.forward_ended - times.forward_started;
+  record.sample = times.ended - times.forward_ended;
+  record.publish = record.ended - times.ended;
   if (profiled != nullptr) {
     record.is_profiled = true;
-    record.segments = profiled->End(record.ended - started);
+    record.segments = profiled->End(record.ended - times.started);
   }
   observer(record);
 }

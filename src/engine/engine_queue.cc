@@ -179,22 +179,9 @@ void Engine::State::Forget(std::unique_ptr<Sequence> sequence, TokenEvent last) 
   num_live.fetch_sub(1, std::memory_order_acq_rel);
 }
 
-void Engine::State::ChargeQueues(TimePoint now) {
-  const auto charge = [&](const Sequence& sequence, Stage stage) {
-    Ledger& ledger = sequence.stream->ledger();
-    if (ledger.current() != stage) ledger.Enter(stage, now);
-  };
-  for (const auto& sequence : scheduler->waiting()) {
-    charge(*sequence, sequence->num_preemptions > 0 ? Stage::kPreempted : sequence->waiting_cause);
-  }
-  if (plan.entries.size() != scheduler->running().size()) {
-    // Who runs without a part in this step waits for the budget; the plan's own are set right after.
-    for (const auto& sequence : scheduler->running()) {
-      if (!plan.Contains(sequence.get())) charge(*sequence, Stage::kQueueBudget);
-    }
-  }
+// Who runs for the first time holds no place in the queue any more.
+void Engine::State::NoteFirstSteps(TimePoint now) {
   for (const ScheduledSequence& entry : plan.entries) {
-    charge(*entry.sequence, Stage::kSchedule);
     LiveSequence& record_of_it = live.at(entry.sequence);
     if (record_of_it.first_scheduled == TimePoint{}) {
       record_of_it.first_scheduled = now;

@@ -24,6 +24,7 @@
 #include "engine/reservation_counters.h"
 #include "engine/scheduler/mean_lengths.h"
 #include "engine/scheduler/scheduler.h"
+#include "engine/scheduler/step_account.h"
 
 namespace weir {
 
@@ -48,7 +49,7 @@ struct Submission {
 struct Engine::State {
   // Immutable after Create().
   EngineOptions options;
-  const Clock& clock = MonotonicClock::Get();
+  const Clock& clock;
   std::unique_ptr<ModelFile> file;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;
@@ -101,6 +102,7 @@ struct Engine::State {
   std::atomic<bool> stop{false};
   std::thread thread;
 
+  explicit State(const Clock& its_clock) : clock(its_clock) {}
   ~State();
 
   // engine_admit.cc
@@ -120,7 +122,7 @@ struct Engine::State {
   void EndEvicted(TimePoint now);
   void EndOverdue(TimePoint now);
   void EndAll(const Status& why);
-  void ChargeQueues(TimePoint now);
+  void NoteFirstSteps(TimePoint now);
   void End(Sequence* sequence, TokenEvent last);
   void Forget(std::unique_ptr<Sequence> sequence, TokenEvent last);
 
@@ -135,7 +137,6 @@ struct Engine::State {
   void SeedCostModel();
 
   // engine_publish.cc: after it
-  void ChargeStep(TimePoint started, TimePoint forward_started, TimePoint forward_ended, TimePoint ended);
   void Tell(TimePoint at);
   void Learn(TimePoint started, TimePoint ended);
   double PrefillRate() const;
@@ -144,7 +145,7 @@ struct Engine::State {
   std::vector<AdapterLoad> CountAdapters() const;
   void Deliver();
   bool FinishIdleStep(TimePoint now);
-  void Observe(TimePoint started, TimePoint forward_started, TimePoint forward_ended, TimePoint ended);
+  void Observe(const StepTimes& times);
 };
 
 }  // namespace weir

@@ -253,6 +253,38 @@ TEST(EngineTest, LG4SharesOfTheEnginesTimeSumToTheTimeItWasBusy) {
   EXPECT_GT(num_preemptions, 0);
 }
 
+class CountingClock final : public Clock {
+ public:
+  TimePoint Now() const override {
+    ++num_readings;
+    return MonotonicClock::Get().Now();
+  }
+  mutable int num_readings = 0;
+};
+
+// What the accounts of a step come to in time, tools measure (microbench/engine/ledger_cost.cc); here it is what they do.
+TEST(EngineTest, LG6AccountsTakeFourReadingsOfAStepAndThreeChangesOfEachOfItsSequences) {
+  constexpr int kOutput = 40;
+  for (const int num_sequences : {1, 8}) {
+    CountingClock clock;
+    EngineOptions options = Options();
+    options.clock = &clock;
+    const auto engine = MakeEngine(options);
+    std::vector<std::shared_ptr<RequestStream>> streams;
+    for (int i = 0; i < num_sequences; ++i) streams.push_back(MustSubmit(*engine, Greedy(i, 20, kOutput)));
+    clock.num_readings = 0;
+    int num_steps = 0;
+    for (; engine->Step(); ++num_steps) EXPECT_EQ(clock.num_readings, 4 * (num_steps + 1));
+    EXPECT_GE(num_steps, kOutput);
+    for (const auto& stream : streams) {
+      EXPECT_GE(stream->ledger().num_steps, kOutput);
+      // Once each: handed over, waiting, its part of a first step, the first token, handed back.
+      EXPECT_LE(stream->ledger().num_changes, 3 * stream->ledger().num_steps + 5);
+      EXPECT_GE(stream->ledger().num_changes, 3 * stream->ledger().num_steps);
+    }
+  }
+}
+
 // The sampler says so for not-a-number too, but no model file with such weights loads. So here every token is forbidden.
 TEST(HostileModelEngineTest, G11RowWithoutAChoiceFailsItsOwnRequestOnly) {
   const auto engine = MakeEngine(Options());

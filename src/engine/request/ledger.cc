@@ -33,6 +33,7 @@ void Ledger::EnterSplit(Stage stage, TimePoint now, Stage charged, Duration amou
   stages_[static_cast<int>(current_)] += elapsed - amount;
   last_change_ = now;
   current_ = stage;
+  ++num_changes;
 }
 
 void Ledger::NoteFirstToken(TimePoint now) {

@@ -69,6 +69,7 @@ class Ledger {
   // engine was busy with.
   Duration engine_share{};
   int num_steps = 0;
+  int num_changes = 0;   // of its stage: what the account itself costs
   double batch_sum = 0;  // rows of sequences in the same steps; mean = batch_sum / num_steps
   int num_preemptions = 0;
   int num_cached_tokens = 0;
