@@ -19,6 +19,9 @@ Points, each printed with its figures; exit code 1 when one fails:
   retries      10 s at 5 x, then nothing new: >= 90 % of those who wait exactly their retry-after-ms are admitted then
   fairness     two keys that offer 0.6 and 6 x: Jain index over what they were served >= 0.95
   recovery     30 s at 10 x, then 0.5 x: after 5 s no rejection, p99 TTFT <= 2 s
+  deadlines    at 1, 2, 5 and 10 x, and in waves of 3 s at 5 x with quiet between: every client sets a deadline for its whole answer, 1 to 3
+               times what one of its length takes at capacity (--usual-at: at another rate; --usual: as given), or 10 s (one in five): 504 <= 0.1 % of the
+               admitted, and how many more were dropped while they waited
   long-prompt  one prompt of 4,000 tokens among 8 decoding streams: no stream's p99 ITL above 2 x the ITL objective
 Every level says how much of the machine others took (steal): figures of levels with much of it compare badly.
 Standard library only.
@@ -61,6 +64,7 @@ class Answer:
         self.has_retry_after = False
         self.predicted = None
         self.retry_after = None
+        self.allowed = None  # seconds, for the whole answer
 
     @property
     def ttft(self):
@@ -82,9 +86,10 @@ class Client:
 
     async def post(self, body, answer):
         payload = json.dumps(body).encode()
+        deadline = f"x-request-timeout-ms: {1000 * answer.allowed:.0f}\r\n" if answer.allowed else ""
         head = (
             f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n{self.more}"
-            f"Content-Length: {len(payload)}\r\n\r\n"
+            f"{deadline}Content-Length: {len(payload)}\r\n\r\n"
         ).encode()
         for attempt in range(2):
             kept = bool(self.idle) and attempt == 0
@@ -186,10 +191,11 @@ def stolen():
     return ticks[7], sum(ticks)
 
 
-async def offer(client, model, phases, seed, first_retry=None):
+async def offer(client, model, phases, seed, first_retry=None, allow=None):
     """Poisson arrivals at (rate, seconds) after one another; returns the answers with the second of their arrival.
 
-    first_retry: a list that gets (second, answer) of the one retry of everybody who was refused."""
+    first_retry: a list that gets (second, answer) of the one retry of everybody who was refused.
+    allow: gives the deadline of an answer by its body, in seconds."""
     rng = random.Random(seed)
     start = time.monotonic() + 0.05
     tasks, answers = [], []
@@ -200,7 +206,10 @@ async def offer(client, model, phases, seed, first_retry=None):
             await asyncio.sleep(max(0.0, start + at - time.monotonic()))
             answer = Answer(start + at)
             answers.append((at, answer))
-            tasks.append(asyncio.create_task(post_and_retry(client, random_body(rng, model), answer, start, first_retry)))
+            body = random_body(rng, model)
+            if allow:
+                answer.allowed = allow(rng, body)
+            tasks.append(asyncio.create_task(post_and_retry(client, body, answer, start, first_retry)))
             at += rng.expovariate(rate)
         begin += seconds
     await asyncio.wait_for(asyncio.gather(*tasks), 120)
@@ -340,6 +349,56 @@ async def retries(client, model, capacity, points):
                  f"{len(late)} after the overload {len([a for a in late if a.first])}", len(admitted) >= 0.9 * len(again))
 
 
+class Missed:
+    """Of clients with deadlines: who was let in, who of them had an answer in time, and who had none."""
+
+    def __init__(self, answers):
+        codes = [answer.code for _, answer in answers]
+        self.refused = sum(answer.status == 429 and answer.code != "deadline_expired" for _, answer in answers)
+        self.unmeetable = codes.count("deadline_unmeetable")
+        # Both also inside a stream, whose head may be out already. Who is dropped from the queue had been let in.
+        self.exceeded = codes.count("deadline_exceeded")
+        self.dropped = codes.count("deadline_expired")
+        self.admitted = len(answers) - self.refused
+        self.in_time = sum(answer.status == 200 and not answer.code for _, answer in answers)
+        self.exceeded_at = [at for at, answer in answers if answer.code == "deadline_exceeded"]
+
+    def show(self, name, seconds):
+        print(f"{name:>12}  admitted {self.admitted}, in time {self.in_time} ({self.in_time / seconds:.2f}/s), 504 {self.exceeded}, dropped while "
+              f"they waited {self.dropped}; refused {self.refused}, {self.unmeetable} of them for their deadline; 504s had come at "
+              f"{', '.join(f'{at:.1f}' for at in self.exceeded_at) or 'no time'}", flush=True)
+
+
+async def deadlines(client, model, args, capacity, points):
+    if args.usual:
+        first, each = args.usual
+    else:
+        usual_rate = args.usual_at or capacity
+        before = Level(usual_rate, args.seconds, await offer(client, model, [(usual_rate, args.seconds)], 500))
+        first = percentile([a.ttft for a in before.admitted], 0.5)
+        gaps = [gap for a in before.admitted for gap in a.gaps]
+        each = sum(gaps) / len(gaps)
+        print(f"at {usual_rate:.1f}/s an answer takes {first:.3f} s and {each:.4f} s for every token but the first", flush=True)
+
+    def allow(rng, body):
+        usual = first + (body["max_tokens"] - 1) * each
+        return 10.0 if rng.random() < 0.2 else max(0.001, usual * rng.uniform(1, 3))
+
+    everybody = []
+    for name, phases in [(f"{factor} x", [(factor * capacity, args.seconds)]) for factor in (1, 2, 5, 10)] + [
+            ("waves", [(5 * capacity, 3), (0.1 * capacity, 3)] * max(1, round(args.seconds / 6)))]:
+        answers = await offer(client, model, phases, 510 + len(everybody), allow=allow)
+        Missed(answers).show(name, sum(seconds for _, seconds in phases))
+        everybody += answers
+        await asyncio.sleep(1)
+    missed = Missed(everybody)
+    share = missed.exceeded / max(1, missed.admitted)
+    points.check(f"deadlines: {missed.exceeded} of {missed.admitted} admitted had 504, {100 * share:.2f} %, at most 0.1 %; with those dropped while "
+                 f"they waited {100 * (missed.exceeded + missed.dropped) / max(1, missed.admitted):.2f} %", share <= 0.001)
+    points.check("deadlines: every 429 has Retry-After", all(a.has_retry_after for _, a in everybody if a.status == 429))
+    points.check("deadlines: nothing but 200, 429 and 504", all(a.status in (200, 429, 504) for _, a in everybody))
+
+
 def served_cost(port, key):
     request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {key}"})
     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -465,6 +524,8 @@ async def run(port, pid, args, points):
         await retries(client, "m", capacity, points)
     if args.only == "fairness":
         await fairness(port, "m", args, capacity, points)
+    if args.only == "deadlines":
+        await deadlines(client, "m", args, capacity, points)
     if args.only in (None, "recovery"):
         await recovery(client, "m", capacity, points)
 
@@ -476,9 +537,12 @@ def main():
     parser.add_argument("--seconds", type=float, default=15, help="per level")
     parser.add_argument("--repeats", type=int, default=3, help="rounds of overload")
     parser.add_argument("--first-rate", type=float, default=2.0, help="where the sweep for the capacity begins")
-    parser.add_argument("--only", choices=["sweep", "overload", "recovery", "retries", "fairness", "long-prompt", "rejection-cpu"],
-                        help="fairness, which needs a server with keys, runs only when it is named")
+    parser.add_argument("--only", choices=["sweep", "overload", "recovery", "retries", "fairness", "deadlines", "long-prompt", "rejection-cpu"],
+                        help="fairness, which needs a server with keys, and deadlines run only when they are named")
     parser.add_argument("--fair-seconds", type=float, default=60)
+    parser.add_argument("--usual-at", type=float, help="requests/s at which answers take what deadlines are drawn from; without it the capacity")
+    parser.add_argument("--usual", type=float, nargs=2, metavar=("FIRST", "EACH"),
+                        help="what answers take, in seconds, instead of measuring it: to compare two servers")
     parser.add_argument("--capacity", type=float, help="requests/s, of an earlier sweep, which is then left out")
     parser.add_argument("--peak-rate", type=float, help="requests/s at which the goodput was best in the same sweep; without it 1.3 x the capacity")
     parser.add_argument("--server-flag", action="append", default=[], help="one more flag of the server; may be repeated")
