@@ -20,7 +20,7 @@ static constexpr float kShift = 0x1.8p23f;
 
 struct alignas(32) PromptBlock {
   unsigned char codes[kPromptRows][32];  // value = (code - 128) * scale
-  float shifts[kPromptRows];             // kShift * 2^k; NaN where a value is not finite
+  float shifts[kPromptRows];             // kShift * 2^k; not finite where a value is not, or beyond 10^33
   int32_t steps[kPromptRows];            // the scale is 2^k * (1 + step / kSteps)
   // As bf16, of the values without the outlier: of this block and, if it is even, the next; of the first and the last 16 columns.
   uint16_t sums[kPromptRows][2];

@@ -24,8 +24,9 @@ static constexpr int CenterOf(int format) {
   return ScalesCodes(format) ? 16 : 1 << (traits.low_bits + traits.high_bits - 1);
 }
 
-// Some blocks of a strip. Starts are -128 * the sum of the codes; they and the scales are the block's, or those of its halves where
-// these have their own; scales for each step of the activations'. Offsets are pairs of bf16: of blocks 2i and 2i + 1, or of the halves of block i.
+// Some blocks of a strip. Starts are -128 * the sum of the codes; they and the scales, of which there is one for each step of the
+// activations', are the block's, or those of its halves where these have their own. Offsets are pairs of bf16: of blocks 2i and 2i + 1,
+// or of the halves of block i.
 struct UnpackedStrip {
   alignas(64) signed char codes[kChunkBlocks][8][kVectorBytes];  // without the center
   alignas(64) int32_t starts[kChunkBlocks][2][kStripRows];
