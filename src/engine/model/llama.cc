@@ -1,7 +1,6 @@
 #include "engine/model/llama.h"
 
 #include <algorithm>
-#include <cmath>
 #include <initializer_list>
 
 #include "engine/kernels/attention.h"
