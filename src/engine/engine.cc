@@ -31,8 +31,8 @@ bool Engine::Step() {
   if (s.plan.empty()) return s.FinishIdleStep(started);
   if (s.pages != nullptr) s.pages->NoteUsed(s.pool->end_of_given());
   ChargeWaits(s.scheduler->waiting(), s.scheduler->running(), s.plan, started);
-  s.NoteFirstSteps(started);
   s.PublishStep(started);
+  s.NoteFirstSteps(started);
   s.BuildBatch();
 
   times.forward_started = s.clock.Now();

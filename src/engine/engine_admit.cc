@@ -37,8 +37,7 @@ Refused Refuse(const Refusal& refusal, const LoadSnapshot& load) {
 // How long its answer will be at most, as far as anybody can tell before.
 double OutputOf(const Request& request, const LoadSnapshot& load) {
   const auto most = static_cast<double>(request.max_tokens);
-  const bool runs_to_its_end = request.ignore_eos && request.stop_token_ids.empty();
-  return runs_to_its_end ? most : std::min(most, load.long_output_tokens);
+  return request.runs_to_its_end() ? most : std::min(most, load.long_output_tokens);
 }
 
 // The latest first token with which all of the answer comes in time. Who brings no deadline has none.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <limits>
 #include <thread>
 
@@ -110,9 +112,36 @@ TEST(EngineTest, CountsAcceptedRequestsUntilTheyRun) {
   EXPECT_EQ(engine->Load().num_running, 2);
   EXPECT_EQ(engine->Load().num_waiting, 3);
   EXPECT_EQ(engine->Load().queued_tokens, 30);
+  ASSERT_EQ(engine->Load().outputs.size(), 2u);
+  EXPECT_EQ(engine->Load().outputs[0].most_left, 3);
   RunAll(*engine, streams);
   EXPECT_EQ(engine->Load().num_waiting, 0);
   EXPECT_EQ(engine->Load().queued_tokens, 0);
+}
+
+// From its reservation to its end, also while its first step runs: a door that misses some lets in more than it may.
+TEST(EngineTest, NobodyIsMissingFromTheLoadWhileItsFirstStepRuns) {
+  const auto engine = MakeEngine(Options());
+  std::vector<std::shared_ptr<RequestStream>> streams;
+  for (int i = 0; i < 4; ++i) streams.push_back(MustSubmit(*engine, Greedy(i, 100, 3)));
+  std::atomic<bool> is_over = false;
+  int fewest = 4;
+  std::atomic<int64_t> num_looks = 0;
+  std::thread door([&] {
+    while (!is_over) {
+      const LoadSnapshot load = engine->Load();
+      fewest = std::min(fewest, load.num_running + load.num_waiting);
+      ++num_looks;
+    }
+  });
+  while (num_looks == 0) std::this_thread::yield();
+  engine->Step();
+  is_over = true;
+  door.join();
+  EXPECT_EQ(fewest, 4) << "of " << num_looks << " looks";
+  EXPECT_EQ(engine->Load().outputs.size(), 4u);
+  RunAll(*engine, streams);
+  EXPECT_TRUE(engine->Load().outputs.empty());
 }
 
 TEST(EngineTest, FullQueueRefusesWithATimeToComeBack) {

@@ -84,10 +84,12 @@ double Engine::State::PrefillRate() const {
                                      limits.itl_objective);
 }
 
-// Who comes while the step runs waits for its rest only, and not for the prompts in it once more.
+// Who comes while the step runs waits for its rest only, and not for the prompts in it once more. Who begins in it holds no place in
+// the queue from now on, so it is counted here before.
 void Engine::State::PublishStep(TimePoint started) {
   predicted_step = cost.Predict(plan.num_tokens, plan.kv_tokens_read, plan.kind());
   MutexLock lock(counters->mutex);
+  PublishPlaces(&counters->published);
   counters->step_ends = started + predicted_step;
   counters->tokens_in_step = plan.num_prefill_tokens;
 }
@@ -103,12 +105,28 @@ std::vector<AdapterLoad> Engine::State::CountAdapters() const {
   return loads;
 }
 
+void Engine::State::PublishPlaces(LoadSnapshot* load) const {
+  load->num_running = static_cast<int>(scheduler->running().size());
+  load->num_waiting = 0;
+  load->outputs.clear();
+  const auto add = [&](const Sequence& sequence) {
+    load->outputs.push_back({.most_left = sequence.request.max_tokens - sequence.num_output_tokens(),
+                             .is_certain = sequence.request.runs_to_its_end()});
+  };
+  for (const auto& sequence : scheduler->running()) add(*sequence);
+  // About who takes the slots that are free; whose turn it is, is known only then.
+  const size_t num_slots = static_cast<size_t>(scheduler->limits().max_num_seqs);
+  for (const auto& sequence : scheduler->waiting()) {
+    if (load->outputs.size() < num_slots) add(*sequence);
+    // Those that never ran are counted by their reservations.
+    load->num_waiting += sequence->num_preemptions > 0 ? 1 : 0;
+  }
+}
+
 void Engine::State::PublishLoad(TimePoint now) {
   LoadSnapshot load;
   load.at = now;
-  load.num_running = static_cast<int>(scheduler->running().size());
-  // Those that never ran are counted by their reservations.
-  for (const auto& sequence : scheduler->waiting()) load.num_waiting += sequence->num_preemptions > 0 ? 1 : 0;
+  PublishPlaces(&load);
   load.free_blocks = pool->num_free();
   load.total_blocks = pool->num_blocks();
   load.max_num_seqs = scheduler->limits().max_num_seqs;
@@ -123,6 +141,7 @@ void Engine::State::PublishLoad(TimePoint now) {
       cost.TokenSeconds(lengths.prompt_tokens, lengths.output_tokens, limits.max_num_seqs - 1,
                         limits.max_num_batched_tokens, limits.itl_objective);
   load.long_output_tokens = lengths.LongOutput();
+  load.cut_share = lengths.cut_share;
   load.overloaded = queue_delay && queue_delay->overloaded();
   load.oldest_waiting = scheduler->OldestWaiting().value_or(TimePoint{});
   num_free_blocks.store(pool->num_free(), std::memory_order_relaxed);
@@ -132,7 +151,7 @@ void Engine::State::PublishLoad(TimePoint now) {
   load.most_of_late = std::max<double>(load.num_running + load.num_waiting + counters->num_sequences,
                                        Fade(counters->published.most_of_late, now - counters->published.at));
   adapter_loads = std::move(of_adapters);
-  counters->published = load;
+  counters->published = std::move(load);
   scheduler->shares().TakeServed([this](const std::string& owner, double cost_of_it) {
     // A gateway's users are accounted for as its own: their names come from outside, and there is no end to them.
     if (!owner.empty()) counters->served_cost[owner.substr(0, owner.find('/'))] += cost_of_it;

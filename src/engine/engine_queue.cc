@@ -164,7 +164,9 @@ void Engine::State::End(Sequence* sequence, TokenEvent last) {
 void Engine::State::Forget(std::unique_ptr<Sequence> sequence, TokenEvent last) {
   const auto record_of_it = live.find(sequence.get());
   if (record_of_it->second.first_scheduled != TimePoint{}) {
-    lengths.Add(sequence->num_prompt_tokens - sequence->num_cached_tokens, sequence->num_output_tokens());
+    const bool is_cut = last.finish == FinishReason::kLength;
+    lengths.Add(sequence->num_prompt_tokens - sequence->num_cached_tokens, sequence->num_output_tokens(),
+                is_cut);
   }
   if (record_of_it->second.prompt_logprobs != nullptr && last.finish != FinishReason::kError) {
     last.prompt_logprobs = std::move(record_of_it->second.prompt_logprobs);

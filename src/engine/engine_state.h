@@ -141,6 +141,7 @@ struct Engine::State {
   void Learn(TimePoint started, TimePoint ended);
   double PrefillRate() const;
   void PublishStep(TimePoint started);
+  void PublishPlaces(LoadSnapshot* load) const;  // who runs, and who was put back
   void PublishLoad(TimePoint now);
   std::vector<AdapterLoad> CountAdapters() const;
   void Deliver();

@@ -65,17 +65,33 @@ size_t OverloadRun::FlowOf(const OverloadClient& client) {
   return flows_.size() - 1;
 }
 
+void OverloadRun::PublishPlaces() {
+  published_.num_running = static_cast<int>(scheduler_->running().size());
+  published_.num_waiting = 0;
+  published_.outputs.clear();
+  const auto add = [&](const Sequence& sequence) {
+    published_.outputs.push_back({.most_left = sequence.request.max_tokens - sequence.num_output_tokens(),
+                                  .is_certain = sequence.request.runs_to_its_end()});
+  };
+  for (const auto& sequence : scheduler_->running()) add(*sequence);
+  // About who takes the slots that are free; whose turn it is, is known only then.
+  const size_t num_slots = static_cast<size_t>(machine_.max_num_seqs);
+  for (const auto& sequence : scheduler_->waiting()) {
+    if (published_.outputs.size() < num_slots) add(*sequence);
+    // Those that never ran are counted by their reservations.
+    published_.num_waiting += sequence->num_preemptions > 0 ? 1 : 0;
+  }
+}
+
 void OverloadRun::Publish() {
   published_ = {};
-  published_.num_running = static_cast<int>(scheduler_->running().size());
+  PublishPlaces();
   int num_decodes = 0;
   int64_t kv = 0;
   for (const auto& sequence : scheduler_->running()) {
     num_decodes += sequence->is_decode() ? 1 : 0;
     kv += sequence->is_decode() ? sequence->num_tokens() : 0;
   }
-  for (const auto& sequence : scheduler_->waiting())
-    published_.num_waiting += sequence->num_preemptions > 0 ? 1 : 0;
   published_.free_blocks = pool_.num_free();
   published_.total_blocks = pool_.num_blocks();
   published_.max_num_seqs = machine_.max_num_seqs;
@@ -87,6 +103,10 @@ void OverloadRun::Publish() {
   published_.request_seconds =
       cost_.SlotSeconds(lengths_.prompt_tokens, lengths_.output_tokens, machine_.max_num_seqs,
                         machine_.max_num_batched_tokens, machine_.itl_objective);
+  published_.token_seconds_full =
+      cost_.TokenSeconds(lengths_.prompt_tokens, lengths_.output_tokens, machine_.max_num_seqs - 1,
+                         machine_.max_num_batched_tokens, machine_.itl_objective);
+  published_.cut_share = lengths_.cut_share;
   published_.step_seconds = step_seconds_;
 }
 
@@ -147,6 +167,8 @@ void OverloadRun::Arrive(const Arrival& arrival) {
   sequence->tokens.assign(arrival.num_prompt, 1);
   sequence->request.owner.name = arrival.client.owner;
   sequence->request.service_class = arrival.client.service_class;
+  sequence->request.ignore_eos = arrival.client.ignores_eos;
+  sequence->request.max_tokens = arrival.client.ignores_eos ? arrival.num_output : arrival.client.max_tokens;
   const Sequence* added = scheduler_->Add(std::move(sequence));
   live_[added] = {.outcome = outcomes_.size(),
                   .num_output = arrival.num_output,
@@ -160,7 +182,10 @@ void OverloadRun::Finish(Sequence* sequence, double now_s) {
   outcomes_[live.outcome].ended_s = now_s;
   flows_[live.flow].tokens -= live.reserved_tokens;
   flows_[live.flow].num_sequences -= live.holds_place ? 1 : 0;
-  if (live.scheduled_s >= 0) lengths_.Add(sequence->num_prompt_tokens, sequence->num_output_tokens());
+  if (live.scheduled_s >= 0) {
+    lengths_.Add(sequence->num_prompt_tokens, sequence->num_output_tokens(),
+                 sequence->num_output_tokens() == sequence->request.max_tokens);
+  }
   live_.erase(sequence);
   scheduler_->Remove(sequence);
 }
@@ -221,6 +246,7 @@ bool OverloadRun::Step(double* now_s) {
                           machine_.kv_s * static_cast<double>(plan_.kv_tokens_read));
   const double end_s = *now_s + seconds;
   // Who comes during the step meets the load of its beginning, as in the engine.
+  PublishPlaces();
   step_ends_s_ = *now_s + ToSeconds(cost_.Predict(plan_.num_tokens, plan_.kv_tokens_read, plan_.kind()));
   published_.tokens_in_step = plan_.num_prefill_tokens;
   ArriveUntil(end_s);

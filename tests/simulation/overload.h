@@ -30,7 +30,9 @@ struct OverloadClient {
   int shortest_output = 32, longest_output = 96;
   RequestClass service_class = RequestClass::kDefault;
   double from_s = 0, until_s = 60;
-  bool comes_back = false;  // once, exactly when it was told to
+  bool comes_back = false;   // once, exactly when it was told to
+  int max_tokens = 512;      // its outputs end before, unless they are as long
+  bool ignores_eos = false;  // then they end at their length for certain
 };
 
 struct OverloadOutcome {
@@ -102,6 +104,7 @@ class OverloadRun {
   void EndEvicted();
   void EndOverdue(double now_s);
   void Finish(Sequence* sequence, double now_s);
+  void PublishPlaces();
   void Publish();
   LoadSnapshot Load() const;
   size_t FlowOf(const OverloadClient& client);

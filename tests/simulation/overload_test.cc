@@ -198,6 +198,47 @@ TEST_F(OverloadTest, OV7PredictsTheTimeToTheFirstToken) {
   }
 }
 
+// Clients that begin together end together: the first slot is free when they all are, and not after a 32nd of their time.
+TEST_F(OverloadTest, OV7PredictsTheEndOfAWaveThatBeganTogether) {
+  for (const bool is_certain : {true, false}) {
+    constexpr int kNumWaves = 12, kNumClients = 48;
+    const int num_first = is_certain ? 1 : 2;
+    std::vector<double> errors, ttfts;
+    int num_refused = 0;
+    OverloadRun run({}, 1);
+    for (int wave = 0; wave < kNumWaves; ++wave) {
+      for (int client = 0; client < kNumClients; ++client) {
+        run.AddOne(10 * wave + 0.002 * client, {.shortest_prompt = 16,
+                                                .longest_prompt = 16,
+                                                .shortest_output = 192,
+                                                .longest_output = 192,
+                                                .max_tokens = 192,
+                                                .ignores_eos = is_certain});
+      }
+    }
+    run.Run();
+    EXPECT_EQ(run.wrong(), "");
+    for (const OverloadOutcome& outcome : run.outcomes()) {
+      // Until somebody has ended, those that the engine has not seen yet may be short; and how outputs end is learned.
+      if (outcome.arrived_s < 10 * num_first) continue;
+      if (!outcome.admitted()) {
+        EXPECT_EQ(outcome.refused, "ttft_unmeetable") << "at the door";
+        ++num_refused;
+        continue;
+      }
+      ttfts.push_back(outcome.ttft_s);
+      if (outcome.ttft_s >= 0.05)
+        errors.push_back(std::abs(outcome.predicted_s - outcome.ttft_s) / outcome.ttft_s);
+    }
+    std::printf("%s: %d refused, prediction off by %.0f %% in the median, TTFT at most %.2f s\n",
+                is_certain ? "certain" : "learned", num_refused, 100 * Percentile(errors, 0.5),
+                Percentile(ttfts, 1.0));
+    EXPECT_EQ(num_refused, (kNumWaves - num_first) * (kNumClients - OverloadRun::Machine{}.max_num_seqs));
+    EXPECT_LE(Percentile(ttfts, 1.0), kMostTtft);
+    EXPECT_LE(Percentile(errors, 0.5), 0.2);
+  }
+}
+
 TEST_F(OverloadTest, OV8WhoWaitsAsLongAsToldIsAdmittedAtTheFirstRetry) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     OverloadRun run({}, seed);

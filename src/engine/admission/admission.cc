@@ -20,14 +20,18 @@ double SecondsOfPrefill(const LoadSnapshot& load, int64_t tokens) {
   return load.prefill_tokens_per_s > 0 ? static_cast<double>(tokens) / load.prefill_tokens_per_s : 0.0;
 }
 
-// Slots become free one after another, evenly spread over a request's time.
+// On average: slots become free one after another, evenly spread over a request's time.
 double SecondsForSlots(const LoadSnapshot& load, int count) {
   return count * RequestSeconds(load) / std::max(1, load.max_num_seqs);
 }
 
 double SecondsUntilSlot(const LoadSnapshot& load) {
   const int ahead = load.num_running + load.num_waiting + 1 - load.max_num_seqs;
-  return ahead > 0 ? SecondsForSlots(load, ahead) : 0.0;
+  const int num_others = load.max_num_seqs - static_cast<int>(load.outputs.size());
+  const SlotPace pace{.request_seconds = RequestSeconds(load),
+                      .token_seconds = load.token_seconds_full,
+                      .cut_share = load.cut_share};
+  return SecondsUntilFree(load.outputs, std::max(0, num_others), pace, ahead);
 }
 
 double SecondsUntilBlocks(const LoadSnapshot& load, int64_t prompt_tokens) {

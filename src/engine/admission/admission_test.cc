@@ -40,7 +40,16 @@ TEST(AdmissionTest, PredictsTheRestOfTheStepWhileSlotsAreFree) {
 
 TEST(AdmissionTest, PredictsTheTimeUntilItsTurnForASlot) {
   // Full, two ahead: the third slot that becomes free is ours, one becomes free every half second.
-  EXPECT_EQ(PredictWait(Busy(4, 2, 200), 100), milliseconds(10 + 1500));
+  EXPECT_NEAR(ToSeconds(PredictWait(Busy(4, 2, 200), 100)), 0.01 + 1.5, 1e-6);
+}
+
+TEST(AdmissionTest, PredictsTheEndOfAWaveThatBeganTogether) {
+  LoadSnapshot load = Busy(4, 0, 0);
+  load.token_seconds_full = 0.01;
+  load.outputs.assign(4, {.most_left = 600, .is_certain = true});
+  EXPECT_NEAR(ToSeconds(PredictWait(load, 100)), 0.01 + 6, 1e-6);
+  load.outputs[2].most_left = 50;
+  EXPECT_NEAR(ToSeconds(PredictWait(load, 100)), 0.01 + 0.5, 1e-6);
 }
 
 TEST(AdmissionTest, PredictsThePrefillOfThoseAhead) {

@@ -36,6 +36,9 @@ struct Request {
   std::optional<TimePoint> first_token_deadline;  // refused while still queued when it cannot be met
   Ledger ledger;                                  // begun by whoever received it; the engine continues it
 
+  // Nothing but max_tokens ends its output, as far as the engine knows; a text to stop at is the server's.
+  bool runs_to_its_end() const { return ignore_eos && stop_token_ids.empty() && grammar == nullptr; }
+
   // Of the prefix cache. One owner's adapters all have different ones, since the factor is odd: what an adapter computed
   // is never found for another.
   uint64_t prefix_salt() const { return owner.salt ^ static_cast<uint64_t>(adapter) * 0x9e3779b97f4a7c15u; }

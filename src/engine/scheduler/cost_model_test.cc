@@ -193,9 +193,9 @@ TEST(CostModelTest, PredictsHowLongAnOutputTokenTakesBesideOthers) {
 
 TEST(MeanLengthsTest, NearlyAllOutputsAreShorterThanALongOne) {
   MeanLengths lengths;
-  for (int i = 0; i < 100; ++i) lengths.Add(10, 40);
+  for (int i = 0; i < 100; ++i) lengths.Add(10, 40, false);
   EXPECT_NEAR(lengths.LongOutput(), 40, 0.1);
-  for (int i = 0; i < 1000; ++i) lengths.Add(10, i % 2 == 0 ? 20 : 60);
+  for (int i = 0; i < 1000; ++i) lengths.Add(10, i % 2 == 0 ? 20 : 60, false);
   EXPECT_NEAR(lengths.LongOutput(), 40 + 2 * 20, 5);
 }
 

@@ -14,14 +14,16 @@ struct MeanLengths {
   double prompt_tokens = 128;
   double output_tokens = 128;
   double output_variance = 0;
+  double cut_share = 0;  // of the outputs: how many ended at their max_tokens
   int64_t num_seen = 0;
 
   // A plain mean of the first ones, later an exponential one.
-  void Add(int num_prompt, int num_output) {
+  void Add(int num_prompt, int num_output, bool is_cut) {
     constexpr double kWeight = 0.05;
     const double plain = 1.0 / static_cast<double>(++num_seen);
     const double weight = plain > kWeight ? plain : kWeight;
     prompt_tokens += weight * (num_prompt - prompt_tokens);
+    cut_share += weight * ((is_cut ? 1 : 0) - cut_share);
     const double deviation = num_output - output_tokens;
     output_tokens += weight * deviation;
     output_variance = num_seen == 1 ? 0 : (1 - weight) * (output_variance + weight * deviation * deviation);
