@@ -33,6 +33,7 @@ import time
 BINARY = sys.argv[1]
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 600
 ROUND = 8.0
+LONGEST_ROUND = 30.0  # the longest timeout of the clients is 20 s
 MODEL = "soaked"
 KEYS = {"a": "soak-key-of-a-0001", "b": "soak-key-of-b-0002"}
 IS_SANITIZED = any(name in os.environ for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
@@ -211,6 +212,7 @@ class Crowd:
         self.counts = collections.Counter()
         self.wrong = []
         self.latest = 0.0  # of the patient: seconds after the deadline
+        self.last = ""  # the kind of client that ended last
         self.lock = threading.Lock()
         kinds = [self.leave] * 5 + [self.read_slowly] * 2 + [self.send_garbage] * 3 + [self.wait_patiently] * 6 + [self.reload]
         self.threads = [threading.Thread(target=self.run, args=(kind, random.Random(seed * 1000 + i))) for i, kind in enumerate(kinds)]
@@ -223,6 +225,8 @@ class Crowd:
                 kind(rng)
         except Exception as error:  # pylint: disable=broad-except
             self.complain(f"{kind.__name__}: {error!r}")
+        with self.lock:
+            self.last = kind.__name__
 
     def complain(self, what):
         with self.lock:
@@ -266,11 +270,12 @@ class Crowd:
         body = {"model": MODEL, "prompt": "Once upon a time", "max_tokens": 600, "stream": True, "ignore_eos": True, "logprobs": 20}
         with self.connect(receive_buffer=2048) as one:
             try:
-                one.sendall(post(body, self.key(rng)))
+                # A refusal ends the connection, else its reader would wait for more until the idle connection is closed.
+                one.sendall(post(body, self.key(rng), more="Connection: close\r\n"))
                 while time.monotonic() < self.until and rng.random() < 0.95:
                     time.sleep(0.3)
-                    if rng.random() < 0.3:
-                        one.recv(100)
+                    if rng.random() < 0.3 and not one.recv(100):
+                        break
             except OSError:
                 pass
         self.count("read slowly")
@@ -366,9 +371,12 @@ def soak(server, folder):
     all_counts, memory, latest, slowest_idle = collections.Counter(), [], 0.0, 0.0
     warm = None
     while time.monotonic() < start + SECONDS or len(memory) < 4:
+        begun = time.monotonic()
         crowd = Crowd(server, len(memory), time.monotonic() + ROUND)
         counts = overload(server, folder, rng, ROUND)
         crowd.end()
+        lasted = time.monotonic() - begun - PULSE.stopped_since(begun)
+        assert IS_SANITIZED or lasted < LONGEST_ROUND, f"round {len(memory)} lasted {lasted:.0f} s; the last to end: {crowd.last}"
         assert server.process.poll() is None, f"the server ended with {server.process.returncode}"
         idle = server.wait_idle()
         text = plain_answer(server)
