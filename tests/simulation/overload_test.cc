@@ -266,6 +266,25 @@ TEST_F(OverloadTest, OV8WhoWaitsAsLongAsToldIsAdmittedAtTheFirstRetry) {
   }
 }
 
+// The line is as long as it may be, of clients that have given up: who comes now must not be told all the same time.
+TEST_F(OverloadTest, OV8AlsoBehindALineOfThoseWhoDoNotComeBack) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    OverloadRun run({}, seed);
+    run.Add({.requests_per_s = 10 * capacity_, .until_s = 30});
+    run.Add({.requests_per_s = 5 * capacity_, .from_s = 30, .until_s = 40, .comes_back = true});
+    run.Run();
+    EXPECT_EQ(run.wrong(), "");
+    int num_back = 0, num_admitted = 0;
+    for (const OverloadOutcome& outcome : run.outcomes()) {
+      num_back += outcome.is_retry ? 1 : 0;
+      num_admitted += outcome.is_retry && outcome.admitted() ? 1 : 0;
+    }
+    std::printf("seed %d: %d came back, %d admitted\n", static_cast<int>(seed), num_back, num_admitted);
+    ASSERT_GT(num_back, 100);
+    EXPECT_GE(num_admitted, 0.9 * num_back) << "seed " << seed;
+  }
+}
+
 TEST_F(OverloadTest, OV9OneLongPromptHoldsUpNobodysStream) {
   OverloadRun::Machine machine;
   OverloadRun run(machine, 1);

@@ -8,6 +8,8 @@ namespace {
 
 constexpr Duration kMinRetryAfter = std::chrono::milliseconds(100);
 constexpr Duration kMaxRetryAfter = std::chrono::seconds(60);
+// The jitter that follows adds up to a quarter.
+constexpr Duration kLongestLine = kMaxRetryAfter * 4 / 5;
 // Until a request has ended nobody knows how long one holds its slot; this keeps early clients from retrying
 // at once.
 constexpr double kAssumedRequestSeconds = 1.0;
@@ -92,7 +94,15 @@ Duration RetryLine::Join(const Refusal& refusal, const LoadSnapshot& load, int64
   constexpr double kLongerAtMost = 8.0;
   const double each = std::max(SecondsForSlots(load, 1), SecondsOfPrefill(load, prompt_tokens)) / kPace;
   const TimePoint turn = std::max(end_, now);
-  end_ = std::min(turn + FromSeconds(each), now + kMaxRetryAfter);
+  if (turn + FromSeconds(each) > now + kLongestLine) {
+    // More than can be served within it, unless many do not come back. At one time they would all find each other, so they are
+    // spread over what is left, later than most that were told before.
+    constexpr double kGoldenRatio = 0.6180339887498949;
+    spread_ = std::fmod(spread_ + kGoldenRatio, 1.0);
+    const Duration told = FromSeconds((1 + 2 * spread_) / 3 * ToSeconds(kLongestLine));
+    return std::max(told, refusal.retry_after);
+  }
+  end_ = turn + FromSeconds(each);
   const double in_line = ToSeconds(turn - now);
   const Duration told =
       refusal.retry_after + FromSeconds(in_line + std::min(kLonger * in_line, kLongerAtMost));

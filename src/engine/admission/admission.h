@@ -87,6 +87,7 @@ class RetryLine {
 
  private:
   TimePoint end_{};
+  double spread_ = 0;  // of those for whom the line is too long: where the last one's time lies
 };
 
 // The load as it looks to somebody with this standing: what is served later does not count.

@@ -205,5 +205,23 @@ TEST(AdmissionTest, TellsTheRefusedTimesOfTheirOwnAtThePaceOfTheEngine) {
   EXPECT_EQ(line.Join(refusal, load, 10, now + seconds(120)), milliseconds(500)) << "the line is over";
 }
 
+TEST(AdmissionTest, WhoFindsTheLineTooLongIsToldATimeOfItsOwnAllTheSame) {
+  const LoadSnapshot load = Busy(4, 16, 100);
+  const TimePoint now(seconds(1));
+  RetryLine line;
+  const Refusal refusal{.reason = "queue_full", .retry_after = milliseconds(500)};
+  for (int i = 0; i < 200; ++i) line.Join(refusal, load, 10, now);
+  int num_in_eight_seconds[6] = {};
+  for (int i = 0; i < 120; ++i) {
+    const Duration told = line.Join(refusal, load, 10, now);
+    EXPECT_GE(told, seconds(16));
+    ASSERT_LT(told, seconds(48));
+    ++num_in_eight_seconds[told / seconds(8)];
+  }
+  for (int i = 2; i < 6; ++i) EXPECT_NEAR(num_in_eight_seconds[i], 30, 2);
+  const Refusal later{.reason = "ttft_unmeetable", .retry_after = seconds(55)};
+  EXPECT_EQ(line.Join(later, load, 10, now), seconds(55)) << "not before its test can pass";
+}
+
 }  // namespace
 }  // namespace weir
