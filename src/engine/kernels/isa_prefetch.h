@@ -7,7 +7,7 @@
 // its way; then shortly before its use into the first.
 #pragma once
 
-enum { kFarBytes = 16384, kNearBytes = 2048 };
+enum { kFarBytes = 8192, kNearBytes = 4096 };
 enum { kIntoL1 = 3, kIntoL2 = 2 };
 
 inline __attribute__((always_inline)) void PrefetchLine(const unsigned char* p, int64_t far, int64_t near) {
