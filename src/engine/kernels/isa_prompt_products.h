@@ -34,6 +34,14 @@ struct StripsAhead {
   }
 };
 
+// Of each block the column that was taken apart last, as floats: all tiles tend to have their outliers in the same.
+struct ColumnsAtHand {
+  alignas(64) float weights[kChunkBlocks][2][kStripRows];
+  unsigned char columns[kChunkBlocks];
+
+  void Clear() { __builtin_memset(columns, kNoOutlier, sizeof(columns)); }
+};
+
 // What a tile of T rows and S strips have in common. `first`: the block of the tile where those of the strips begin.
 struct PromptProduct {
   const UnpackedStrip* strips;
@@ -43,6 +51,7 @@ struct PromptProduct {
   OffsetKind offset_kind;
   bool two_sums;
   StripsAhead* ahead;
+  ColumnsAtHand* at_hand;
 };
 
 // A column of a strip's block as floats.
@@ -60,6 +69,21 @@ inline __attribute__((always_inline)) __m512 WeightsAt(const PromptProduct& p, c
       _mm512_sll_epi32(_mm512_load_si512(strip.offsets[per_half ? b : b / 2]), _mm_cvtsi32_si128(shift)),
       _mm512_set1_epi32(-65536));
   return _mm512_add_ps(weights, _mm512_castsi512_ps(offset));
+}
+
+// Not inline: it is the exception, and there are six places.
+template <int S>
+__attribute__((noinline)) void TakeColumn(const PromptProduct& p, int32_t b, unsigned char column) {
+  p.at_hand->columns[b] = column;
+  for (int s = 0; s < S; ++s) _mm512_store_ps(p.at_hand->weights[b][s], WeightsAt(p, p.strips[s], b, column));
+}
+
+// Column `column` of block b, of S strips.
+template <int S>
+inline __attribute__((always_inline))
+const float (&ColumnAtHand(const PromptProduct& p, int32_t b, unsigned char column))[2][kStripRows] {
+  if (p.at_hand->columns[b] != column) TakeColumn<S>(p, b, column);
+  return p.at_hand->weights[b];
 }
 
 // 8 blocks' worth of rows: bit 8 * b + t for an outlier of row t < T in block `from` + b.
@@ -144,7 +168,6 @@ inline __attribute__((always_inline)) void AddCodes(const PromptProduct& p, int3
   }
 }
 
-// Rows tend to have their outliers in the same columns, so a column's weights stay for the next row that has its own there.
 template <int T, int S>
 inline __attribute__((always_inline)) void AddOutliers(const PromptProduct& p, Sums<T, S>& sums) {
   for (int32_t from = 0; from < p.blocks; from += 8) {
@@ -154,23 +177,25 @@ inline __attribute__((always_inline)) void AddOutliers(const PromptProduct& p, S
       const int32_t b = from + in_group;
       const uint64_t rows = left >> 8 * in_group & 0xff;
       left &= ~(rows << 8 * in_group);
-      const unsigned char* const columns = p.tile.outlier_columns[p.first + b];
-      int32_t column = kNoOutlier;
-      __m512 weights[S];
-#pragma GCC unroll 2
-      for (int s = 0; s < S; ++s) weights[s] = _mm512_setzero_ps();
-#pragma GCC unroll 6
-      for (int t = 0; t < T; ++t) {
-        if ((rows >> t & 1) == 0) continue;
-        if (columns[t] != column) {
-          column = columns[t];
-#pragma GCC unroll 2
-          for (int s = 0; s < S; ++s) weights[s] = WeightsAt(p, p.strips[s], b, column);
-        }
+      uint64_t columns;
+      __builtin_memcpy(&columns, p.tile.outlier_columns[p.first + b], 8);
+      const auto add = [&](int t, const float(&weights)[2][kStripRows]) __attribute__((always_inline)) {
         const __m512 outlier = _mm512_set1_ps(p.tile.outliers[p.first + b][t]);
 #pragma GCC unroll 2
-        for (int s = 0; s < S; ++s) sums.of[s][t] = _mm512_fmadd_ps(weights[s], outlier, sums.of[s][t]);
+        for (int s = 0; s < S; ++s)
+          sums.of[s][t] = _mm512_fmadd_ps(_mm512_load_ps(weights[s]), outlier, sums.of[s][t]);
+      };
+      // One branch where all rows have theirs in the same column.
+      constexpr uint64_t kEach = 0x0101010101010101u & ((uint64_t{1} << 8 * T) - 1);
+      if (rows == (1u << T) - 1 && (columns & kEach * 0xff) == (columns & 0xff) * kEach) {
+        const auto& weights = ColumnAtHand<S>(p, b, static_cast<unsigned char>(columns));
+#pragma GCC unroll 6
+        for (int t = 0; t < T; ++t) add(t, weights);
+        continue;
       }
+#pragma GCC unroll 6
+      for (int t = 0; t < T; ++t)
+        if ((rows >> t & 1) != 0) add(t, ColumnAtHand<S>(p, b, static_cast<unsigned char>(columns >> 8 * t)));
     }
   }
 }
@@ -276,6 +301,8 @@ template <int Format>
 void PromptStripRange(const IsaMatMul& args) {
   UnpackedStrip strips[2];
   PromptProduct p;
+  ColumnsAtHand at_hand;
+  p.at_hand = &at_hand;
   p.strips = strips;
   p.offset_kind = OffsetKindOf(Format);
   p.two_sums = HasTwoSums(Format);
@@ -290,6 +317,7 @@ void PromptStripRange(const IsaMatMul& args) {
     const int32_t askings = tiles * ((p.blocks + kBlocksPerAsking - 1) / kBlocksPerAsking);
     ahead.at_once = (ahead.lines + askings - 1) / askings;
     p.ahead = &ahead;
+    at_hand.Clear();
     const int32_t valid = args.out - walk.strip * kStripRows;
     const bool accumulate = p.first > 0 || args.accumulate != 0;
     for (int32_t i = 0; i < tiles; ++i) {
