@@ -91,11 +91,12 @@ void LlamaModel::DivideRows(int num_rows) {
   const int divided = prompts_first ? num_prompt_rows_ : num_rows;
   const int count =
       std::clamp(divided / (prompts_first ? kPromptRowsOfRange : kRowsOfRange), 1, pool_->num_threads());
-  const int together = prompts_first ? 2 * kernels_->prompts->tile_rows : 4 * kMaxTileRows;
+  // Of prompts as evenly as whole tiles allow: who has a tile more is waited for in every phase.
+  const int together = prompts_first ? kernels_->prompts->tile_rows : 4 * kMaxTileRows;
   row_ranges_.clear();
   int first = 0;
   for (int i = 1; i <= count; ++i) {
-    const int end = i < count ? divided * i / count / together * together : num_rows;
+    const int end = i < count ? (divided * i / count + together / 2) / together * together : num_rows;
     row_ranges_.push_back({first, end - first});
     first = end;
   }
