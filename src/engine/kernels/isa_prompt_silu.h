@@ -5,7 +5,7 @@
 #pragma once
 
 inline __attribute__((always_inline)) Lanes SiluMultiply(Lanes gate, Lanes up) {
-  const Lanes exponent = Min(Max(Mul(gate, Set(-kLog2E)), Set(-126.0f)), Set(126.0f));
-  const Lanes sigmoid = _mm512_rcp14_ps(Add(PowerOf2(exponent), Set(1.0f)));
+  // A power that is too large becomes infinity, and its reciprocal zero.
+  const Lanes sigmoid = _mm512_rcp14_ps(Add(PowerOf2(Mul(gate, Set(-kLog2E))), Set(1.0f)));
   return Mul(Mul(gate, sigmoid), up);
 }

@@ -143,17 +143,30 @@ static void ToPromptTile(const float* x, int64_t stride, int32_t rows, int32_t f
     ToPromptBlock(x + k, stride, rows, into, (first_column + k) / 32, t, thresholds);
 }
 
+static inline void SiluOfRows(const float* gate, const float* up, int64_t stride, int32_t rows,
+                              float (&out)[kPromptRows][32]) {
+  for (int32_t t = 0; t < rows; ++t, gate += stride, up += stride) {
+    Store(out[t], SiluMultiply(Load(gate), Load(up)));
+    Store(out[t] + 16, SiluMultiply(Load(gate + 16), Load(up + 16)));
+  }
+}
+
+// A tile's values are computed before the tile ahead of it is quantized: that is one long chain, with much room beside it.
 static void SiluToPromptTiles(const float* gate, const float* up, int64_t stride, int32_t rows,
                               int32_t first_column, unsigned char* tiles, int32_t columns,
                               const float* thresholds) {
-  for (int32_t row = 0; row < rows; row += kPromptRows) {
-    const int32_t together = rows - row < kPromptRows ? rows - row : static_cast<int32_t>(kPromptRows);
-    float values[kPromptRows][32];
-    for (int32_t t = 0; t < together; ++t, gate += stride, up += stride) {
-      Store(values[t], SiluMultiply(Load(gate), Load(up)));
-      Store(values[t] + 16, SiluMultiply(Load(gate + 16), Load(up + 16)));
-    }
-    ToPromptBlock(values[0], 32, together, PromptTileAt(tiles, columns / 32), first_column / 32, 0,
+  float values[2][kPromptRows][32];
+  const auto rows_from = [rows](int32_t row) {
+    return rows - row < kPromptRows ? rows - row : static_cast<int32_t>(kPromptRows);
+  };
+  SiluOfRows(gate, up, stride, rows_from(0), values[0]);
+  for (int32_t row = 0, at = 0; row < rows; row += kPromptRows, at ^= 1) {
+    const int32_t next = row + kPromptRows;
+    if (rows - next >= kPromptRows)  // the usual number, known to the compiler
+      SiluOfRows(gate + next * stride, up + next * stride, stride, kPromptRows, values[at ^ 1]);
+    else if (next < rows)
+      SiluOfRows(gate + next * stride, up + next * stride, stride, rows - next, values[at ^ 1]);
+    ToPromptBlock(values[at][0], 32, rows_from(row), PromptTileAt(tiles, columns / 32), first_column / 32, 0,
                   thresholds == nullptr ? nullptr : thresholds + row);
     tiles += columns / 32 * static_cast<int64_t>(kPromptBlockBytes);
   }
