@@ -151,46 +151,86 @@ struct alignas(64) ChunkStates {
   float sums[kQueriesTogether];
 };
 
-// A row of scores becomes weights, of which the first `valid` count and 16 * num_tiles are written.
+// What each of 8 registers sums up to, in the order of SumLanes().
+static inline void SumsOf(const Lanes (&v)[8], float* out) {
+  __m256 fours[4];  // of two registers, i and i + 1
+  const auto eight = [&](int i) __attribute__((always_inline)) {
+    return _mm256_add_ps(_mm512_castps512_ps256(v[i]), _mm512_extractf32x8_ps(v[i], 1));
+  };
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m256 a = eight(2 * i);
+    const __m256 b = eight(2 * i + 1);
+    fours[i] = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+  }
+  __m256 twos[2];  // 0, 2, 1, 3 and so on
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i)
+    twos[i] = _mm256_add_ps(_mm256_shuffle_ps(fours[2 * i], fours[2 * i + 1], 0x44),
+                            _mm256_shuffle_ps(fours[2 * i], fours[2 * i + 1], 0xee));
+  const __m256 ones =
+      _mm256_add_ps(_mm256_shuffle_ps(twos[0], twos[1], 0x88), _mm256_shuffle_ps(twos[0], twos[1], 0xdd));
+  _mm256_storeu_ps(out, _mm256_permutevar8x32_ps(ones, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+}
+
+enum { kSoftmaxRows = 8 };
+
+// Rows of scores become weights, of which those of the first `valid` keys are not zero and 16 * num_tiles are written. `full`: vectors
+// that are valid in all rows.
 template <int kFormat>
-static inline void PromptSoftmax(const PromptAttention& p, const float* scores, int32_t valid,
-                                 int32_t num_tiles, unsigned char* weights, float* maximum, float* sum) {
-  const int32_t whole = valid / 16;
-  const __mmask16 last =
-      static_cast<__mmask16>((1u << valid % 16) - 1);  // of the vector behind the whole ones
-  const auto score = [&](int32_t i) __attribute__((always_inline)) {
-    const Lanes s = Load(scores + 16 * i);
+static inline void PromptSoftmax(const PromptAttention& p, const float* scores,
+                                 const int32_t (&valid)[kSoftmaxRows], int32_t full, int32_t num_tiles,
+                                 unsigned char* weights, float* maxima, float* sums) {
+  const auto score = [&](const float* row, int32_t i) __attribute__((always_inline)) {
+    const Lanes s = Load(row + 16 * i);
     if constexpr (kFormat == kKvInt8) return Mul(s, Load(p.key_scales + 16 * i));
     return s;
   };
-  Lanes largest = Set(-__builtin_inff());
-  for (int32_t i = 0; i < whole; ++i) largest = Max(largest, score(i));
-  if (last != 0) largest = _mm512_mask_max_ps(largest, last, largest, score(whole));
-  *maximum = MaxLanes(largest);
-  const Lanes shift = Set(-kLog2E * *maximum);
-  // One chain of sums for even vectors, one for odd.
-  Lanes sums[2] = {Set(0.0f), Set(0.0f)};
-  const auto weight = [&](int32_t i, __mmask16 mask, Lanes & chain) __attribute__((always_inline)) {
-    Lanes w = PowerOf2(Fma(score(i), Set(kLog2E), shift));
-    if (mask != 0xffffu) w = _mm512_maskz_mov_ps(mask, w);
-    chain = Add(chain, w);
-    if constexpr (kFormat == kKvInt8) w = _mm512_maskz_mul_ps(mask, w, Load(p.value_scales + 16 * i));
-    return w;
+  const auto mask_of = [&](int r, int32_t i) __attribute__((always_inline)) {
+    const int32_t left = valid[r] - 16 * i;
+    return static_cast<__mmask16>((1u << (left < 0 ? 0 : left > 16 ? 16 : left)) - 1);
   };
-  int32_t i = 0;
-  for (; i + 2 <= whole; i += 2, weights += kTileBytes) {
-    const Lanes first = weight(i, 0xffffu, sums[0]);
-    const Lanes second = weight(i + 1, 0xffffu, sums[1]);
-    _mm512_store_si512(weights, Bf16Of(first, second));
+  Lanes lanes[kSoftmaxRows];
+#pragma GCC unroll 8
+  for (int r = 0; r < kSoftmaxRows; ++r) {
+    const float* row = scores + r * kAttentionChunk;
+    Lanes largest = Set(-__builtin_inff());
+    for (int32_t i = 0; i < full; ++i) largest = Max(largest, score(row, i));
+    for (int32_t i = full; i < num_tiles; ++i)
+      largest = _mm512_mask_max_ps(largest, mask_of(r, i), largest, score(row, i));
+    lanes[r] = largest;
   }
-  for (; i < num_tiles; i += 2, weights += kTileBytes) {
-    Lanes first = Set(0.0f);
-    Lanes second = Set(0.0f);
-    if (i < whole || (i == whole && last != 0)) first = weight(i, i < whole ? 0xffffu : last, sums[0]);
-    if (i + 1 == whole && last != 0) second = weight(i + 1, last, sums[1]);
-    _mm512_store_si512(weights, Bf16Of(first, second));
+  float largest[kSoftmaxRows];
+  MaximaOf(lanes, largest);
+  __builtin_memcpy(maxima, largest, sizeof(largest));
+#pragma GCC unroll 8
+  for (int r = 0; r < kSoftmaxRows; ++r) {
+    const float* row = scores + r * kAttentionChunk;
+    unsigned char* out = weights + r * 64;
+    const Lanes shift = Set(-kLog2E * largest[r]);
+    // One chain of sums for even vectors, one for odd.
+    Lanes chains[2] = {Set(0.0f), Set(0.0f)};
+    int32_t i = 0;
+    const auto weight = [&](int32_t at) __attribute__((always_inline)) {
+      return PowerOf2(Fma(score(row, at), Set(kLog2E), shift));
+    };
+    const auto store = [&](Lanes first, Lanes second) __attribute__((always_inline)) {
+      chains[0] = Add(chains[0], first);
+      chains[1] = Add(chains[1], second);
+      if constexpr (kFormat == kKvInt8) {
+        // What nobody wrote yet may be anything.
+        first = _mm512_maskz_mul_ps(mask_of(r, i), first, Load(p.value_scales + 16 * i));
+        second = _mm512_maskz_mul_ps(mask_of(r, i + 1), second, Load(p.value_scales + 16 * (i + 1)));
+      }
+      _mm512_store_si512(out, Bf16Of(first, second));
+    };
+    for (; i + 2 <= full; i += 2, out += kTileBytes) store(weight(i), weight(i + 1));
+    for (; i < num_tiles; i += 2, out += kTileBytes)
+      store(_mm512_maskz_mov_ps(mask_of(r, i), weight(i)),
+            _mm512_maskz_mov_ps(mask_of(r, i + 1), weight(i + 1)));
+    lanes[r] = Add(chains[0], chains[1]);
   }
-  *sum = SumLanes(Add(sums[0], sums[1]));
+  SumsOf(lanes, sums);
 }
 
 // Merges the chunk into the states of the queries from `first` on.
@@ -240,18 +280,17 @@ static void AttendChunk(PromptAttention& p, int32_t chunk, __m512i interleave) {
                    p.keys + t * steps * kTileBytes, steps * kTileBytes, kTileBytes,
                    static_cast<int32_t>(steps), p.scores + 16 * t, kAttentionChunk);
     ChunkStates states;
-    for (int32_t i = 0; i < kQueriesTogether; ++i) {
-      unsigned char* weights = p.weights + (i / 16 * (kKeyTiles / 2) * 16 + i % 16) * 64;
-      const int32_t valid = first + i < end ? seen_by(first + i) : 0;
-      if (valid > 0) {
-        PromptSoftmax<kFormat>(p, p.scores + i * kAttentionChunk, valid, num_tiles, weights,
-                               &states.maxima[i], &states.sums[i]);
-        continue;
+    for (int32_t i = 0; i < kQueriesTogether; i += kSoftmaxRows) {
+      int32_t valid[kSoftmaxRows];
+      int32_t least = kAttentionChunk;
+      for (int32_t r = 0; r < kSoftmaxRows; ++r) {
+        const int32_t seen_by_row = first + i + r < end ? seen_by(first + i + r) : 0;
+        valid[r] = seen_by_row > 0 ? seen_by_row : 0;
+        least = valid[r] < least ? valid[r] : least;
       }
-      states.maxima[i] = -__builtin_inff();
-      states.sums[i] = 0.0f;
-      for (int32_t t = 0; t < num_tiles; t += 2)
-        _mm512_store_si512(weights + t / 2 * kTileBytes, _mm512_setzero_si512());
+      PromptSoftmax<kFormat>(p, p.scores + i * kAttentionChunk, valid, least / 16, num_tiles,
+                             p.weights + (i / 16 * (kKeyTiles / 2) * 16 + i % 16) * 64, states.maxima + i,
+                             states.sums + i);
     }
     const int64_t value_step = static_cast<int64_t>(dim) / 16 * kTileBytes;
     float* products = chunk == 0 ? p.running + static_cast<int64_t>(first) * dim : p.products;
