@@ -119,7 +119,7 @@ inline __attribute__((always_inline)) void AddOffsets(const PromptProduct& p, Su
   if (p.offset_kind == kOffsetPerHalf) {
     for (int32_t b = 0; b < p.blocks; ++b)
 #pragma GCC unroll 6
-      for (int t = 0; t < T; ++t) add(b, t, PairAt(p.tile.blocks[p.first + b].half_sums[t]));
+      for (int t = 0; t < T; ++t) add(b, t, PairAt(p.tile.half_sums[p.first + b][t]));
     return;
   }
   int32_t b = 0;

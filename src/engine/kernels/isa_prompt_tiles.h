@@ -18,13 +18,12 @@ enum { kStepBits = 2, kSteps = 1 << kStepBits };
 // As a float, it has a whole number in its low bits: adding another to these bits, as integers, adds that number.
 static constexpr float kShift = 0x1.8p23f;
 
-struct alignas(32) PromptBlock {
+struct alignas(64) PromptBlock {
   unsigned char codes[kPromptRows][32];  // value = (code - 128) * scale
   float shifts[kPromptRows];             // kShift * 2^k; not finite where a value is not, or beyond 10^33
-  int32_t steps[kPromptRows];            // the scale is 2^k * (1 + step / kSteps)
-  // As bf16, of the values without the outlier: of this block and, if it is even, the next; of the first and the last 16 columns.
+  // As bf16, of the values without the outlier: of this block and, if it is even, the next.
   uint16_t sums[kPromptRows][2];
-  uint16_t half_sums[kPromptRows][2];
+  unsigned char steps[8];  // the scale is 2^k * (1 + step / kSteps)
 };
 
 struct PromptTile {
@@ -32,13 +31,15 @@ struct PromptTile {
   // Per block: where in it, or kNoOutlier, of 8 rows, as they are looked for; and the values as they are.
   unsigned char (*outlier_columns)[8];
   float (*outliers)[kPromptRows];
+  uint16_t (*half_sums)[kPromptRows][2];  // as the block's, of its first and its last 16 columns
 };
 enum { kPromptBlockBytes = sizeof(PromptBlock) + 64 };  // the outliers take less
 
 static inline PromptTile PromptTileAt(unsigned char* tile, int32_t blocks) {
   unsigned char* const columns = tile + blocks * static_cast<int64_t>(sizeof(PromptBlock));
   return {reinterpret_cast<PromptBlock*>(tile), reinterpret_cast<unsigned char(*)[8]>(columns),
-          reinterpret_cast<float(*)[kPromptRows]>(columns + 8 * static_cast<int64_t>(blocks))};
+          reinterpret_cast<float(*)[kPromptRows]>(columns + 8 * static_cast<int64_t>(blocks)),
+          reinterpret_cast<uint16_t(*)[kPromptRows][2]>(columns + 32 * static_cast<int64_t>(blocks))};
 }
 
 // The codes of 32 values from each pointer, times their factor, 128 too large; returns in every 64 bits of row i what those of the
@@ -111,9 +112,9 @@ static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const Pr
   const __m256 powers =
       _mm256_castsi256_ps(_mm256_and_si256(rounded, _mm256_castps_si256(_mm256_set1_ps(__builtin_inff()))));
   _mm256_mask_storeu_ps(block->shifts + t, there, _mm256_mul_ps(powers, _mm256_set1_ps(kShift)));
-  _mm256_mask_storeu_epi32(
-      block->steps + t, there,
-      _mm256_and_si256(_mm256_srli_epi32(rounded, 23 - kStepBits), _mm256_set1_epi32(kSteps - 1)));
+  _mm_mask_storeu_epi8(block->steps + t, there,
+                       _mm256_cvtepi32_epi8(_mm256_and_si256(_mm256_srli_epi32(rounded, 23 - kStepBits),
+                                                             _mm256_set1_epi32(kSteps - 1))));
   __m512i sums;
   if (rows == kPromptRows) {
     sums = PromptCodesOf(from, inverse, block->codes[0]);
@@ -127,7 +128,7 @@ static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const Pr
   const auto bf16_of = [&](__m256i sum) {
     return _mm256_cvtepu16_epi32((__m128i)_mm256_cvtneps_pbh(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scales)));
   };
-  _mm256_mask_storeu_epi32(block->half_sums + t, there,
+  _mm256_mask_storeu_epi32(tile.half_sums[b] + t, there,
                            _mm256_or_si256(bf16_of(first), _mm256_slli_epi32(bf16_of(last), 16)));
   // Another thread may be writing the other block's.
   alignas(32) uint32_t whole[8];
