@@ -32,8 +32,7 @@ struct LoadSnapshot {
   double most_of_late = 0;          // who ran and waited at most; the longer ago, the less it counts
   double long_output_tokens = 0;    // nearly all of late are shorter; 0: not known yet
   double cut_share = 0;             // of late: outputs that ended at their max_tokens
-  std::vector<RunningOutput>
-      outputs{};  // of those who run, and of those who take the free slots, as far as they are known
+  std::vector<RunningOutput> outputs{};  // who runs, and who is known to take the free slots
   double rest_of_step = -1;    // seconds, of the step that runs; below 0: not known, a mean step is assumed
   int64_t tokens_in_step = 0;  // of the queued ones, computed by the step that runs
   bool overloaded = false;     // the queue stands, see queue_delay.h
