@@ -42,4 +42,25 @@ void Batch::AddSequence(TokenOrigin origin, const int32_t* sequence_tokens, int 
   sequences.push_back(sequence);
 }
 
+void Batch::TakeLogitRows(const Batch& batch) {
+  Clear();
+  block_ids.assign(batch.block_ids.begin(), batch.block_ids.end());
+  auto wanted = batch.logit_rows.begin();
+  for (const BatchSequence& sequence : batch.sequences) {
+    const auto first = wanted;
+    while (wanted != batch.logit_rows.end() && *wanted < sequence.first_row + sequence.num_rows) ++wanted;
+    if (first == wanted) continue;
+    BatchSequence kept = sequence;
+    kept.first_row = static_cast<int>(positions.size());
+    kept.num_rows = static_cast<int>(wanted - first);
+    DCHECK(*first + kept.num_rows == sequence.first_row + sequence.num_rows);
+    for (auto row = first; row != wanted; ++row) {
+      logit_rows.push_back(static_cast<int32_t>(positions.size()));
+      positions.push_back(batch.positions[static_cast<size_t>(*row)]);
+    }
+    if (sequence.first_row < batch.num_prompt_rows) num_prompt_rows += kept.num_rows;
+    sequences.push_back(kept);
+  }
+}
+
 }  // namespace weir

@@ -35,12 +35,15 @@ struct Batch {
   std::vector<int32_t> logit_rows;  // rows whose logits are wanted, ascending
   int num_prompt_rows = 0;
 
-  int num_rows() const { return static_cast<int>(tokens.size()); }
+  int num_rows() const { return static_cast<int>(positions.size()); }
   void Clear();
   // Appends rows for tokens[first_position .. first_position + count) of a sequence whose table covers them.
   void AddSequence(TokenOrigin origin, const int32_t* sequence_tokens, int first_position, int count,
                    const BlockTable& table, bool wants_last_logits, bool wants_all_logits = false,
                    int adapter = 0);
+  // Becomes the rows of `batch` whose logits are wanted, where they do not change: every sequence wants those of its last row, of all or
+  // of none. Tokens and slots are left out, as their keys and values are in the cache by then.
+  void TakeLogitRows(const Batch& batch);
 };
 
 }  // namespace weir

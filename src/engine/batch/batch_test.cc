@@ -55,6 +55,37 @@ TEST_F(BatchTest, SequencesFollowOneAnotherInRowsAndBlocks) {
   EXPECT_EQ(batch_.logit_rows, std::vector<int32_t>({0, 20}));
 }
 
+TEST_F(BatchTest, LogitRowsKeepTheirSequencesPositionsAndOrigins) {
+  BlockTable third;
+  first_.Cover(pool_, 40);
+  second_.Cover(pool_, 20);
+  third.Cover(pool_, 8);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 0, 30, first_, false);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 4, 16, second_, true, false, 3);
+  batch_.AddSequence(TokenOrigin::kPrompt, tokens_.data(), 2, 3, third, true, true);
+  batch_.AddSequence(TokenOrigin::kGenerated, tokens_.data(), 39, 1, first_, true);
+  Batch rows;
+  rows.AddSequence(TokenOrigin::kGenerated, tokens_.data(), 1, 2, first_, true);  // forgotten
+  rows.TakeLogitRows(batch_);
+  EXPECT_EQ(rows.num_rows(), 5);
+  EXPECT_EQ(rows.positions, std::vector<int32_t>({19, 2, 3, 4, 39}));
+  EXPECT_EQ(rows.logit_rows, std::vector<int32_t>({0, 1, 2, 3, 4}));
+  EXPECT_EQ(rows.num_prompt_rows, 4);
+  EXPECT_EQ(rows.block_ids, batch_.block_ids);
+  ASSERT_EQ(rows.sequences.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(rows.sequences[i].first_block, batch_.sequences[i + 1].first_block);
+    EXPECT_EQ(rows.sequences[i].num_blocks, batch_.sequences[i + 1].num_blocks);
+    EXPECT_EQ(rows.sequences[i].context_length, batch_.sequences[i + 1].context_length);
+    EXPECT_EQ(rows.sequences[i].adapter, batch_.sequences[i + 1].adapter);
+  }
+  EXPECT_EQ(rows.sequences[0].num_rows, 1);
+  EXPECT_EQ(rows.sequences[1].first_row, 1);
+  EXPECT_EQ(rows.sequences[1].num_rows, 3);
+  EXPECT_EQ(rows.sequences[2].first_row, 4);
+  third.Free(pool_);
+}
+
 TEST_F(BatchTest, AllLogitsNameEveryRowOnce) {
   first_.Cover(pool_, 4);
   second_.Cover(pool_, 2);

@@ -12,11 +12,6 @@ namespace {
 // Fewer rows than this are normed by one thread: a barrier would cost more.
 constexpr int kRowsWorthSharing = 4;
 
-// Columns of one head, or of all heads when a strip would straddle two of them.
-int HeadUnitColumns(const KernelTable& kernels, const ModelConfig& config, int heads) {
-  return config.head_dim % kernels.strip_rows == 0 ? config.head_dim : config.head_dim * heads;
-}
-
 // Whether every one of them reads tiles and none the activations themselves.
 bool AllQuantized(std::initializer_list<const PackedMatrix*> matrices) {
   return std::all_of(matrices.begin(), matrices.end(),
@@ -55,7 +50,7 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
   }
   for (const LayerKind& layer : config.layers)
     model->plain_attention_ = model->plain_attention_ && layer.window == 0 && config.attention_soft_cap == 0;
-  const int unit_columns = std::max(HeadUnitColumns(kernels, config, config.num_heads), kFfnUnitColumns);
+  const int unit_columns = std::max(model->HeadUnitColumns(config.num_heads), kFfnUnitColumns);
   const int64_t strip_bytes =
       options.storage == WeightStorage::kMmap ? model->weights_.largest_strip_bytes() : 0;
   const int max_rows = std::max({1, options.max_rows, options.max_logit_rows});
@@ -102,44 +97,83 @@ void LlamaModel::DivideRows(int num_rows) {
   }
 }
 
+void LlamaModel::BeginRows(const Batch& batch) {
+  num_prompt_rows_ = kernels_->prompts == nullptr ? 0 : batch.num_prompt_rows;
+  DivideRows(batch.num_rows());
+  lora_.Begin(batch);
+  const bool prompts_apart = plain_attention_ && HasPromptAttention(*kernels_, config_.head_dim);
+  attention_.Build(batch, prompts_apart ? batch.num_prompt_rows : 0, scratch_.partials);
+}
+
+void LlamaModel::KeepLogitRows(const Batch& batch) {
+  for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
+    const auto row = static_cast<size_t>(batch.logit_rows[i]);
+    if (row == i) continue;
+    const auto n = static_cast<size_t>(config_.hidden_size);
+    std::copy_n(scratch_.hidden + row * n, n, scratch_.hidden + i * n);
+    const auto max_rows = static_cast<size_t>(scratch_.max_rows);
+    for (size_t rope = 0; rope < ropes_.size(); ++rope)
+      scratch_.rope[rope * max_rows + i] = scratch_.rope[rope * max_rows + row];
+  }
+  logit_batch_.TakeLogitRows(batch);
+  BeginRows(logit_batch_);
+}
+
+void LlamaModel::NormAndProject(const Batch& batch, KvStorage& kv, int layer_index, Heads heads) {
+  const LayerWeights& layer = weights_.layers[static_cast<size_t>(layer_index)];
+  // What adapters multiply are the floats.
+  const bool tiles_suffice = lora_.empty() && AllQuantized({&layer.q, &layer.k, &layer.v});
+  NormAndQuantize(nullptr, batch.num_rows(), layer.attention_norm.data(), tiles_suffice,
+                  layer.attention_largest);
+  ProjectHeads(batch, layer, kv, layer_index, heads);
+}
+
+void LlamaModel::FinishLayer(const Batch& batch, KvStorage& kv, int layer_index) {
+  const LayerWeights& layer = weights_.layers[static_cast<size_t>(layer_index)];
+  const int rows = batch.num_rows();
+  Attend(batch, kv, layer_index, layer);
+  Enter(StepSegment::kMatmulOut);
+  AddProduct(layer.o,
+             {scratch_.attended_tiles, scratch_.attended, rows, config_.num_heads * config_.head_dim,
+              num_prompt_rows_},
+             layer.post_attention_norm, layer_index, LoraTarget::kO);
+  if (KindOf(layer_index).experts) {
+    NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), false);
+    return FeedForwardOfExperts(layer, rows);
+  }
+  NormAndQuantize(nullptr, rows, layer.ffn_norm.data(),
+                  lora_.empty() && AllQuantized({&layer.gate, &layer.up}), layer.ffn_largest);
+  FeedForward(layer, layer_index, rows);
+  Enter(StepSegment::kMatmulFfn);
+  AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, num_prompt_rows_},
+             layer.post_ffn_norm, layer_index, LoraTarget::kDown);
+}
+
 void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> logits,
                          std::span<RowMaximum> maxima) noexcept {
   const int rows = batch.num_rows();
   if (rows == 0) return;
   DCHECK(rows <= scratch_.max_rows);
-  num_prompt_rows_ = kernels_->prompts == nullptr ? 0 : batch.num_prompt_rows;
-  DivideRows(rows);
-  lora_.Begin(batch);
-  // What adapters multiply are the floats.
-  const bool tiles_suffice = lora_.empty();
+  Enter(StepSegment::kAttention);
+  BeginRows(batch);
   Enter(StepSegment::kEmbed);
   Embed(batch);
-  Enter(StepSegment::kAttention);
-  const bool prompts_apart = plain_attention_ && HasPromptAttention(*kernels_, config_.head_dim);
-  attention_.Build(batch, prompts_apart ? batch.num_prompt_rows : 0, scratch_.partials);
-  const int q_columns = config_.num_heads * config_.head_dim;
-  for (int i = 0; i < config_.num_layers; ++i) {
-    const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
-    NormAndQuantize(nullptr, rows, layer.attention_norm.data(),
-                    tiles_suffice && AllQuantized({&layer.q, &layer.k, &layer.v}), layer.attention_largest);
-    ProjectHeads(batch, layer, kv, i);
-    Attend(batch, kv, i, layer);
-    Enter(StepSegment::kMatmulOut);
-    AddProduct(layer.o, {scratch_.attended_tiles, scratch_.attended, rows, q_columns, num_prompt_rows_},
-               layer.post_attention_norm, i, LoraTarget::kO);
-    if (KindOf(i).experts) {
-      NormAndQuantize(nullptr, rows, layer.ffn_norm.data(), false);
-      FeedForwardOfExperts(layer, rows);
-      continue;
-    }
-    NormAndQuantize(nullptr, rows, layer.ffn_norm.data(),
-                    tiles_suffice && AllQuantized({&layer.gate, &layer.up}), layer.ffn_largest);
-    FeedForward(layer, i, rows);
-    Enter(StepSegment::kMatmulFfn);
-    AddProduct(layer.down, {scratch_.ffn_tiles, scratch_.ffn, rows, config_.ffn_size, num_prompt_rows_},
-               layer.post_ffn_norm, i, LoraTarget::kDown);
+  const int last = config_.num_layers - 1;
+  for (int i = 0; i < last; ++i) {
+    NormAndProject(batch, kv, i, Heads::kAll);
+    FinishLayer(batch, kv, i);
   }
-  ComputeLogits(batch, logits, maxima);
+  // Later steps read of the last layer only keys and values: what follows them is for logits.
+  const bool all_go_on = batch.logit_rows.size() == static_cast<size_t>(rows);
+  NormAndProject(batch, kv, last, all_go_on ? Heads::kAll : Heads::kKeysAndValues);
+  if (batch.logit_rows.empty()) return;
+  if (!all_go_on) {
+    KeepLogitRows(batch);
+    NormAndProject(logit_batch_, kv, last, Heads::kQueries);
+  }
+  const Batch& going_on = all_go_on ? batch : logit_batch_;
+  FinishLayer(going_on, kv, last);
+  ComputeLogits(going_on, logits, maxima);
 }
 
 void LlamaModel::Embed(const Batch& batch) {
@@ -190,62 +224,6 @@ void LlamaModel::NormAndQuantize(const int32_t* rows, int num_rows, const float*
   if (num_rows >= kRowsWorthSharing)
     return pool_->Run(groups, std::max(1, groups / (8 * pool_->num_threads())), norm_group);
   for (int index = 0; index < groups; ++index) norm_group(index, 0);
-}
-
-void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index) {
-  const int rows = batch.num_rows();
-  const int dim = config_.head_dim;
-  const int q_unit = HeadUnitColumns(*kernels_, config_, config_.num_heads);
-  const int kv_unit = HeadUnitColumns(*kernels_, config_, config_.num_kv_heads);
-  const int q_units = config_.num_heads * dim / q_unit;
-  const int kv_units = config_.num_kv_heads * dim / kv_unit;
-  const Activations input{scratch_.normed_tiles, scratch_.normed, rows, config_.hidden_size,
-                          num_prompt_rows_};
-  Enter(StepSegment::kMatmulQkv);
-  if (!lora_.empty())
-    lora_.Shrink(*pool_, layer_index, {LoraTarget::kQ, LoraTarget::kK, LoraTarget::kV}, scratch_.normed,
-                 config_.hidden_size);
-  const auto strips_of = [&](int unit) -> NextStrips {
-    if (unit < q_units) return {&layer.q, unit * q_unit / layer.q.strip_rows};
-    const int index = (unit - q_units) % kv_units;
-    return {unit - q_units < kv_units ? &layer.k : &layer.v, index * kv_unit / layer.k.strip_rows};
-  };
-  RunOnRanges(q_units + 2 * kv_units, [&](RowRange range, int unit, int thread_index, int next_unit) {
-    Enter(StepSegment::kMatmulQkv, thread_index);
-    const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
-    const Activations part = RowsOf(*kernels_, input, range.first, range.count);
-    const NextStrips next =
-        next_unit >= 0 ? strips_of(next_unit) : BeginningOf(layer.o, StripsOfSum(layer.o), thread_index);
-    const auto multiply = [&](const PackedMatrix& matrix, LoraTarget target, int index, int columns, float* y,
-                              int64_t stride) {
-      const int first = index * columns / matrix.strip_rows;
-      const int last = ((index + 1) * columns + matrix.strip_rows - 1) / matrix.strip_rows;
-      MultiplyStrips(*kernels_, matrix, part, first, last, y, stride, false, thread.strip, next);
-      lora_.Add(layer_index, target, range.first, range.count, first, last, y, stride);
-    };
-    if (unit < q_units) {
-      const int64_t stride = int64_t{config_.num_heads} * dim;
-      multiply(layer.q, LoraTarget::kQ, unit, q_unit,
-               scratch_.queries + range.first * stride + int64_t{unit} * q_unit, stride);
-      Enter(StepSegment::kRopeKvWrite, thread_index);
-      for (int i = 0; i < q_unit / dim; ++i)
-        FinishQueryHead(layer, KindOf(layer_index).rope, unit * q_unit / dim + i, range);
-      return;
-    }
-    const bool is_key = unit - q_units < kv_units;
-    const int index = (unit - q_units) % kv_units;
-    multiply(is_key ? layer.k : layer.v, is_key ? LoraTarget::kK : LoraTarget::kV, index, kv_unit,
-             thread.columns, kv_unit);
-    Enter(StepSegment::kRopeKvWrite, thread_index);
-    for (int i = 0; i < kv_unit / dim; ++i) {
-      const int head = index * kv_unit / dim + i;
-      float* columns = thread.columns + int64_t{i} * dim;
-      if (is_key)
-        StoreKeyHead(batch, kv, layer, layer_index, head, range, columns, kv_unit);
-      else
-        StoreValueHead(batch, kv, layer, layer_index, head, range, columns, kv_unit);
-    }
-  });
 }
 
 void LlamaModel::FeedForward(const LayerWeights& layer, int layer_index, int num_rows) {
@@ -326,7 +304,7 @@ int LlamaModel::StripsOfSum(const PackedMatrix& matrix) const {
 NextStrips LlamaModel::BeginningOfLayer(int layer_index, int thread) const {
   if (layer_index == config_.num_layers) return {};
   const LayerWeights& layer = weights_.layers[static_cast<size_t>(layer_index)];
-  const int strips = HeadUnitColumns(*kernels_, config_, config_.num_kv_heads) / layer.v.strip_rows;
+  const int strips = HeadUnitColumns(config_.num_kv_heads) / layer.v.strip_rows;
   const NextStrips of_v = BeginningOf(layer.v, strips, thread);
   return of_v.first == 0 ? NextStrips{&layer.q, 0} : of_v;
 }

@@ -53,6 +53,7 @@ class LlamaModel final : public Model {
     int first;
     int count;
   };
+  enum class Heads { kAll, kQueries, kKeysAndValues };
   // Columns of gate and up that one unit computes: a whole quantization block.
   static constexpr int kFfnUnitColumns = 32;
 
@@ -83,10 +84,19 @@ class LlamaModel final : public Model {
     return {&matrix, pool_->FirstUnit(total, grain, thread) % num_units * strips_per_unit};
   }
   void DivideRows(int num_rows);
+  // What a pass needs to know of its rows before the first layer, or before the last once there are fewer.
+  void BeginRows(const Batch& batch);
+  // Leaves of the residual stream the rows whose logits are wanted, as logit_batch_.
+  void KeepLogitRows(const Batch& batch);
+  void NormAndProject(const Batch& batch, KvStorage& kv, int layer_index, Heads heads);
+  void FinishLayer(const Batch& batch, KvStorage& kv, int layer_index);
   void Embed(const Batch& batch);
   void NormAndQuantize(const int32_t* rows, int num_rows, const float* norm, bool tiles_suffice,
                        std::optional<float> threshold = {});
-  void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index);
+  // Columns of one head, or of all `heads` when a strip would straddle two of them.
+  int HeadUnitColumns(int heads) const;
+  void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index,
+                    Heads heads);
   // Bias, norm and position of one head of q or k.
   void FinishHead(float* x, int row, int head, int rope, const std::vector<float>& bias,
                   const std::vector<float>& norm) const;
@@ -129,6 +139,7 @@ class LlamaModel final : public Model {
   LoraStep lora_;
   AttentionPlan attention_;
   ExpertPlan experts_;  // of the running layer
+  Batch logit_batch_;   // of the running pass, in its last layer
   StepProfile* profile_ = nullptr;
 };
 

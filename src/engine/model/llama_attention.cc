@@ -1,4 +1,4 @@
-// What a layer of the llama architecture does with heads: rotation, the KV cache, attention.
+// What a layer of the llama architecture does with heads: projection, rotation, the KV cache, attention.
 #include <algorithm>
 #include <cstring>
 
@@ -30,6 +30,72 @@ float StoreCodes(const KernelTable& kernels, const float* x, int head_dim, unsig
 }
 
 }  // namespace
+
+int LlamaModel::HeadUnitColumns(int heads) const {
+  return config_.head_dim % kernels_->strip_rows == 0 ? config_.head_dim : config_.head_dim * heads;
+}
+
+void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index,
+                              Heads heads) {
+  const int rows = batch.num_rows();
+  const int dim = config_.head_dim;
+  const int q_unit = HeadUnitColumns(config_.num_heads);
+  const int kv_unit = HeadUnitColumns(config_.num_kv_heads);
+  const int q_units = config_.num_heads * dim / q_unit;
+  const int kv_units = config_.num_kv_heads * dim / kv_unit;
+  const Activations input{scratch_.normed_tiles, scratch_.normed, rows, config_.hidden_size,
+                          num_prompt_rows_};
+  Enter(StepSegment::kMatmulQkv);
+  if (!lora_.empty())
+    lora_.Shrink(*pool_, layer_index, {LoraTarget::kQ, LoraTarget::kK, LoraTarget::kV}, scratch_.normed,
+                 config_.hidden_size);
+  const auto strips_of = [&](int unit) -> NextStrips {
+    if (unit < q_units) return {&layer.q, unit * q_unit / layer.q.strip_rows};
+    const int index = (unit - q_units) % kv_units;
+    return {unit - q_units < kv_units ? &layer.k : &layer.v, index * kv_unit / layer.k.strip_rows};
+  };
+  // Units are those of q, then of k, then of v.
+  const int first_unit = heads == Heads::kKeysAndValues ? q_units : 0;
+  const int end = heads == Heads::kQueries ? q_units : q_units + 2 * kv_units;
+  RunOnRanges(end - first_unit, [&](RowRange range, int of_range, int thread_index, int next_of_range) {
+    Enter(StepSegment::kMatmulQkv, thread_index);
+    const int unit = first_unit + of_range;
+    const int next_unit = next_of_range < 0 ? -1 : first_unit + next_of_range;
+    const ThreadScratch& thread = scratch_.threads[static_cast<size_t>(thread_index)];
+    const Activations part = RowsOf(*kernels_, input, range.first, range.count);
+    const NextStrips next =
+        next_unit >= 0 ? strips_of(next_unit) : BeginningOf(layer.o, StripsOfSum(layer.o), thread_index);
+    const auto multiply = [&](const PackedMatrix& matrix, LoraTarget target, int index, int columns, float* y,
+                              int64_t stride) {
+      const int first = index * columns / matrix.strip_rows;
+      const int last = ((index + 1) * columns + matrix.strip_rows - 1) / matrix.strip_rows;
+      MultiplyStrips(*kernels_, matrix, part, first, last, y, stride, false, thread.strip, next);
+      lora_.Add(layer_index, target, range.first, range.count, first, last, y, stride);
+    };
+    if (unit < q_units) {
+      const int64_t stride = int64_t{config_.num_heads} * dim;
+      multiply(layer.q, LoraTarget::kQ, unit, q_unit,
+               scratch_.queries + range.first * stride + int64_t{unit} * q_unit, stride);
+      Enter(StepSegment::kRopeKvWrite, thread_index);
+      for (int i = 0; i < q_unit / dim; ++i)
+        FinishQueryHead(layer, KindOf(layer_index).rope, unit * q_unit / dim + i, range);
+      return;
+    }
+    const bool is_key = unit - q_units < kv_units;
+    const int index = (unit - q_units) % kv_units;
+    multiply(is_key ? layer.k : layer.v, is_key ? LoraTarget::kK : LoraTarget::kV, index, kv_unit,
+             thread.columns, kv_unit);
+    Enter(StepSegment::kRopeKvWrite, thread_index);
+    for (int i = 0; i < kv_unit / dim; ++i) {
+      const int head = index * kv_unit / dim + i;
+      float* columns = thread.columns + int64_t{i} * dim;
+      if (is_key)
+        StoreKeyHead(batch, kv, layer, layer_index, head, range, columns, kv_unit);
+      else
+        StoreValueHead(batch, kv, layer, layer_index, head, range, columns, kv_unit);
+    }
+  });
+}
 
 void LlamaModel::FinishHead(float* x, int row, int head, int rope, const std::vector<float>& bias,
                             const std::vector<float>& norm) const {

@@ -54,7 +54,8 @@ struct ModelCost {
     DType dtype;
     int64_t weight_bytes;
     int64_t macs_per_token;  // all matrices, lm-head included
-    int64_t lm_head_macs;    // the part of it that only sampled rows pay
+    // The part of it that only rows pay whose logits are wanted: the lm-head, and the last layer but for its keys and values.
+    int64_t logit_row_macs;
   };
   std::vector<PerType> types;
   int64_t weight_bytes =

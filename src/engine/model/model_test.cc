@@ -237,6 +237,56 @@ TEST(ModelTest, ARowDoesNotSeeItsNeighboursInTheBatch) {
   }
 }
 
+TEST(ModelTest, LogitsOfSomeRowsAreThoseOfAll) {
+  // Of a prompt that ends, one that wants all, one that goes on, and generated tokens.
+  const auto wanted = Tokens(41, 1), whole = Tokens(9, 2), going_on = Tokens(70, 3),
+             generated = Tokens(23, 4);
+  for (const std::string_view path : KnownKernelPaths()) {
+    if (!CpuSupports(path)) continue;
+    Runner runner({}, Options(path, 2));
+    const auto of_wanted = runner.Run(wanted, 41);
+    const auto of_whole = runner.Run(whole, 9);
+    const auto of_going_on = runner.Run(going_on, 70);
+    std::vector<BlockTable> tables(4);
+    const auto table_of = [&](size_t i, const std::vector<int32_t>& tokens) -> const BlockTable& {
+      tables[i].Cover(runner.pool(), static_cast<int64_t>(tokens.size()));
+      return tables[i];
+    };
+    Batch first;
+    first.AddSequence(TokenOrigin::kPrompt, wanted.data(), 0, 30, table_of(0, wanted), false);
+    first.AddSequence(TokenOrigin::kPrompt, generated.data(), 0, 22, table_of(1, generated), false);
+    EXPECT_TRUE(runner.Forward(first).empty());
+    Batch second;
+    second.AddSequence(TokenOrigin::kPrompt, going_on.data(), 0, 50, table_of(2, going_on), false);
+    second.AddSequence(TokenOrigin::kPrompt, wanted.data(), 30, 11, tables[0], true);
+    second.AddSequence(TokenOrigin::kPrompt, whole.data(), 0, 9, table_of(3, whole), true, true);
+    second.AddSequence(TokenOrigin::kGenerated, generated.data(), 22, 1, tables[1], true);
+    const auto together = runner.Forward(second);
+    Batch third;
+    third.AddSequence(TokenOrigin::kPrompt, going_on.data(), 50, 20, tables[2], true);
+    const auto end = runner.Forward(third);
+    for (BlockTable& table : tables) table.Free(runner.pool());
+
+    const auto row = [](const std::vector<float>& logits, size_t at) {
+      const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(at * kTinyVocabSize);
+      return std::vector<float>(begin, begin + kTinyVocabSize);
+    };
+    ASSERT_EQ(together.size(), 11u * kTinyVocabSize);
+    EXPECT_TRUE(SameBits(row(together, 0), row(of_wanted, 40))) << path;
+    for (size_t i = 0; i < 9; ++i) EXPECT_TRUE(SameBits(row(together, 1 + i), row(of_whole, i))) << path << i;
+    EXPECT_TRUE(SameBits(end, row(of_going_on, 69))) << path;
+    // The prompt's part of it was computed as a prompt here too.
+    BlockTable table;
+    table.Cover(runner.pool(), 23);
+    Batch prompt, last;
+    prompt.AddSequence(TokenOrigin::kPrompt, generated.data(), 0, 22, table, true, true);
+    last.AddSequence(TokenOrigin::kGenerated, generated.data(), 22, 1, table, true);
+    runner.Forward(prompt);
+    EXPECT_TRUE(SameBits(row(together, 10), runner.Forward(last))) << path;
+    table.Free(runner.pool());
+  }
+}
+
 TEST(ModelTest, DifferentContextsGiveDifferentLogits) {
   Runner runner({}, Options("", 1));
   auto a = Tokens(20, 1);
@@ -273,9 +323,9 @@ TEST(ModelTest, CostCountsEveryMatrixOnce) {
   const int64_t layer = 64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 128;
   EXPECT_EQ(cost.macs_per_token, 2 * layer + 64 * kTinyVocabSize);
   EXPECT_EQ(cost.kv_bytes_per_token, 2 * 2 * 2 * 2 * 16);
-  int64_t lm_head = 0;
-  for (const auto& type : cost.types) lm_head += type.lm_head_macs;
-  EXPECT_EQ(lm_head, 64 * kTinyVocabSize);
+  int64_t of_logit_rows = 0;
+  for (const auto& type : cost.types) of_logit_rows += type.logit_row_macs;
+  EXPECT_EQ(of_logit_rows, layer - 64 * 32 * 2 + 64 * kTinyVocabSize);
 }
 
 TEST(HostileModel, G11RefusesNonFiniteWeights) {

@@ -300,7 +300,7 @@ class Loader {
 };
 
 // `share`: of the tokens that read it.
-void AddMatrix(ModelCost& cost, const PackedMatrix& matrix, bool is_lm_head, double share = 1) {
+void AddMatrix(ModelCost& cost, const PackedMatrix& matrix, bool for_logit_rows, double share = 1) {
   ModelCost::PerType* entry = nullptr;
   for (auto& type : cost.types)
     if (type.dtype == matrix.dtype) entry = &type;
@@ -313,7 +313,7 @@ void AddMatrix(ModelCost& cost, const PackedMatrix& matrix, bool is_lm_head, dou
   const auto bytes = static_cast<int64_t>(static_cast<double>(matrix.bytes()) * share);
   entry->weight_bytes += bytes;
   entry->macs_per_token += macs;
-  if (is_lm_head) entry->lm_head_macs += macs;
+  if (for_logit_rows) entry->logit_row_macs += macs;
   cost.weight_bytes += bytes;
   cost.stored_bytes += matrix.bytes();
   cost.macs_per_token += macs;
@@ -376,7 +376,9 @@ ModelCost CostOf(const Weights& weights, const ModelConfig& config) {
     const double share =
         layer.experts.empty() ? 1.0 : config.experts_per_row / static_cast<double>(layer.experts.size());
     layer.ForEachMatrix([&](const PackedMatrix& matrix, bool is_expert) {
-      AddMatrix(cost, matrix, false, is_expert ? share : 1.0);
+      const bool for_logit_rows =
+          &layer == &weights.layers.back() && &matrix != &layer.k && &matrix != &layer.v;
+      AddMatrix(cost, matrix, for_logit_rows, is_expert ? share : 1.0);
     });
     for (const std::vector<float>* vector :
          {&layer.attention_norm, &layer.ffn_norm, &layer.q_bias, &layer.k_bias, &layer.v_bias, &layer.q_norm,

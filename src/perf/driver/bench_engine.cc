@@ -181,7 +181,7 @@ LimitInput BenchEngine::limit() const {
   input.kv_bytes_per_token = static_cast<double>(cost.kv_bytes_per_token);
   for (const ModelCost::PerType& type : cost.types) {
     const bool on_tiles = best_.tile_mac_per_s > 0 && Traits(type.dtype).block_size > 1;
-    input.work.push_back({static_cast<double>(type.macs_per_token), static_cast<double>(type.lm_head_macs),
+    input.work.push_back({static_cast<double>(type.macs_per_token), static_cast<double>(type.logit_row_macs),
                           PeakFor(type.dtype, best_), on_tiles ? best_.tile_mac_per_s : 0});
   }
   const ModelConfig& config = engine_->model().config();

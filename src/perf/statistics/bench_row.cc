@@ -95,7 +95,7 @@ Json UtilizationJson(const BenchRowInput& input, const StepSums& s) {
     known = known && work.peak_mac_per_s > 0;
     if (!known) break;
     busy += static_cast<double>(s.decode_rows) * work.macs / work.peak_mac_per_s +
-            static_cast<double>(s.prefill_tokens) * (work.macs - work.lm_head_macs) / work.prompt_peak();
+            static_cast<double>(s.prefill_tokens) * (work.macs - work.logit_row_macs) / work.prompt_peak();
   }
   if (known) out["compute_ratio"] = busy / seconds;
   return out;

@@ -25,9 +25,9 @@ double Median(const std::vector<double>& sorted) {
 
 Json RatioOrNull(double value, double whole) { return whole > 0 ? Json(value / whole) : Json(nullptr); }
 
-double Macs(const LimitInput& limit, bool with_lm_head) {
+double Macs(const LimitInput& limit, bool with_logits) {
   double macs = 0;
-  for (const WorkPerToken& work : limit.work) macs += work.macs - (with_lm_head ? 0 : work.lm_head_macs);
+  for (const WorkPerToken& work : limit.work) macs += work.macs - (with_logits ? 0 : work.logit_row_macs);
   return macs;
 }
 

@@ -11,7 +11,7 @@ namespace {
 std::optional<double> ComputeSeconds(const LimitInput& input, bool is_prompt) {
   double seconds = 0;
   for (const WorkPerToken& work : input.work) {
-    const double macs = work.macs - (is_prompt ? work.lm_head_macs : 0);
+    const double macs = work.macs - (is_prompt ? work.logit_row_macs : 0);
     const double peak = is_prompt ? work.prompt_peak() : work.peak_mac_per_s;
     if (macs <= 0) continue;
     if (peak <= 0) return std::nullopt;

@@ -14,7 +14,7 @@ namespace weir {
 
 struct WorkPerToken {
   double macs = 0;            // all matrices of one number format, lm-head included
-  double lm_head_macs = 0;    // the part that only sampled rows pay
+  double logit_row_macs = 0;  // the part that only rows pay whose logits are wanted
   double peak_mac_per_s = 0;  // of the instruction that serves the format; 0: not measured
   double tile_mac_per_s = 0;  // of the one that serves it in prompts; 0: the same
 
