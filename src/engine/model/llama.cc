@@ -23,9 +23,19 @@ bool AllQuantized(std::initializer_list<const PackedMatrix*> matrices) {
 constexpr int kPromptRowsOfRange = 256;
 constexpr int kRowsOfRange = 64;
 
-// On tiles, a unit reads the activations once for all its strips: fewer units, of whole pairs of strips.
+// On tiles, a unit reads the activations once for all its strips: fewer units, three or four a thread, of whole pairs of strips, so
+// many that all threads end together.
 int PromptStripsPerUnit(int num_strips, int num_threads) {
-  return std::max(1, num_strips / (6 * num_threads)) * 2;
+  const int pairs = (num_strips + 1) / 2;
+  const int most = std::max(1, pairs / (3 * num_threads));
+  const auto pairs_of_a_thread = [&](int per_unit) {
+    const int units = (pairs + per_unit - 1) / per_unit;
+    return (units + num_threads - 1) / num_threads * per_unit;
+  };
+  int best = most;
+  for (int per_unit = most; per_unit >= std::max(1, pairs / (4 * num_threads)); --per_unit)
+    if (pairs_of_a_thread(per_unit) < pairs_of_a_thread(best)) best = per_unit;
+  return 2 * best;
 }
 
 }  // namespace
