@@ -89,16 +89,20 @@ static inline ChunkBlocks FindBlocks(const IsaAttention& args, int32_t chunk) {
     found.read[b] = args.blocks + table[b] * args.block_stride;
     found.read[found.num_blocks + b] = found.read[b] + args.values_offset;
   }
+  // What follows is read in the same order: the keys of its first chunk, then their values.
   const bool goes_on = left > kAttentionChunk && chunk + 1 < args.last_chunk;
-  const int32_t blocks_left = (left + 15) / 16 - found.num_blocks;
+  const unsigned char* const after = goes_on ? args.blocks : args.next_blocks;
+  const int32_t* const after_table = goes_on ? table + found.num_blocks : args.next_block_table;
+  const int32_t blocks_left = goes_on ? (left + 15) / 16 - found.num_blocks : args.next_num_blocks;
+  const int32_t in_chunk = blocks_left < ChunkBlocks::kMax ? blocks_left : int32_t{ChunkBlocks::kMax};
   for (int b = 0; b < ChunkBlocks::kAhead; ++b) {
-    const unsigned char* after = found.read[0];
-    if (goes_on) {
-      if (b < blocks_left) after = args.blocks + table[found.num_blocks + b] * args.block_stride;
-    } else if (b < args.next_num_blocks) {
-      after = args.next_blocks + args.next_block_table[b] * args.block_stride;
-    }
-    found.read[2 * found.num_blocks + b] = after;
+    const unsigned char*& ahead = found.read[2 * found.num_blocks + b];
+    if (b < in_chunk)
+      ahead = after + after_table[b] * args.block_stride;
+    else if (b < 2 * in_chunk)
+      ahead = after + after_table[b - in_chunk] * args.block_stride + args.values_offset;
+    else
+      ahead = found.read[0];
   }
   return found;
 }
