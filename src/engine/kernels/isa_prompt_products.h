@@ -12,7 +12,7 @@
 // The power of two in the activation scale is the exponent of a float that the integer sum is added to (kShift): additions do not share
 // the pipes of products.
 // The instruction wants unsigned codes on one side: the activations' are 128 too large, which the integer sum starts with.
-// A result is one chain per chunk of columns, first of the offsets, then of the outliers, then of the integer sums: its bits
+// A result is one chain per chunk of columns, first of the offsets, then block by block of the outlier and the integer sum: its bits
 // depend neither on the other rows nor on how rows and strips are cut.
 #pragma once
 
@@ -84,16 +84,6 @@ inline __attribute__((always_inline))
 const float (&ColumnAtHand(const PromptProduct& p, int32_t b, unsigned char column))[2][kStripRows] {
   if (p.at_hand->columns[b] != column) TakeColumn<S>(p, b, column);
   return p.at_hand->weights[b];
-}
-
-// 8 blocks' worth of rows: bit 8 * b + t for an outlier of row t < T in block `from` + b.
-template <int T>
-inline __attribute__((always_inline)) uint64_t OutliersFrom(const PromptProduct& p, int32_t from) {
-  constexpr uint64_t kRows = 0x0101010101010101u * ((1u << T) - 1);
-  const int32_t left = p.blocks - from;
-  const uint64_t there = left >= 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * left) - 1;
-  const __m512i columns = _mm512_maskz_loadu_epi8(there & kRows, p.tile.outlier_columns[p.first + from]);
-  return _mm512_mask_cmpneq_epi8_mask(there & kRows, columns, _mm512_set1_epi8(-1));
 }
 
 // Sums that are in registers: of T rows and S strips.
@@ -168,35 +158,33 @@ inline __attribute__((always_inline)) void AddCodes(const PromptProduct& p, int3
   }
 }
 
+// What was taken out of block b. Beside its products: a branch that nobody could foresee then costs little, as there is much to do
+// meanwhile, and its line of the tile is at hand.
 template <int T, int S>
-inline __attribute__((always_inline)) void AddOutliers(const PromptProduct& p, Sums<T, S>& sums) {
-  for (int32_t from = 0; from < p.blocks; from += 8) {
-    uint64_t left = OutliersFrom<T>(p, from);
-    while (left != 0) {
-      const int in_group = __builtin_ctzll(left) / 8;
-      const int32_t b = from + in_group;
-      const uint64_t rows = left >> 8 * in_group & 0xff;
-      left &= ~(rows << 8 * in_group);
-      uint64_t columns;
-      __builtin_memcpy(&columns, p.tile.outlier_columns[p.first + b], 8);
-      const auto add = [&](int t, const float(&weights)[2][kStripRows]) __attribute__((always_inline)) {
-        const __m512 outlier = _mm512_set1_ps(p.tile.outliers[p.first + b][t]);
+inline __attribute__((always_inline)) void AddOutliers(const PromptProduct& p, int32_t b, Sums<T, S>& sums) {
+  constexpr uint64_t kEach = 0x0101010101010101u & ((uint64_t{1} << 8 * T) - 1);
+  uint64_t columns;
+  __builtin_memcpy(&columns, p.tile.blocks[p.first + b].outlier_columns, 8);
+  columns &= kEach * 0xff;
+  if (__builtin_expect(columns == kEach * kNoOutlier, 1)) return;
+  const auto add = [&](int t, const float(&weights)[2][kStripRows]) __attribute__((always_inline)) {
+    const __m512 outlier = _mm512_set1_ps(p.tile.outliers[p.first + b][t]);
 #pragma GCC unroll 2
-        for (int s = 0; s < S; ++s)
-          sums.of[s][t] = _mm512_fmadd_ps(_mm512_load_ps(weights[s]), outlier, sums.of[s][t]);
-      };
-      // One branch where all rows have theirs in the same column.
-      constexpr uint64_t kEach = 0x0101010101010101u & ((uint64_t{1} << 8 * T) - 1);
-      if (rows == (1u << T) - 1 && (columns & kEach * 0xff) == (columns & 0xff) * kEach) {
-        const auto& weights = ColumnAtHand<S>(p, b, static_cast<unsigned char>(columns));
+    for (int s = 0; s < S; ++s)
+      sums.of[s][t] = _mm512_fmadd_ps(_mm512_load_ps(weights[s]), outlier, sums.of[s][t]);
+  };
+  // One branch where all rows have theirs in the same column.
+  const auto first = static_cast<unsigned char>(columns);
+  if (columns == kEach * first) {
+    const auto& weights = ColumnAtHand<S>(p, b, first);
 #pragma GCC unroll 6
-        for (int t = 0; t < T; ++t) add(t, weights);
-        continue;
-      }
+    for (int t = 0; t < T; ++t) add(t, weights);
+    return;
+  }
 #pragma GCC unroll 6
-      for (int t = 0; t < T; ++t)
-        if ((rows >> t & 1) != 0) add(t, ColumnAtHand<S>(p, b, static_cast<unsigned char>(columns >> 8 * t)));
-    }
+  for (int t = 0; t < T; ++t) {
+    const auto column = static_cast<unsigned char>(columns >> 8 * t);
+    if (column != kNoOutlier) add(t, ColumnAtHand<S>(p, b, column));
   }
 }
 
@@ -208,17 +196,20 @@ void MultiplyTile(const PromptProduct& p, float* y, int64_t y_stride, int32_t va
 #pragma GCC unroll 6
     for (int t = 0; t < T; ++t) sums.of[s][t] = _mm512_setzero_ps();
   if (p.offset_kind != kNoOffsets) AddOffsets<T, S>(p, sums);
-  AddOutliers<T, S>(p, sums);
   for (int32_t b = 0; b < p.blocks;) {
     p.ahead->Ask();
     const int32_t end = b + kBlocksPerAsking < p.blocks ? b + kBlocksPerAsking : p.blocks;
     if (p.two_sums) {
       for (; b < end; ++b) {
+        AddOutliers<T, S>(p, b, sums);
         AddCodes<T, S, 0, 4>(p, b, sums);
         AddCodes<T, S, 4, 8>(p, b, sums);
       }
     } else {
-      for (; b < end; ++b) AddCodes<T, S, 0, 8>(p, b, sums);
+      for (; b < end; ++b) {
+        AddOutliers<T, S>(p, b, sums);
+        AddCodes<T, S, 0, 8>(p, b, sums);
+      }
     }
   }
   const auto store = [&](const auto& one) __attribute__((always_inline)) {

@@ -1,8 +1,7 @@
 // Rows of a prompt as int8 tiles, included inside the anonymous namespace of the AVX-512 ISA files,
 // after isa_lanes_avx512.h and isa_outliers.h.
 //
-// Shapes    a tile has 6 rows, the last may lack some: a PromptBlock for each 32 columns, then the outliers' columns of all blocks,
-//           then their values
+// Shapes    a tile has 6 rows, the last may lack some: a PromptBlock for each 32 columns, then the outliers of all blocks
 // Threads   pure functions; threads may write different rows or blocks of a tile
 // Source    docs/KERNELS.md, "Prompts in int8"
 //
@@ -23,23 +22,22 @@ struct alignas(64) PromptBlock {
   float shifts[kPromptRows];             // kShift * 2^k; not finite where a value is not, or beyond 10^33
   // As bf16, of the values without the outlier: of this block and, if it is even, the next.
   uint16_t sums[kPromptRows][2];
-  unsigned char steps[8];  // the scale is 2^k * (1 + step / kSteps)
+  unsigned char steps[8];            // the scale is 2^k * (1 + step / kSteps)
+  unsigned char outlier_columns[8];  // where in the block, or kNoOutlier; of 8 rows, as they are looked for
 };
+static_assert(sizeof(PromptBlock) == 256);
 
 struct PromptTile {
   PromptBlock* blocks;
-  // Per block: where in it, or kNoOutlier, of 8 rows, as they are looked for; and the values as they are.
-  unsigned char (*outlier_columns)[8];
-  float (*outliers)[kPromptRows];
+  float (*outliers)[kPromptRows];         // of a block, the values as they are
   uint16_t (*half_sums)[kPromptRows][2];  // as the block's, of its first and its last 16 columns
 };
 enum { kPromptBlockBytes = sizeof(PromptBlock) + 64 };  // the outliers take less
 
 static inline PromptTile PromptTileAt(unsigned char* tile, int32_t blocks) {
-  unsigned char* const columns = tile + blocks * static_cast<int64_t>(sizeof(PromptBlock));
-  return {reinterpret_cast<PromptBlock*>(tile), reinterpret_cast<unsigned char(*)[8]>(columns),
-          reinterpret_cast<float(*)[kPromptRows]>(columns + 8 * static_cast<int64_t>(blocks)),
-          reinterpret_cast<uint16_t(*)[kPromptRows][2]>(columns + 32 * static_cast<int64_t>(blocks))};
+  unsigned char* const outliers = tile + blocks * static_cast<int64_t>(sizeof(PromptBlock));
+  return {reinterpret_cast<PromptBlock*>(tile), reinterpret_cast<float(*)[kPromptRows]>(outliers),
+          reinterpret_cast<uint16_t(*)[kPromptRows][2]>(outliers + 24 * static_cast<int64_t>(blocks))};
 }
 
 // The codes of 32 values from each pointer, times their factor, 128 too large; returns in every 64 bits of row i what those of the
@@ -57,9 +55,10 @@ static inline __m512i PromptCodesOf(const float* const (&x)[8], const float (&fa
   return SumsOfCodes(of_two);
 }
 
-// Rows [t, t + rows) of block b of a tile from rows of floats.
-static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const PromptTile& tile, int32_t b,
-                          int32_t t, const float* thresholds) {
+// Rows [t, t + rows) of block b of a tile from rows of floats. Inline for those who know the number of rows.
+inline __attribute__((always_inline)) void ToPromptBlock(const float* x, int64_t stride, int32_t rows,
+                                                         const PromptTile& tile, int32_t b, int32_t t,
+                                                         const float* thresholds) {
   PromptBlock* const block = tile.blocks + b;
   const __mmask8 there = static_cast<__mmask8>((1u << rows) - 1);
   const float* from[8];
@@ -79,7 +78,7 @@ static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const Pr
   }
   alignas(32) float largest[8];
   MaximaOf(lanes, largest);
-  _mm_mask_storeu_epi8(tile.outlier_columns[b] + t, there, _mm_set1_epi8(-1));
+  _mm_mask_storeu_epi8(block->outlier_columns + t, there, _mm_set1_epi8(-1));
   // A maximum may lose a NaN.
   for (int32_t i = 0; unordered != 0 && i < rows; ++i)
     if (_mm512_cmp_ps_mask(Load(from[i]), Load(from[i] + 16), _CMP_UNORD_Q) != 0)
@@ -94,7 +93,7 @@ static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const Pr
       const BlockMaximum maximum = TakeOutlier(from[i], largest[i], rest[i]);
       if (maximum.taken_from < 0) continue;
       tile.outliers[b][t + i] = from[i][maximum.taken_from];
-      tile.outlier_columns[b][t + i] = static_cast<unsigned char>(maximum.taken_from);
+      block->outlier_columns[t + i] = static_cast<unsigned char>(maximum.taken_from);
       largest[i] = maximum.largest;
       from[i] = rest[i];
     }
@@ -140,6 +139,11 @@ static void ToPromptBlock(const float* x, int64_t stride, int32_t rows, const Pr
 static void ToPromptTile(const float* x, int64_t stride, int32_t rows, int32_t first_column, int32_t n,
                          unsigned char* tile, int32_t columns, int32_t t, const float* thresholds) {
   const PromptTile into = PromptTileAt(tile, columns / 32);
+  if (rows == kPromptRows) {
+    for (int32_t k = 0; k < n; k += 32)
+      ToPromptBlock(x + k, stride, kPromptRows, into, (first_column + k) / 32, 0, thresholds);
+    return;
+  }
   for (int32_t k = 0; k < n; k += 32)
     ToPromptBlock(x + k, stride, rows, into, (first_column + k) / 32, t, thresholds);
 }
@@ -157,18 +161,23 @@ static void SiluToPromptTiles(const float* gate, const float* up, int64_t stride
                               int32_t first_column, unsigned char* tiles, int32_t columns,
                               const float* thresholds) {
   float values[2][kPromptRows][32];
-  const auto rows_from = [rows](int32_t row) {
-    return rows - row < kPromptRows ? rows - row : static_cast<int32_t>(kPromptRows);
-  };
-  SiluOfRows(gate, up, stride, rows_from(0), values[0]);
-  for (int32_t row = 0, at = 0; row < rows; row += kPromptRows, at ^= 1) {
-    const int32_t next = row + kPromptRows;
-    if (rows - next >= kPromptRows)  // the usual number, known to the compiler
-      SiluOfRows(gate + next * stride, up + next * stride, stride, kPromptRows, values[at ^ 1]);
-    else if (next < rows)
-      SiluOfRows(gate + next * stride, up + next * stride, stride, rows - next, values[at ^ 1]);
-    ToPromptBlock(values[at][0], 32, rows_from(row), PromptTileAt(tiles, columns / 32), first_column / 32, 0,
+  const auto quantize = [&](int32_t row, int32_t of_tile, int32_t at) __attribute__((always_inline)) {
+    ToPromptBlock(values[at][0], 32, of_tile, PromptTileAt(tiles, columns / 32), first_column / 32, 0,
                   thresholds == nullptr ? nullptr : thresholds + row);
     tiles += columns / 32 * static_cast<int64_t>(kPromptBlockBytes);
+  };
+  const int32_t in_first = rows < kPromptRows ? rows : static_cast<int32_t>(kPromptRows);
+  SiluOfRows(gate, up, stride, in_first, values[0]);
+  int32_t row = 0, at = 0;
+  // The usual number is known to the compiler.
+  for (; row + kPromptRows <= rows; row += kPromptRows, at ^= 1) {
+    const int32_t next = row + kPromptRows;
+    const int32_t left = rows - next;
+    if (left >= kPromptRows)
+      SiluOfRows(gate + next * stride, up + next * stride, stride, kPromptRows, values[at ^ 1]);
+    else
+      SiluOfRows(gate + next * stride, up + next * stride, stride, left, values[at ^ 1]);
+    quantize(row, kPromptRows, at);
   }
+  if (row < rows) quantize(row, rows - row, at);
 }
