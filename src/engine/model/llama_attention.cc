@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/kvcache/key_tokens.h"
 #include "engine/model/llama.h"
 
 namespace weir {
@@ -17,6 +18,18 @@ void StoreHalves(const KernelTable& kernels, const float* x, int head_dim, uint1
     const int count = std::min(kPiece, head_dim - first);
     kernels.to_half(x + first, count, half);
     for (int d = 0; d < count; ++d) to[int64_t{first + d} * stride] = half[d];
+  }
+}
+
+// The keys of a block's 16 tokens.
+void StoreBlockOfKeys(const KernelTable& kernels, const float* keys, int64_t stride, int head_dim,
+                      uint16_t* block) {
+  uint16_t halves[kBlockSize][kPiece];
+  for (int first = 0; first < head_dim; first += kPiece) {
+    const int count = std::min(kPiece, head_dim - first);
+    for (int token = 0; token < kBlockSize; ++token)
+      kernels.to_half(keys + token * stride + first, count, halves[token]);
+    TurnKeys(halves[0], kPiece, count, block + int64_t{first} * kBlockSize);
   }
 }
 
@@ -121,18 +134,29 @@ void LlamaModel::FinishQueryHead(const LayerWeights& layer, int rope, int head, 
 void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, const LayerWeights& layer, int layer_index,
                               int head, RowRange rows, float* keys, int stride) {
   unsigned char* blocks = kv.blocks(layer_index, head);
-  for (int row = rows.first; row < rows.first + rows.count; ++row) {
+  const bool turns_blocks = kv.shape().dtype == KvDtype::kF16 && config_.head_dim % 8 == 0;
+  const int end = rows.first + rows.count;
+  for (int row = rows.first; row < end;) {
     float* key = keys + int64_t{row - rows.first} * stride;
-    FinishHead(key, row, head, KindOf(layer_index).rope, layer.k_bias, layer.k_norm);
     const int64_t slot = batch.slots[static_cast<size_t>(row)];
     unsigned char* block = blocks + slot / kBlockSize * kv.block_stride();
     const int64_t token = slot % kBlockSize;
-    if (kv.shape().dtype == KvDtype::kF16) {
+    const int last = row + kBlockSize - 1;
+    const bool whole = turns_blocks && token == 0 && last < end &&
+                       batch.slots[static_cast<size_t>(last)] == slot + kBlockSize - 1;
+    const int count = whole ? kBlockSize : 1;
+    for (int i = 0; i < count; ++i)
+      FinishHead(key + int64_t{i} * stride, row + i, head, KindOf(layer_index).rope, layer.k_bias,
+                 layer.k_norm);
+    row += count;
+    if (whole) {
+      StoreBlockOfKeys(*kernels_, key, stride, config_.head_dim, reinterpret_cast<uint16_t*>(block));
+    } else if (kv.shape().dtype == KvDtype::kF16) {
       StoreHalves(*kernels_, key, config_.head_dim, reinterpret_cast<uint16_t*>(block) + token, kBlockSize);
-      continue;
+    } else {
+      const float scale = StoreCodes(*kernels_, key, config_.head_dim, block + 4 * token, 4 * kBlockSize);
+      reinterpret_cast<float*>(block + kv.shape().key_scales_offset())[token] = scale;
     }
-    const float scale = StoreCodes(*kernels_, key, config_.head_dim, block + 4 * token, 4 * kBlockSize);
-    reinterpret_cast<float*>(block + kv.shape().key_scales_offset())[token] = scale;
   }
 }
 

@@ -1,0 +1,15 @@
+// A whole block's keys, token by token, into the order of the cache.
+//
+// Shapes    keys [kBlockSize][stride] halves, of which `count` a token, a multiple of 8; to: [count][kBlockSize]
+// Threads   pure function
+//
+// One by one they are 16 stores on 16 cache lines; here they are turned in registers, 8 by 8.
+#pragma once
+
+#include <cstdint>
+
+namespace weir {
+
+void TurnKeys(const uint16_t* keys, int64_t stride, int count, uint16_t* to);
+
+}  // namespace weir
