@@ -108,6 +108,17 @@ struct IsaAttention {
 
 using AttentionKernel = void (*)(const IsaAttention* args);
 
+// One head of `rows` rows: its first `dims` values are rotated, then all of them scaled.
+struct IsaRope {
+  float* x;
+  int64_t x_stride;            // floats
+  const float* const* tables;  // of each row: `dims` cosines, then `dims` sines
+  int32_t rows;
+  int32_t dims;
+  int32_t head_dim;
+  float factor;
+};
+
 // Products of rows that were a request's prompt, where the CPU has a faster way than one that also suits few rows: bits of its
 // own. A row never changes sides, so they are a matter of the request alone.
 struct PromptKernels {
@@ -139,8 +150,8 @@ struct KernelTable {
   // Returns the root of the mean square that it divided by.
   float (*rms_norm)(const float* x, const float* weight, int32_t n, float epsilon, float* out);
   void (*silu_multiply)(const float* gate, const float* up, int32_t n, float* out);
-  // Rotates the pairs (2i, 2i+1) of x[0..n) and scales: cosines doubled, sines doubled as (-s, s).
-  void (*rope)(float* x, const float* cosines, const float* sines, int32_t n);
+  // Of the pairs (2i, 2i + 1): every cosine twice, sines as (-s, s).
+  void (*rope)(const IsaRope* args);
   void (*scale)(float* x, int32_t n, float factor);
   void (*exp)(const float* x, int32_t n, float* out);
   // The largest value, or NaN when one is NaN or +infinity.
@@ -164,8 +175,8 @@ struct KernelTable {
   void (*gelu_multiply)(const float* gate, const float* up, int32_t n, float* out);  // its tanh form
   // x = cap * tanh(x / cap); NaN where x is not finite.
   void (*soft_cap)(float* x, int32_t n, float cap);
-  // Rotates the pairs (i, i + n / 2); n / 2 cosines and sines.
-  void (*rope_halves)(float* x, const float* cosines, const float* sines, int32_t n);
+  // Of the pairs (i, i + dims / 2): half as many cosines and sines, each with as much room.
+  void (*rope_halves)(const IsaRope* args);
 };
 
 // Beside the table, because a CPU may have it or not with any path.

@@ -46,23 +46,36 @@ static void SiluMultiply(const float* gate, const float* up, int32_t n, float* o
   if (i < n) StorePart(out + i, SiluMultiplyLanes(LoadPart(gate + i, n - i), LoadPart(up + i, n - i)), n - i);
 }
 
-static void Rope(float* x, const float* cosines, const float* sines, int32_t n) {
-  int32_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const Lanes v = Load(x + i);
-    Store(x + i, Fma(SwapPairs(v), Load(sines + i), Mul(v, Load(cosines + i))));
-  }
-  if (i < n) {
-    const Lanes v = LoadPart(x + i, n - i);
-    StorePart(x + i, Fma(SwapPairs(v), LoadPart(sines + i, n - i), Mul(v, LoadPart(cosines + i, n - i))),
-              n - i);
-  }
-}
-
 static void Scale(float* x, int32_t n, float factor) {
   int32_t i = 0;
   for (; i + 16 <= n; i += 16) Store(x + i, Mul(Load(x + i), Set(factor)));
   for (; i < n; ++i) x[i] *= factor;
+}
+
+// Calls body(x, cosines, sines) for every row, and scales what it leaves as it is.
+template <typename Body>
+static inline void RopeRows(const IsaRope& args, const Body& body) {
+  float* x = args.x;
+  for (int32_t row = 0; row < args.rows; ++row, x += args.x_stride) {
+    body(x, args.tables[row], args.tables[row] + args.dims);
+    Scale(x + args.dims, args.head_dim - args.dims, args.factor);
+  }
+}
+
+static void Rope(const IsaRope* args) {
+  const int32_t n = args->dims;
+  const Lanes factor = Set(args->factor);
+  RopeRows(*args, [&](float* x, const float* cosines, const float* sines) {
+    const auto rotated = [&](Lanes v, Lanes cosine, Lanes sine) {
+      return Mul(Fma(SwapPairs(v), sine, Mul(v, cosine)), factor);
+    };
+    int32_t i = 0;
+    for (; i + 16 <= n; i += 16) Store(x + i, rotated(Load(x + i), Load(cosines + i), Load(sines + i)));
+    if (i < n)
+      StorePart(x + i,
+                rotated(LoadPart(x + i, n - i), LoadPart(cosines + i, n - i), LoadPart(sines + i, n - i)),
+                n - i);
+  });
 }
 
 static void ExpArray(const float* x, int32_t n, float* out) {

@@ -37,22 +37,28 @@ static void SoftCap(float* x, int32_t n, float cap) {
   if (i < n) StorePart(x + i, SoftCapLanes(LoadPart(x + i, n - i), cap), n - i);
 }
 
-// The pairs (i, i + n/2) of x[0..n).
-static void RopeHalves(float* x, const float* cosines, const float* sines, int32_t n) {
-  const int32_t half = n / 2;
-  int32_t i = 0;
-  for (; i + 16 <= half; i += 16) {
-    const Lanes a = Load(x + i);
-    const Lanes b = Load(x + half + i);
-    Store(x + i, Fma(b, Sub(Set(0.0f), Load(sines + i)), Mul(a, Load(cosines + i))));
-    Store(x + half + i, Fma(a, Load(sines + i), Mul(b, Load(cosines + i))));
-  }
-  if (i == half) return;
-  const int32_t count = half - i;
-  const Lanes a = LoadPart(x + i, count);
-  const Lanes b = LoadPart(x + half + i, count);
-  const Lanes c = LoadPart(cosines + i, count);
-  const Lanes s = LoadPart(sines + i, count);
-  StorePart(x + i, Fma(b, Sub(Set(0.0f), s), Mul(a, c)), count);
-  StorePart(x + half + i, Fma(a, s, Mul(b, c)), count);
+static void RopeHalves(const IsaRope* args) {
+  const int32_t half = args->dims / 2;
+  const Lanes factor = Set(args->factor);
+  RopeRows(*args, [&](float* x, const float* cosines, const float* sines) {
+    const auto first = [&](Lanes a, Lanes b, Lanes cosine, Lanes sine) {
+      return Mul(Fma(b, Sub(Set(0.0f), sine), Mul(a, cosine)), factor);
+    };
+    const auto last = [&](Lanes a, Lanes b, Lanes cosine, Lanes sine) {
+      return Mul(Fma(a, sine, Mul(b, cosine)), factor);
+    };
+    int32_t i = 0;
+    for (; i + 16 <= half; i += 16) {
+      const Lanes a = Load(x + i), b = Load(x + half + i);
+      const Lanes cosine = Load(cosines + i), sine = Load(sines + i);
+      Store(x + i, first(a, b, cosine, sine));
+      Store(x + half + i, last(a, b, cosine, sine));
+    }
+    if (i == half) return;
+    const int32_t count = half - i;
+    const Lanes a = LoadPart(x + i, count), b = LoadPart(x + half + i, count);
+    const Lanes cosine = LoadPart(cosines + i, count), sine = LoadPart(sines + i, count);
+    StorePart(x + i, first(a, b, cosine, sine), count);
+    StorePart(x + half + i, last(a, b, cosine, sine), count);
+  });
 }

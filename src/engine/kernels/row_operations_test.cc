@@ -28,6 +28,28 @@ class RowOperationsTest : public testing::TestWithParam<std::string> {
     if (!CpuSupports(GetParam())) GTEST_SKIP() << "this CPU lacks " << GetParam();
     kernels_ = *SelectKernels(GetParam());
   }
+  // Three rows like `x`, of two values more and 5 apart, by factor 0.5; EXPECTs that nothing else changes.
+  static std::vector<float> RopeOf(void (*rope)(const IsaRope*), const std::vector<float>& x,
+                                   const std::vector<float>& table) {
+    const auto dims = static_cast<int32_t>(x.size());
+    const auto stride = x.size() + 7;
+    std::vector<float> rows(3 * stride, 8.0f);
+    for (size_t row = 0; row < 3; ++row)
+      std::copy(x.begin(), x.end(), rows.begin() + static_cast<std::ptrdiff_t>(row * stride));
+    const float* const tables[] = {table.data(), table.data(), table.data()};
+    const IsaRope args{rows.data(), static_cast<int64_t>(stride), tables, 3, dims, dims + 2, 0.5f};
+    rope(&args);
+    for (size_t row = 0; row < 3; ++row)
+      for (size_t i = 0; i < stride; ++i) {
+        const float got = rows[row * stride + i];
+        if (i < x.size())
+          EXPECT_EQ(got, rows[i]) << "rows differ";
+        else
+          EXPECT_EQ(got, i < x.size() + 2 ? 4.0f : 8.0f) << row << " at " << i;
+      }
+    rows.resize(x.size());
+    return rows;
+  }
   const KernelTable* kernels_ = nullptr;
 };
 
@@ -74,16 +96,16 @@ TEST_P(RowOperationsTest, RopeAgreesWithTheReference) {
     for (const int position : {0, 1, 1000, 131072}) {
       auto x = RandomFloats(static_cast<size_t>(dims), 5);
       const auto expected = reference::Rope(x, position, 100000.0);
-      std::vector<float> cosines(x.size());
-      std::vector<float> sines(x.size());
+      std::vector<float> table(2 * x.size());
       for (int i = 0; i < dims; ++i) {
         const double angle = position * std::pow(100000.0, -static_cast<double>(i / 2 * 2) / dims);
-        cosines[static_cast<size_t>(i)] = static_cast<float>(std::cos(angle));
-        sines[static_cast<size_t>(i)] = static_cast<float>(i % 2 == 0 ? -std::sin(angle) : std::sin(angle));
+        table[static_cast<size_t>(i)] = static_cast<float>(std::cos(angle));
+        table[static_cast<size_t>(dims + i)] =
+            static_cast<float>(i % 2 == 0 ? -std::sin(angle) : std::sin(angle));
       }
-      kernels_->rope(x.data(), cosines.data(), sines.data(), dims);
+      const auto rotated = RopeOf(kernels_->rope, x, table);
       for (size_t i = 0; i < x.size(); ++i)
-        ASSERT_NEAR(x[i], expected[i], 1e-6) << dims << " at " << position;
+        ASSERT_NEAR(rotated[i], expected[i] / 2, 1e-6) << dims << " at " << position;
     }
 }
 
@@ -128,16 +150,15 @@ TEST_P(RowOperationsTest, RopeHalvesAgreesWithTheReference) {
     for (const int position : {0, 1, 1000, 131072}) {
       auto x = RandomFloats(static_cast<size_t>(dims), 5);
       const auto expected = reference::RopeHalves(x, position, 100000.0);
-      std::vector<float> cosines;
-      std::vector<float> sines;
+      std::vector<float> table(2 * x.size());
       for (int i = 0; i < dims / 2; ++i) {
         const double angle = position * std::pow(100000.0, -2.0 * i / dims);
-        cosines.push_back(static_cast<float>(std::cos(angle)));
-        sines.push_back(static_cast<float>(std::sin(angle)));
+        table[static_cast<size_t>(i)] = static_cast<float>(std::cos(angle));
+        table[static_cast<size_t>(dims + i)] = static_cast<float>(std::sin(angle));
       }
-      kernels_->rope_halves(x.data(), cosines.data(), sines.data(), dims);
+      const auto rotated = RopeOf(kernels_->rope_halves, x, table);
       for (size_t i = 0; i < x.size(); ++i)
-        ASSERT_NEAR(x[i], expected[i], 1e-6) << dims << " at " << position;
+        ASSERT_NEAR(rotated[i], expected[i] / 2, 1e-6) << dims << " at " << position;
     }
 }
 

@@ -97,10 +97,16 @@ class LlamaModel final : public Model {
   int HeadUnitColumns(int heads) const;
   void ProjectHeads(const Batch& batch, const LayerWeights& layer, KvStorage& kv, int layer_index,
                     Heads heads);
-  // Bias, norm and position of one head of q or k.
-  void FinishHead(float* x, int row, int head, int rope, const std::vector<float>& bias,
-                  const std::vector<float>& norm) const;
-  void FinishQueryHead(const LayerWeights& layer, int rope, int head, RowRange rows);
+  // One head of q or k, of these rows.
+  struct HeadRows {
+    float* x;
+    int64_t stride;
+    int head;
+    RowRange rows;
+  };
+  // Bias, norm, position (none for rope < 0) and a factor.
+  void FinishHeads(const HeadRows& heads, int rope, const std::vector<float>& bias,
+                   const std::vector<float>& norm, float factor) const;
   // `keys` and `values` begin with the first of the rows.
   void StoreKeyHead(const Batch& batch, KvStorage& kv, const LayerWeights& layer, int layer_index, int head,
                     RowRange rows, float* keys, int stride);

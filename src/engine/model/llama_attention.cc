@@ -91,7 +91,9 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
                scratch_.queries + range.first * stride + int64_t{unit} * q_unit, stride);
       Enter(StepSegment::kRopeKvWrite, thread_index);
       for (int i = 0; i < q_unit / dim; ++i)
-        FinishQueryHead(layer, KindOf(layer_index).rope, unit * q_unit / dim + i, range);
+        FinishHeads({scratch_.queries + range.first * stride + int64_t{unit} * q_unit + i * dim, stride,
+                     unit * q_unit / dim + i, range},
+                    KindOf(layer_index).rope, layer.q_bias, layer.q_norm, config_.attention_scale);
       return;
     }
     const bool is_key = unit - q_units < kv_units;
@@ -110,25 +112,20 @@ void LlamaModel::ProjectHeads(const Batch& batch, const LayerWeights& layer, KvS
   });
 }
 
-void LlamaModel::FinishHead(float* x, int row, int head, int rope, const std::vector<float>& bias,
-                            const std::vector<float>& norm) const {
+void LlamaModel::FinishHeads(const HeadRows& heads, int rope, const std::vector<float>& bias,
+                             const std::vector<float>& norm, float factor) const {
   const int dim = config_.head_dim;
-  if (!bias.empty()) kernels_->add(bias.data() + int64_t{head} * dim, dim, x);
-  if (!norm.empty()) kernels_->rms_norm(x, norm.data(), dim, static_cast<float>(config_.rms_epsilon), x);
-  if (rope < 0) return;
-  const int dims = config_.rope_dims;
-  const float* table = scratch_.rope[static_cast<size_t>(rope * scratch_.max_rows + row)];
-  (config_.rope_pairs == RopePairs::kNeighbours ? kernels_->rope : kernels_->rope_halves)(x, table,
-                                                                                          table + dims, dims);
-}
-
-void LlamaModel::FinishQueryHead(const LayerWeights& layer, int rope, int head, RowRange rows) {
-  const int64_t stride = int64_t{config_.num_heads} * config_.head_dim;
-  for (int row = rows.first; row < rows.first + rows.count; ++row) {
-    float* q = scratch_.queries + row * stride + int64_t{head} * config_.head_dim;
-    FinishHead(q, row, head, rope, layer.q_bias, layer.q_norm);
-    kernels_->scale(q, config_.head_dim, config_.attention_scale);
-  }
+  if (!bias.empty() || !norm.empty())
+    for (int i = 0; i < heads.rows.count; ++i) {
+      float* const x = heads.x + i * heads.stride;
+      if (!bias.empty()) kernels_->add(bias.data() + int64_t{heads.head} * dim, dim, x);
+      if (!norm.empty()) kernels_->rms_norm(x, norm.data(), dim, static_cast<float>(config_.rms_epsilon), x);
+    }
+  const float* const* tables =
+      scratch_.rope.data() + std::max(rope, 0) * scratch_.max_rows + heads.rows.first;
+  const IsaRope args{heads.x, heads.stride, tables, heads.rows.count, rope < 0 ? 0 : config_.rope_dims,
+                     dim,     factor};
+  (config_.rope_pairs == RopePairs::kNeighbours ? kernels_->rope : kernels_->rope_halves)(&args);
 }
 
 void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, const LayerWeights& layer, int layer_index,
@@ -145,9 +142,8 @@ void LlamaModel::StoreKeyHead(const Batch& batch, KvStorage& kv, const LayerWeig
     const bool whole = turns_blocks && token == 0 && last < end &&
                        batch.slots[static_cast<size_t>(last)] == slot + kBlockSize - 1;
     const int count = whole ? kBlockSize : 1;
-    for (int i = 0; i < count; ++i)
-      FinishHead(key + int64_t{i} * stride, row + i, head, KindOf(layer_index).rope, layer.k_bias,
-                 layer.k_norm);
+    FinishHeads({key, stride, head, {row, count}}, KindOf(layer_index).rope, layer.k_bias, layer.k_norm,
+                1.0f);
     row += count;
     if (whole) {
       StoreBlockOfKeys(*kernels_, key, stride, config_.head_dim, reinterpret_cast<uint16_t*>(block));
