@@ -44,7 +44,6 @@ void Batch::AddSequence(TokenOrigin origin, const int32_t* sequence_tokens, int 
 
 void Batch::TakeLogitRows(const Batch& batch) {
   Clear();
-  block_ids.assign(batch.block_ids.begin(), batch.block_ids.end());
   auto wanted = batch.logit_rows.begin();
   for (const BatchSequence& sequence : batch.sequences) {
     const auto first = wanted;

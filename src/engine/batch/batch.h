@@ -42,7 +42,8 @@ struct Batch {
                    const BlockTable& table, bool wants_last_logits, bool wants_all_logits = false,
                    int adapter = 0);
   // Becomes the rows of `batch` whose logits are wanted, where they do not change: every sequence wants those of its last row, of all or
-  // of none. Tokens and slots are left out, as their keys and values are in the cache by then.
+  // of none. Tokens and slots are left out, as their keys and values are in the cache by then; first_block is still an index into
+  // batch.block_ids.
   void TakeLogitRows(const Batch& batch);
 };
 

@@ -3,7 +3,7 @@
 // Shapes    keys [kBlockSize][stride] halves, of which `count` a token, a multiple of 8; to: [count][kBlockSize]
 // Threads   pure function
 //
-// One by one they are 16 stores on 16 cache lines; here they are turned in registers, 8 by 8.
+// Stored one by one, every two values of a token go to a cache line of their own; here they are turned in registers, 8 by 8.
 #pragma once
 
 #include <cstdint>

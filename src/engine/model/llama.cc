@@ -73,6 +73,10 @@ Result<std::unique_ptr<Model>> LlamaModel::Load(const ModelFile& file, const Mod
   model->scratch_.logit_maxima.resize(static_cast<size_t>(max_rows) *
                                       static_cast<size_t>((lm_head.num_strips() + per_unit - 1) / per_unit));
   model->attention_ = AttentionPlan(sizes);
+  const auto most_logit_rows = static_cast<size_t>(max_rows);
+  model->logit_batch_.positions.reserve(most_logit_rows);
+  model->logit_batch_.logit_rows.reserve(most_logit_rows);
+  model->logit_batch_.sequences.reserve(most_logit_rows);
   if (config.num_experts > 0)
     model->experts_ = ExpertPlan(max_rows, config.num_experts, config.experts_per_row);
   WEIR_ASSIGN_OR_RETURN(model->lora_, LoraStep::Create(options.adapters, config, kernels, max_rows));
@@ -164,6 +168,7 @@ void LlamaModel::Forward(const Batch& batch, KvStorage& kv, MatrixView<float> lo
   const int rows = batch.num_rows();
   if (rows == 0) return;
   DCHECK(rows <= scratch_.max_rows);
+  block_ids_ = batch.block_ids.data();
   Enter(StepSegment::kAttention);
   BeginRows(batch);
   Enter(StepSegment::kEmbed);

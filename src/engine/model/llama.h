@@ -144,8 +144,9 @@ class LlamaModel final : public Model {
   std::vector<RowRange> row_ranges_;
   LoraStep lora_;
   AttentionPlan attention_;
-  ExpertPlan experts_;  // of the running layer
-  Batch logit_batch_;   // of the running pass, in its last layer
+  ExpertPlan experts_;                  // of the running layer
+  Batch logit_batch_;                   // of the running pass, in its last layer
+  const BlockId* block_ids_ = nullptr;  // of the running pass
   StepProfile* profile_ = nullptr;
 };
 

@@ -212,12 +212,12 @@ void LlamaModel::Attend(const Batch& batch, KvStorage& kv, int layer_index, cons
     args.values_offset = static_cast<int32_t>(kv.shape().values_offset());
     args.blocks = kv.blocks(layer_index, tile.kv_head);
     args.block_stride = kv.block_stride();
-    args.block_table = batch.block_ids.data() + tile.sequence->first_block;
+    args.block_table = block_ids_ + tile.sequence->first_block;
     const AttentionTask& next_task = tasks[static_cast<size_t>(after >= 0 ? after : index)];
     const AttentionTile& next = tile_of(next_task);
     const int next_block = next_task.first_chunk * (kAttentionChunk / kBlockSize);
     args.next_blocks = kv.blocks(layer_index, next.kv_head);
-    args.next_block_table = batch.block_ids.data() + next.sequence->first_block + next_block;
+    args.next_block_table = block_ids_ + next.sequence->first_block + next_block;
     args.next_num_blocks = next.sequence->num_blocks - next_block;
     args.first_chunk = task.first_chunk;
     args.last_chunk = task.last_chunk;
